@@ -1,0 +1,392 @@
+//! What the API server would say of an object, without one: the schema and the rules, applied in Rust.
+
+use serde_json::{Map, Value};
+
+use crate::rules::{AdmissionRule, RULES};
+use crate::schema::schema;
+
+/// Why an object would be refused.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refusal {
+    /// The field: `spec.slos[0].window`.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Refusal {
+    fn new(field: &str, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            field: field.to_owned(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// Drops nulls and fills in the defaults, as the API server does before anybody sees an object.
+pub fn fill_in_defaults(object: &mut Value) {
+    fill_in(schema(), object);
+}
+
+fn fill_in(schema: &Value, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+                for (name, property) in properties {
+                    if let (None, Some(default)) = (fields.get(name), property.get("default")) {
+                        fields.insert(name.clone(), default.clone());
+                    }
+                }
+            }
+            for (name, value) in fields {
+                if let Some(inner) = field_schema(schema, name) {
+                    fill_in(inner, value);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                fill_in(&schema["items"], item);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn field_schema<'s>(schema: &'s Value, name: &str) -> Option<&'s Value> {
+    schema
+        .get("properties")
+        .and_then(|properties| properties.get(name))
+        .or_else(|| schema.get("additionalProperties"))
+}
+
+/// Everything that admission would refuse in an object with its defaults filled in. The API server asks its rules only of
+/// objects of the right shape; here they are asked of all that has it, so that everything is told at once.
+pub fn refusals(object: &Value) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    check(schema(), object, "", &mut refusals);
+    for rule in RULES {
+        let steps: Vec<&str> = rule.at.split('.').filter(|step| !step.is_empty()).collect();
+        apply(rule, &steps, object, String::new(), &mut refusals);
+    }
+    refusals
+}
+
+/// Whether one field is the other, or holds it: what is wrong with it has been told.
+fn is_related(told: &str, field: &str) -> bool {
+    let is_within = |inner: &str, outer: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    is_within(told, field) || is_within(field, told)
+}
+
+/// The fields that the schema does not know, with the known one that was probably meant.
+pub fn unknown_fields(object: &Value) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    let metadata_and_the_like = ["apiVersion", "kind", "metadata"];
+    for (name, value) in object.as_object().into_iter().flatten() {
+        if metadata_and_the_like.contains(&name.as_str()) {
+            continue;
+        }
+        match schema()["properties"].get(name) {
+            Some(inner) => unknown_in(inner, value, name, &mut refusals),
+            None => refusals.push(unknown(&schema()["properties"], name, name)),
+        }
+    }
+    refusals
+}
+
+fn unknown_in(schema: &Value, value: &Value, path: &str, refusals: &mut Vec<Refusal>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let path = format!("{path}.{name}");
+                match field_schema(schema, name) {
+                    Some(inner) => unknown_in(inner, value, &path, refusals),
+                    None if schema.get("properties").is_some() => {
+                        refusals.push(unknown(&schema["properties"], name, &path));
+                    }
+                    None => {}
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                unknown_in(&schema["items"], item, &format!("{path}[{i}]"), refusals);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unknown(known: &Value, name: &str, path: &str) -> Refusal {
+    let names: Vec<&str> = known
+        .as_object()
+        .into_iter()
+        .flat_map(|known| known.keys().map(String::as_str))
+        .collect();
+    let remedy = match nearest(name, &names) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if names.is_empty() => "remove it: nothing can be set here".to_owned(),
+        None => format!("use one of {}", names.join(", ")),
+    };
+    Refusal::new(path, format!("unknown field `{name}`"), remedy)
+}
+
+/// The name that differs least, if it is near enough to have been meant.
+fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
+    let lower = name.to_lowercase();
+    names
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), *known))
+        .min()
+        .filter(|(distance, known)| *distance <= 1 + known.len().min(name.len()) / 4)
+        .map(|(_, known)| known)
+}
+
+fn apply(rule: &AdmissionRule, steps: &[&str], value: &Value, path: String, refusals: &mut Vec<Refusal>) {
+    let Some((step, rest)) = steps.split_first() else {
+        if !rule.holds.of(value) {
+            let blamed = rule
+                .field
+                .iter()
+                .flat_map(|field| field.split('.'))
+                .try_fold(value, |value, name| value.get(name));
+            let field = match rule.field {
+                Some(field) => join(&path, field),
+                None => path,
+            };
+            if !refusals.iter().any(|told| is_related(&told.field, &field)) {
+                let problem = format!("{} cannot be used", shown(blamed.unwrap_or(value)));
+                refusals.push(Refusal::new(&field, problem, rule.message));
+            }
+        }
+        return;
+    };
+    let name = step.trim_end_matches("[]");
+    let Some(inner) = value.get(name) else {
+        return;
+    };
+    let path = join(&path, name);
+    if name.len() == step.len() {
+        apply(rule, rest, inner, path, refusals);
+        return;
+    }
+    for (i, item) in inner.as_array().into_iter().flatten().enumerate() {
+        apply(rule, rest, item, format!("{path}[{i}]"), refusals);
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// A value as a person would quote it: short.
+fn shown(value: &Value) -> String {
+    const LONGEST: usize = 60;
+    match value {
+        Value::Object(fields) if fields.is_empty() => "nothing".to_owned(),
+        Value::Object(fields) => fields.keys().cloned().collect::<Vec<_>>().join(", "),
+        Value::Array(items) => format!("a list of {}", items.len()),
+        Value::String(text) if text.chars().count() > LONGEST => {
+            format!(
+                "{:?}",
+                text.chars().take(LONGEST).chain(['…']).collect::<String>()
+            )
+        }
+        other => other.to_string(),
+    }
+}
+
+fn check(schema: &Value, value: &Value, path: &str, refusals: &mut Vec<Refusal>) {
+    if let Some(wanted) = wrong_type(schema, value) {
+        refusals.push(Refusal::new(
+            path,
+            format!("{} is not {wanted}", kind(value)),
+            remedy_for_type(wanted, value),
+        ));
+        return;
+    }
+    match value {
+        Value::Object(fields) => check_object(schema, fields, path, refusals),
+        Value::Array(items) => check_array(schema, items, path, refusals),
+        Value::String(text) => check_text(schema, text, path, refusals),
+        Value::Number(number) => check_number(schema, number.as_f64().unwrap_or(f64::NAN), path, refusals),
+        _ => {}
+    }
+}
+
+/// What the schema wants, where the value is something else.
+fn wrong_type(schema: &Value, value: &Value) -> Option<&'static str> {
+    if schema.get("x-kubernetes-int-or-string").is_some() {
+        let fits = value.is_string() || value.is_i64() || value.is_u64();
+        return (!fits).then_some("text or a whole number");
+    }
+    match schema.get("type").and_then(Value::as_str)? {
+        "object" => (!value.is_object()).then_some("a mapping"),
+        "array" => (!value.is_array()).then_some("a list"),
+        "string" => (!value.is_string()).then_some("text"),
+        "boolean" => (!value.is_boolean()).then_some("true or false"),
+        "integer" => {
+            let whole = value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0);
+            (!whole).then_some("a whole number")
+        }
+        "number" => (!value.is_number()).then_some("a number"),
+        _ => None,
+    }
+}
+
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Object(_) => "a mapping".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::String(_) => format!("the text {}", shown(value)),
+        Value::Bool(flag) => format!("`{flag}`"),
+        Value::Number(number) => format!("the number {number}"),
+    }
+}
+
+fn remedy_for_type(wanted: &str, value: &Value) -> String {
+    match value {
+        Value::Bool(_) | Value::Number(_) if wanted.starts_with("text") => {
+            format!("put it into quotes: \"{value}\"")
+        }
+        Value::String(text) if wanted.contains("number") || wanted.starts_with("true") => {
+            format!("write it without quotes: {text}")
+        }
+        _ => format!("write {wanted}"),
+    }
+}
+
+fn check_object(schema: &Value, fields: &Map<String, Value>, path: &str, refusals: &mut Vec<Refusal>) {
+    if let Some(most) = bound(schema, "maxProperties").filter(|most| fields.len() > *most) {
+        refusals.push(Refusal::new(
+            path,
+            format!("{} entries are too many", fields.len()),
+            format!("keep at most {most}"),
+        ));
+    }
+    for required in schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let name = required.as_str().unwrap_or_default();
+        if !fields.contains_key(name) {
+            refusals.push(Refusal::new(
+                &join(path, name),
+                "it is required and not given",
+                format!("add `{name}`"),
+            ));
+        }
+    }
+    for (name, value) in fields {
+        if let Some(inner) = field_schema(schema, name) {
+            check(inner, value, &join(path, name), refusals);
+        }
+    }
+}
+
+fn check_array(schema: &Value, items: &[Value], path: &str, refusals: &mut Vec<Refusal>) {
+    if let Some(most) = bound(schema, "maxItems").filter(|most| items.len() > *most) {
+        refusals.push(Refusal::new(
+            path,
+            format!("{} items are too many", items.len()),
+            format!("keep at most {most}"),
+        ));
+    }
+    for (i, item) in items.iter().enumerate() {
+        check(&schema["items"], item, &format!("{path}[{i}]"), refusals);
+    }
+    for key in schema
+        .get("x-kubernetes-list-map-keys")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let key = key.as_str().unwrap_or_default();
+        for (i, item) in items.iter().enumerate() {
+            let name = item.get(key);
+            if name.is_some() && items[..i].iter().any(|earlier| earlier.get(key) == name) {
+                let name = name.map(shown).unwrap_or_default();
+                refusals.push(Refusal::new(
+                    &format!("{path}[{i}]"),
+                    format!("another item has the {key} {name} too"),
+                    format!("give each a {key} of its own"),
+                ));
+            }
+        }
+    }
+}
+
+fn check_text(schema: &Value, text: &str, path: &str, refusals: &mut Vec<Refusal>) {
+    let length = text.chars().count();
+    if let Some(values) = schema.get("enum").and_then(Value::as_array)
+        && !values.iter().any(|value| value == text)
+    {
+        let values: Vec<&str> = values
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|value| !value.is_empty())
+            .collect();
+        let remedy = match nearest(text, &values) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("use one of {}", values.join(", ")),
+        };
+        refusals.push(Refusal::new(
+            path,
+            format!("{} is not one of its values", shown(&text.into())),
+            remedy,
+        ));
+    }
+    if let Some(most) = bound(schema, "maxLength").filter(|most| length > *most) {
+        refusals.push(Refusal::new(
+            path,
+            format!("{length} characters are too many"),
+            format!("use at most {most}"),
+        ));
+    }
+    if bound(schema, "minLength").is_some_and(|least| length < least) {
+        refusals.push(Refusal::new(
+            path,
+            "it is empty",
+            "give it a value, or leave the field out",
+        ));
+    }
+}
+
+fn check_number(schema: &Value, number: f64, path: &str, refusals: &mut Vec<Refusal>) {
+    let limit = |name: &str| schema.get(name).and_then(Value::as_f64);
+    let (least, most) = (limit("minimum"), limit("maximum"));
+    if least.is_some_and(|least| number < least) || most.is_some_and(|most| number > most) {
+        let range = match (least, most) {
+            (Some(least), Some(most)) => format!("from {least} to {most}"),
+            (Some(least), None) => format!("of at least {least}"),
+            _ => format!("of at most {}", most.unwrap_or_default()),
+        };
+        refusals.push(Refusal::new(
+            path,
+            format!("{number} is out of range"),
+            format!("use a number {range}"),
+        ));
+    }
+}
+
+fn bound(schema: &Value, name: &str) -> Option<usize> {
+    schema
+        .get(name)
+        .and_then(Value::as_u64)
+        .and_then(|bound| usize::try_from(bound).ok())
+}

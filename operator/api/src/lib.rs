@@ -1,0 +1,36 @@
+//! The `ObservedApp` resource: what a user can say, and what the operator says back.
+//!
+//! The types carry their own documentation, defaults and admission rules; [`crd()`] turns them into
+//! the `CustomResourceDefinition` that the API server enforces. Nothing here talks to a cluster.
+
+mod admission;
+mod app;
+mod cache;
+mod database;
+mod exposure;
+mod observability;
+mod path;
+pub mod patterns;
+mod quantity;
+mod rules;
+mod scalar;
+mod schema;
+mod spec;
+mod status;
+
+pub use admission::{Refusal, fill_in_defaults, refusals, unknown_fields};
+pub use app::*;
+pub use cache::*;
+pub use database::*;
+pub use exposure::*;
+pub use observability::*;
+pub use rules::{AdmissionRule, Holds, RULES};
+pub use scalar::*;
+pub use schema::{crd, schema};
+pub use spec::*;
+pub use status::*;
+
+/// The API group of every type here.
+pub const GROUP: &str = "observedapp.dev";
+/// The field manager under which the operator applies its objects.
+pub const FIELD_MANAGER: &str = "observedapp";
