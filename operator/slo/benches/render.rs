@@ -1,0 +1,109 @@
+//! How many SLOs one core renders a second, beside the floor of writing as many bytes.
+//!
+//! `cargo bench -p observedapp-slo --bench render`
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use observedapp_slo::{
+    App, Histogram, Links, Metrics, Probe, PromDuration, Symptoms, parse_slos, rules_for, spec,
+};
+
+const SLOS_AN_APP: usize = 4;
+const LEAST: Duration = Duration::from_secs(2);
+
+fn app() -> App {
+    App {
+        namespace: "shop".to_owned(),
+        name: "tasks".to_owned(),
+        metrics: Some(Metrics {
+            requests: "http_requests_total".parse().unwrap(),
+            errors: r#"code=~"5..""#.parse().unwrap(),
+            latency: "http_request_duration_seconds".parse().unwrap(),
+            histogram: Histogram::Either,
+            interval: PromDuration::from_secs(15),
+        }),
+        probe: Some(Probe {
+            interval: PromDuration::from_secs(15),
+        }),
+        links: Links {
+            runbooks: Some("https://example.com".to_owned()),
+            dashboard: None,
+        },
+    }
+}
+
+fn specs() -> Vec<spec::Slo> {
+    let indicators: [spec::Indicator; SLOS_AN_APP] = [
+        spec::Indicator::Availability {
+            matchers: r#"route="/tasks""#.to_owned(),
+        },
+        spec::Indicator::Latency {
+            threshold: "300ms".to_owned(),
+            matchers: String::new(),
+        },
+        spec::Indicator::Ratio {
+            errors: r#"jobs_failed_total{queue="mail"}"#.to_owned(),
+            total: r#"jobs_total{queue="mail"}"#.to_owned(),
+        },
+        spec::Indicator::Probe {},
+    ];
+    indicators
+        .into_iter()
+        .enumerate()
+        .map(|(i, indicator)| spec::Slo {
+            name: format!("slo-{i}"),
+            description: "Requests succeed.".to_owned(),
+            objective: "99.9".to_owned(),
+            window: Some("30d".to_owned()),
+            indicator,
+            alerting: spec::Alerting::default(),
+        })
+        .collect()
+}
+
+/// Runs it for a while and says how long one run takes.
+fn time<T>(mut run: impl FnMut() -> T) -> Duration {
+    let begin = Instant::now();
+    let mut runs = 0;
+    while begin.elapsed() < LEAST {
+        black_box(run());
+        runs += 1;
+    }
+    begin.elapsed() / runs
+}
+
+fn main() {
+    let app = app();
+    let specs = specs();
+    let render = || {
+        let (slos, problems) = parse_slos(black_box(&specs), &app);
+        assert!(problems.is_empty());
+        rules_for(&app, &slos, &Symptoms::default(), &[])
+    };
+    let bytes = serde_json::to_vec(&render()).unwrap();
+    let rendering = time(render);
+    let with_json = time(|| serde_json::to_vec(&render()).unwrap());
+    let floor = time(|| {
+        // One allocation for each text of the rules, and their bytes.
+        bytes.chunks(120).map(<[u8]>::to_vec).collect::<Vec<_>>()
+    });
+    let a_second = |took: Duration| SLOS_AN_APP as f64 / took.as_secs_f64();
+    println!(
+        "SLOs rendered a second, parsing included: {:.0}",
+        a_second(rendering)
+    );
+    println!(
+        "                       and written as JSON: {:.0}",
+        a_second(with_json)
+    );
+    println!(
+        "times the floor of copying as many texts:   {:.1}",
+        rendering.as_secs_f64() / floor.as_secs_f64()
+    );
+    println!(
+        "times the 20,000 a second that are promised: {:.2}",
+        a_second(rendering) / 20_000.0
+    );
+}

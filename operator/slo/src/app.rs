@@ -1,0 +1,89 @@
+//! What the rules must know of the app they are about.
+
+use crate::duration::PromDuration;
+use crate::promql::{Matcher, Matchers, MetricName};
+
+/// An app whose series carry `namespace` and `job`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    pub namespace: String,
+    pub name: String,
+    /// What the app exposes, where it is scraped.
+    pub metrics: Option<Metrics>,
+    /// The black-box check, where there is one.
+    pub probe: Option<Probe>,
+    pub links: Links,
+}
+
+/// The app's own request metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    pub requests: MetricName,
+    /// What makes a request a failed one.
+    pub errors: Matchers,
+    /// A histogram's name, without `_bucket`.
+    pub latency: MetricName,
+    pub histogram: Histogram,
+    pub interval: PromDuration,
+}
+
+/// How the latency histogram is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Histogram {
+    /// Series with `le`.
+    Classic,
+    /// One series a histogram, buckets inside.
+    Native,
+    /// Classic where there are such series, else native: nobody has to say which, and an app may change.
+    #[default]
+    Either,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    pub interval: PromDuration,
+}
+
+/// Where an alert's reader goes from it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Links {
+    /// The folder of the runbook pages; `NAME.md` is added for the alert's name.
+    pub runbooks: Option<String>,
+    pub dashboard: Option<String>,
+}
+
+impl App {
+    pub(crate) fn namespace_matcher(&self) -> Matcher {
+        Matcher::equal("namespace", &self.namespace)
+    }
+
+    /// Selects the series of the app's own job.
+    pub(crate) fn job(&self) -> Vec<Matcher> {
+        self.job_with_suffix("")
+    }
+
+    pub(crate) fn probe_job(&self) -> Vec<Matcher> {
+        self.job_with_suffix("-probe")
+    }
+
+    pub(crate) fn database_job(&self) -> Vec<Matcher> {
+        self.job_with_suffix("-db")
+    }
+
+    fn job_with_suffix(&self, suffix: &str) -> Vec<Matcher> {
+        vec![
+            self.namespace_matcher(),
+            Matcher::equal("job", &format!("{}{suffix}", self.name)),
+        ]
+    }
+
+    /// Selects the app's container in cAdvisor's series.
+    pub(crate) fn container(&self) -> Vec<Matcher> {
+        vec![self.namespace_matcher(), Matcher::equal("container", &self.name)]
+    }
+
+    /// Selects what the operator exports about the app.
+    pub(crate) fn exported(&self) -> Vec<Matcher> {
+        vec![self.namespace_matcher(), Matcher::equal("app", &self.name)]
+    }
+}

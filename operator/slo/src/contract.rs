@@ -1,0 +1,420 @@
+//! What a user's own PromQL may do, and how it is made safe: it sees its own namespace, names its
+//! metrics, and reads no further back than the app's SLOs do.
+
+use promql_parser::label::{METRIC_NAME, MatchOp, Matcher};
+use promql_parser::parser::token::{T_LIMIT_RATIO, T_LIMITK};
+use promql_parser::parser::value::ValueType;
+use promql_parser::parser::{AggregateExpr, Call, Expr, Offset, SubqueryExpr, VectorSelector};
+
+use crate::duration::PromDuration;
+use crate::problem::Refusal;
+use crate::promql::{self, Selector, check_regex};
+
+/// How far back the selector itself looks when no range is given.
+const LOOKBACK: PromDuration = PromDuration::from_minutes(5);
+/// As many points as Prometheus itself allows a range query.
+const MOST_STEPS: u64 = 11_000;
+/// What an absent step is taken for: a global evaluation interval of usual shortness.
+const DEFAULT_STEP: PromDuration = PromDuration::from_secs(15);
+
+/// Checks a user's expression, puts `namespace` on every selector, and prints it from the tree.
+pub fn sanitise_user_expr(
+    expr: &str,
+    namespace: &str,
+    longest_window: PromDuration,
+) -> Result<String, Refusal> {
+    let mut tree = promql::parse(expr)?;
+    let rules = Rules {
+        namespace,
+        longest_window,
+    };
+    rules.walk(
+        &mut tree,
+        Reach {
+            back: PromDuration::from_secs(0),
+            steps: 1,
+        },
+    )?;
+    match tree.value_type() {
+        ValueType::Vector | ValueType::Scalar => Ok(promql::print(&tree)),
+        other => Err(Refusal::new(
+            format!("the expression gives a {other}"),
+            "write one that gives an instant vector, such as rate(x[5m]) > 1",
+        )),
+    }
+}
+
+struct Rules<'a> {
+    namespace: &'a str,
+    longest_window: PromDuration,
+}
+
+/// How far back, and at how many points, the subqueries around an expression make it look.
+#[derive(Clone, Copy)]
+struct Reach {
+    back: PromDuration,
+    steps: u64,
+}
+
+impl Rules<'_> {
+    fn walk(&self, expr: &mut Expr, reach: Reach) -> Result<(), Refusal> {
+        match expr {
+            Expr::Aggregate(aggregate) => self.aggregate(aggregate, reach),
+            Expr::Unary(unary) => self.walk(&mut unary.expr, reach),
+            Expr::Binary(binary) => {
+                if binary
+                    .modifier
+                    .as_ref()
+                    .is_some_and(|m| m.fill_values.lhs.is_some() || m.fill_values.rhs.is_some())
+                {
+                    return Err(experimental("the modifier fill"));
+                }
+                self.walk(&mut binary.lhs, reach)?;
+                self.walk(&mut binary.rhs, reach)
+            }
+            Expr::Paren(paren) => self.walk(&mut paren.expr, reach),
+            Expr::Subquery(subquery) => self.subquery(subquery, reach),
+            Expr::NumberLiteral(_) | Expr::StringLiteral(_) => Ok(()),
+            Expr::VectorSelector(selector) => self.selector(selector, LOOKBACK, reach),
+            Expr::MatrixSelector(matrix) => {
+                let range = promql::duration(matrix.range);
+                self.selector(&mut matrix.vs, range, reach)
+            }
+            Expr::Call(call) => self.call(call, reach),
+            Expr::Extension(_) => Err(Refusal::new(
+                "an expression of an unknown kind",
+                "write plain PromQL",
+            )),
+        }
+    }
+
+    fn aggregate(&self, aggregate: &mut AggregateExpr, reach: Reach) -> Result<(), Refusal> {
+        if matches!(aggregate.op.id(), T_LIMITK | T_LIMIT_RATIO) {
+            return Err(experimental(&format!("the aggregation {}", aggregate.op)));
+        }
+        // The parser's own walk forgets the parameter: topk(scalar(other_metric), …).
+        if let Some(param) = &mut aggregate.param {
+            self.walk(param, reach)?;
+        }
+        self.walk(&mut aggregate.expr, reach)
+    }
+
+    fn subquery(&self, subquery: &mut SubqueryExpr, reach: Reach) -> Result<(), Refusal> {
+        let range = promql::duration(subquery.range);
+        let step = subquery.step.map_or(DEFAULT_STEP, promql::duration);
+        let steps = reach
+            .steps
+            .saturating_mul(range.millis() / step.millis().max(1) + 1);
+        if steps > MOST_STEPS {
+            return Err(Refusal::new(
+                format!("the subquery [{range}:{step}] is evaluated at {steps} points"),
+                format!("use a longer step: at most {MOST_STEPS} points are allowed"),
+            ));
+        }
+        let back = reach.back.plus(range).plus(offset(subquery.offset.as_ref())?);
+        self.walk(&mut subquery.expr, Reach { back, steps })
+    }
+
+    fn selector(
+        &self,
+        selector: &mut VectorSelector,
+        range: PromDuration,
+        reach: Reach,
+    ) -> Result<(), Refusal> {
+        // Refuses everything but one exact metric name with plain matchers.
+        let checked = Selector::from_parsed(selector)?;
+        let back = reach.back.plus(range).plus(offset(selector.offset.as_ref())?);
+        if back > self.longest_window.max(LOOKBACK) {
+            return Err(Refusal::new(
+                format!("{checked} is read {back} back"),
+                format!(
+                    "read at most {} back, the app's longest SLO window",
+                    self.longest_window
+                ),
+            ));
+        }
+        for matcher in selector
+            .matchers
+            .matchers
+            .iter()
+            .filter(|m| m.name == "namespace")
+        {
+            if matcher.op != MatchOp::Equal || matcher.value != self.namespace {
+                return Err(Refusal::new(
+                    format!("{checked} selects by another namespace than the app's"),
+                    format!(
+                        "leave namespace out: namespace={:?} is added to every selector",
+                        self.namespace
+                    ),
+                ));
+            }
+        }
+        let kept = checked.matchers().iter().filter(|m| m.label != "namespace");
+        let mut matchers = vec![
+            Matcher::new(MatchOp::Equal, METRIC_NAME, checked.name().as_str()),
+            Matcher::new(MatchOp::Equal, "namespace", self.namespace),
+        ];
+        let kept: Vec<&str> = kept.map(|m| m.label.as_str()).collect();
+        matchers.extend(
+            selector
+                .matchers
+                .matchers
+                .iter()
+                .filter(|m| kept.contains(&m.name.as_str()))
+                .cloned(),
+        );
+        // A bare name prints before the braces; any other, keywords too, as the matcher that it is.
+        if selector.name.is_some() && checked.name().is_bare() {
+            matchers.remove(0);
+        } else {
+            selector.name = None;
+        }
+        selector.matchers.matchers = matchers;
+        Ok(())
+    }
+
+    fn call(&self, call: &mut Call, reach: Reach) -> Result<(), Refusal> {
+        let function = &call.func;
+        if function.experimental {
+            return Err(experimental(&format!("the function {}", function.name)));
+        }
+        // The parser lets exp(Inf) and its like pass; Prometheus does not.
+        let wanted = |at: usize| function.arg_types.get(at).or(function.arg_types.last());
+        for (at, arg) in call.args.args.iter().enumerate() {
+            if wanted(at).is_some_and(|wanted| *wanted != arg.value_type()) {
+                return Err(Refusal::new(
+                    format!(
+                        "{}() takes another type than {} there",
+                        function.name,
+                        arg.value_type()
+                    ),
+                    "look its arguments up in https://prometheus.io/docs/prometheus/latest/querying/functions/",
+                ));
+            }
+        }
+        if let ("label_replace", Some(Expr::StringLiteral(regex))) =
+            (function.name, call.args.args.get(4).map(AsRef::as_ref))
+        {
+            check_regex(&regex.val)?;
+        }
+        call.args
+            .args
+            .iter_mut()
+            .try_for_each(|arg| self.walk(arg, reach))
+    }
+}
+
+fn experimental(what: &str) -> Refusal {
+    Refusal::new(
+        format!("{what} is experimental: a Prometheus without it would refuse every rule"),
+        "write it with stable PromQL",
+    )
+}
+
+fn offset(offset: Option<&Offset>) -> Result<PromDuration, Refusal> {
+    match offset {
+        None => Ok(PromDuration::from_secs(0)),
+        Some(Offset::Pos(back)) => Ok(promql::duration(*back)),
+        Some(Offset::Neg(_)) => Err(Refusal::new(
+            "a negative offset reads the future",
+            "remove it: rules are about now",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sanitised(expr: &str) -> Result<String, Refusal> {
+        sanitise_user_expr(expr, "shop", PromDuration::from_days(30))
+    }
+
+    #[test]
+    fn every_selector_gets_the_namespace() {
+        for (expr, printed) in [
+            ("up == 0", r#"up{namespace="shop"} == 0"#),
+            (
+                r#"up{namespace="shop",job="a"} == 0"#,
+                r#"up{namespace="shop",job="a"} == 0"#,
+            ),
+            (
+                "sum by (pod) (rate(x_total{a!=\"b\"}[5m] offset 1h)) > 0.5",
+                r#"sum by (pod) (rate(x_total{namespace="shop",a!="b"}[5m] offset 1h)) > 0.5"#,
+            ),
+            (
+                "a * on() group_left(x) b",
+                r#"a{namespace="shop"} * on () group_left (x) b{namespace="shop"}"#,
+            ),
+            (
+                "a * ignoring() group_left b",
+                r#"a{namespace="shop"} * ignoring () group_left () b{namespace="shop"}"#,
+            ),
+            (
+                "topk(scalar(n), x)",
+                r#"topk(scalar(n{namespace="shop"}), x{namespace="shop"})"#,
+            ),
+            (
+                "max_over_time(rate(x[5m])[1h:1m]) > bool 1",
+                r#"max_over_time(rate(x{namespace="shop"}[5m])[1h:1m]) > bool 1"#,
+            ),
+            (
+                r#"{"my.metric","my.label"="x"} > 1"#,
+                r#"{__name__="my.metric",namespace="shop","my.label"="x"} > 1"#,
+            ),
+            (
+                "histogram_quantile(0.9, sum by (le) (rate(x_bucket[5m]))) > 1",
+                r#"histogram_quantile(0.9, sum by (le) (rate(x_bucket{namespace="shop"}[5m]))) > 1"#,
+            ),
+            (
+                "absent(x) or vector(1)",
+                r#"absent(x{namespace="shop"}) or vector(1)"#,
+            ),
+            (
+                "-x ^ 2 ^ -1 < -(y - 1 - 2)",
+                r#"-x{namespace="shop"} ^ 2 ^ -1 < -(y{namespace="shop"} - 1 - 2)"#,
+            ),
+            (
+                "x unless on (pod) y",
+                r#"x{namespace="shop"} unless on (pod) y{namespace="shop"}"#,
+            ),
+            (
+                "count_values without (a) (\"v\\\"\", x) > 0",
+                r#"count_values without (a) ("v\"", x{namespace="shop"}) > 0"#,
+            ),
+            (r#"x{a='b"c'} > 0"#, r#"x{namespace="shop",a="b\"c"} > 0"#),
+        ] {
+            assert_eq!(sanitised(expr).as_deref(), Ok(printed), "{expr}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_reaches_further() {
+        for expr in [
+            r#"up{namespace="other"}"#,
+            r#"up{namespace=~"shop"}"#,
+            r#"up{namespace!="shop"}"#,
+            r#"up{"namespace"="other"}"#,
+            r#"{job="a"}"#,
+            r#"{__name__=~"up|down"}"#,
+            r#"{__name__="up",__name__!="x"}"#,
+            r#"up{__name__="x"}"#,
+            "rate(x[31d])",
+            "rate(x[30d] offset 1h)",
+            "max_over_time(rate(x[29d])[2d:1h])",
+            "max_over_time(x[20d:1m] offset 11d)",
+            "max_over_time(x[1d:1s])",
+            "max_over_time(max_over_time(x[1h:1s])[1h:1s])",
+            "x @ 0",
+            "x @ start()",
+            "x offset -1h",
+            "x[5m]",
+            "\"text\"",
+            "x[5m:1m]",
+            "exp(Inf)",
+            "ln(-1)",
+            "sort_by_label(x, \"a\")",
+            "limitk(1, x)",
+            "info(x)",
+            "x + fill(0) y",
+            "x{a=~\"(\"}",
+            "x{a=\"b\" or a=\"c\"}",
+            "label_replace(x, \"a\", \"b\", \"c\", \"(?=x)\")",
+            "holt_winters(x[1h], 0.1, 0.1)",
+            "nonsense(",
+            "",
+            "x # comment",
+            "x[1e99]",
+            "x[NaN]",
+            "x offset 1e99",
+            "x offset\t9e99",
+            "rate(x[5m])\u{0}",
+        ] {
+            assert!(sanitised(expr).is_err(), "{expr}: {:?}", sanitised(expr));
+        }
+        let deep = format!("{}x{}", "(".repeat(400), ")".repeat(400));
+        assert!(sanitised(&deep).is_err());
+        assert!(sanitised(&"-".repeat(400)).is_err());
+        assert!(sanitised(&format!("x{}", " or x".repeat(1000))).is_err());
+    }
+
+    #[test]
+    fn the_deepest_tree_that_is_let_in_does_not_overflow_a_small_stack() {
+        let deepest = format!("{}x{}", "-(".repeat(149), ")".repeat(149));
+        let widest = format!("x{}", " or x".repeat(800));
+        let run = move || (sanitised(&deepest).is_ok(), sanitised(&widest).is_ok());
+        let thread = std::thread::Builder::new()
+            .stack_size(2 << 20)
+            .spawn(run)
+            .expect("a thread");
+        assert_eq!(thread.join().expect("no overflow"), (true, true));
+    }
+
+    /// Trees of every shape that PromQL has, as text.
+    fn vector() -> impl Strategy<Value = String> {
+        let name = prop_oneof!["[a-z_][a-z0-9_:]{0,6}x", Just("{\"my.metric\"}".to_owned())];
+        let leaf = prop_oneof![
+            name.clone(),
+            "[a-z]{1,5}x".prop_map(|n| format!("{n}{{a=\"b\\\\\",c!~'d.*',\"e.f\"=\"\\\"\"}}")),
+            "[a-z]{1,5}x".prop_map(|n| format!("{n} offset 5m")),
+            "[a-z]{1,5}x".prop_map(|n| format!("rate({n}[5m])")),
+            Just("vector(1.5e-3)".to_owned()),
+            Just("time()".to_owned()),
+            Just("vector(Inf)".to_owned()),
+        ];
+        leaf.prop_recursive(4, 24, 3, |inner| {
+            let op = prop_oneof![
+                "[-+*/%^]",
+                Just("atan2".to_owned()),
+                Just("== bool".to_owned()),
+                Just("> bool".to_owned()),
+            ];
+            prop_oneof![
+                (inner.clone(), op, inner.clone()).prop_map(|(l, op, r)| format!("{l} {op} {r}")),
+                inner.clone().prop_map(|e| format!("({e})")),
+                inner.clone().prop_map(|e| format!("-{e}")),
+                inner
+                    .clone()
+                    .prop_map(|e| format!("sum by (a, \"b.c\") (vector(scalar({e} + vector(0))))")),
+                inner
+                    .clone()
+                    .prop_map(|e| format!("topk without () (3, {e} + vector(0))")),
+                inner
+                    .clone()
+                    .prop_map(|e| format!("max_over_time(({e} + vector(0))[1h:1m])")),
+                inner
+                    .clone()
+                    .prop_map(|e| format!("histogram_fraction(0, 0.3, {e} + vector(0))")),
+                (inner.clone(), inner.clone()).prop_map(|(l, r)| format!(
+                    "({l} + vector(0)) * on (a) group_left (b) ({r} + vector(0))"
+                )),
+                (inner.clone(), inner)
+                    .prop_map(|(l, r)| format!("({l} + vector(0)) and ignoring (a) ({r} + vector(0))")),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn printing_and_reading_again_changes_nothing(expr in vector()) {
+            let tree = promql::parse(&expr).map_err(|e| TestCaseError::fail(format!("{expr}: {e}")))?;
+            let printed = promql::print(&tree);
+            let again = promql::parse(&printed).map_err(|e| TestCaseError::fail(format!("{printed}: {e}")))?;
+            prop_assert_eq!(&again, &tree, "{} became {}", expr, printed);
+        }
+
+        #[test]
+        fn sanitising_twice_changes_nothing(expr in vector()) {
+            let once = sanitised(&expr);
+            if let Ok(once) = once {
+                prop_assert_eq!(sanitised(&once), Ok(once.clone()));
+            }
+        }
+
+        #[test]
+        fn any_text_is_answered(text in "[a-z0-9{}\\[\\]()\"'`=~!,@#:+. \\\\éoffset-]{0,60}") {
+            let _ = sanitised(&text);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Rules in the shape that Prometheus and the PrometheusRule resource have.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::duration::PromDuration;
+
+/// Mimir's limit, and a good one: rules of a group run one after another.
+pub const MOST_RULES_IN_A_GROUP: usize = 20;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    pub name: String,
+    pub interval: PromDuration,
+    /// As many series as one rule may give; more than these and the rule fails alone.
+    pub limit: u32,
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Rule {
+    Record(Record),
+    Alert(Alert),
+}
+
+impl Rule {
+    /// The record's or the alert's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Record(record) => &record.record,
+            Self::Alert(alert) => &alert.alert,
+        }
+    }
+
+    pub fn expr(&self) -> &str {
+        match self {
+            Self::Record(record) => &record.expr,
+            Self::Alert(alert) => &alert.expr,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Record {
+    pub record: String,
+    pub expr: String,
+    pub labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Alert {
+    pub alert: String,
+    pub expr: String,
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub for_: Option<PromDuration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_firing_for: Option<PromDuration>,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// All rules of one app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleSet {
+    pub groups: Vec<Group>,
+    /// Of all groups but the one that publishes it.
+    #[serde(skip)]
+    pub hash: String,
+}
+
+/// Tells any two sets of groups apart; sixteen hexadecimal digits.
+pub(crate) fn hash(groups: &[Group]) -> String {
+    let mut digest = Sha256::new();
+    for group in groups {
+        for part in [&group.name, &group.interval.to_string(), &group.limit.to_string()] {
+            update(&mut digest, part);
+        }
+        for rule in &group.rules {
+            let (kind, spans, labels, annotations) = match rule {
+                Rule::Record(record) => ("record", [None, None], &record.labels, None),
+                Rule::Alert(alert) => (
+                    "alert",
+                    [alert.for_, alert.keep_firing_for],
+                    &alert.labels,
+                    Some(&alert.annotations),
+                ),
+            };
+            update(&mut digest, kind);
+            update(&mut digest, rule.name());
+            update(&mut digest, rule.expr());
+            for span in spans {
+                update(
+                    &mut digest,
+                    &span.map(|span| span.to_string()).unwrap_or_default(),
+                );
+            }
+            for (name, value) in labels.iter().chain(annotations.into_iter().flatten()) {
+                update(&mut digest, name);
+                update(&mut digest, value);
+            }
+        }
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest.finalize()[..8]);
+    format!("{:016x}", u64::from_be_bytes(first))
+}
+
+/// With its length in front, so that no two different lists of texts hash alike.
+fn update(digest: &mut Sha256, text: &str) {
+    digest.update((text.len() as u64).to_le_bytes());
+    digest.update(text.as_bytes());
+}

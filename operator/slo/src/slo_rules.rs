@@ -1,0 +1,334 @@
+//! The records and alerts of one SLO, in three groups: what must be quick, the five-minute slots, and
+//! the long windows that are sums of those.
+
+use std::collections::BTreeMap;
+
+use crate::app::App;
+use crate::duration::PromDuration;
+use crate::indicator::SLOT;
+use crate::labels::UserLabels;
+use crate::names::{self, alerts, severity};
+use crate::promql::{Matcher, Selector};
+use crate::rule::{Alert, Group, Record, Rule};
+use crate::slo::Slo;
+use crate::template;
+use crate::window::{BurnPair, Speed};
+
+const FAST_INTERVAL: PromDuration = PromDuration::from_secs(30);
+/// Well below the five minutes after which a sample is stale: a missed evaluation leaves no gap.
+const SLOW_INTERVAL: PromDuration = PromDuration::from_minutes(2);
+/// Up to here a window is read from the raw series, beyond it from the slots.
+const LONGEST_RAW: PromDuration = PromDuration::from_hours(1);
+const SHORT_RATE: PromDuration = PromDuration::from_minutes(5);
+const BURN_RATE: PromDuration = PromDuration::from_hours(1);
+/// Long enough that one failed evaluation does not resolve and fire again.
+const KEEP_FAST: PromDuration = PromDuration::from_minutes(1);
+const KEEP_SLOW: PromDuration = PromDuration::from_minutes(5);
+/// Every rule here gives one series.
+const LIMIT: u32 = 1;
+
+pub(crate) fn groups(app: &App, slo: &Slo) -> [Group; 3] {
+    let builder = Builder::new(app, slo);
+    [builder.fast(), builder.slots(), builder.slow()]
+}
+
+struct Builder<'a> {
+    app: &'a App,
+    slo: &'a Slo,
+    pairs: [BurnPair; 4],
+    labels: BTreeMap<String, String>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(app: &'a App, slo: &'a Slo) -> Self {
+        let labels = [
+            ("namespace", &app.namespace),
+            ("app", &app.name),
+            ("slo", &slo.name),
+        ];
+        let labels = labels
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .into();
+        Self {
+            app,
+            slo,
+            pairs: slo.burn_pairs(),
+            labels,
+        }
+    }
+
+    fn fast(&self) -> Group {
+        let indicator = &self.slo.indicator;
+        let mut rules = vec![
+            self.record(names::EVENTS_RATE, indicator.events(SHORT_RATE)),
+            self.record(names::ERRORS_RATE, indicator.errors(SHORT_RATE)),
+            self.record(
+                names::error_ratio(SHORT_RATE),
+                format!(
+                    "{} / ({} > 0)",
+                    self.own(names::ERRORS_RATE),
+                    self.own(names::EVENTS_RATE)
+                ),
+            ),
+        ];
+        rules.extend(self.ratios(Speed::Fast));
+        rules.push(self.record(names::BURN_RATE, self.burn_rate()));
+        rules.extend(self.alert(Speed::Fast));
+        self.group("fast", FAST_INTERVAL, rules)
+    }
+
+    fn slots(&self) -> Group {
+        let indicator = &self.slo.indicator;
+        let range = indicator.slot_range();
+        let slot = SLOT.seconds();
+        let rules = vec![
+            self.record(
+                names::EVENTS_SLOT,
+                format!("({}) * {slot}", indicator.events(range)),
+            ),
+            self.record(
+                names::ERRORS_SLOT,
+                format!("({}) * {slot}", indicator.errors(range)),
+            ),
+        ];
+        self.group("slots", SLOT, rules)
+    }
+
+    fn slow(&self) -> Group {
+        let slo = self.slo;
+        let budget = slo.objective.budget();
+        let window = slo.window.length();
+        let mut rules = vec![
+            self.record(names::OBJECTIVE, format!("vector({})", slo.objective.ratio())),
+            self.info(),
+            self.record(
+                names::WINDOW_COVERAGE,
+                // The objective is recorded whatever the app does: its samples count the time that
+                // these rules have run, and not the hours in which the app had traffic.
+                format!(
+                    "clamp_max(count_over_time({}[{window}]) * {} / {}, 1)",
+                    self.own(names::OBJECTIVE),
+                    SLOW_INTERVAL.seconds(),
+                    window.seconds(),
+                ),
+            ),
+        ];
+        rules.extend(self.ratios(Speed::Slow));
+        // Before the first slot is full there is the page's long window.
+        let youngest = self.own(&names::error_ratio(self.pairs[0].long));
+        rules.push(self.record(
+            names::ERROR_RATIO_PERIOD,
+            format!("{} or {youngest}", self.ratio_of_slots(window)),
+        ));
+        rules.push(self.record(
+            names::BUDGET_REMAINING,
+            format!(
+                "1 - {} * {} / {budget}",
+                self.own(names::ERROR_RATIO_PERIOD),
+                self.own(names::WINDOW_COVERAGE)
+            ),
+        ));
+        rules.extend(self.alert(Speed::Slow));
+        self.group("slow", SLOW_INTERVAL, rules)
+    }
+
+    fn info(&self) -> Rule {
+        let mut labels = self.labels.clone();
+        labels.insert("objective".to_owned(), self.slo.objective.to_string());
+        labels.insert("window".to_owned(), self.slo.window.to_string());
+        labels.insert("kind".to_owned(), self.slo.indicator.kind().to_owned());
+        Rule::Record(Record {
+            record: names::INFO.to_owned(),
+            expr: "vector(1)".to_owned(),
+            labels,
+        })
+    }
+
+    /// One record for each window of the pairs of this speed, but none that the fast ones made already.
+    fn ratios(&self, speed: Speed) -> Vec<Rule> {
+        let mut made = vec![SHORT_RATE];
+        let mut rules = Vec::new();
+        for pair in &self.pairs {
+            for window in [pair.long, pair.short] {
+                if made.contains(&window) {
+                    continue;
+                }
+                made.push(window);
+                if pair.speed == speed {
+                    rules.push(self.record(names::error_ratio(window), self.error_ratio(window)));
+                }
+            }
+        }
+        rules
+    }
+
+    fn error_ratio(&self, window: PromDuration) -> String {
+        if window <= LONGEST_RAW {
+            self.slo.indicator.error_ratio(window)
+        } else {
+            self.ratio_of_slots(window)
+        }
+    }
+
+    fn ratio_of_slots(&self, window: PromDuration) -> String {
+        format!(
+            "sum_over_time({}[{window}]) / (sum_over_time({}[{window}]) > 0)",
+            self.own(names::ERRORS_SLOT),
+            self.own(names::EVENTS_SLOT),
+        )
+    }
+
+    fn burn_rate(&self) -> String {
+        let budget = self.slo.objective.budget();
+        if self
+            .pairs
+            .iter()
+            .any(|pair| pair.speed == Speed::Fast && pair.long == BURN_RATE)
+        {
+            format!("{} / {budget}", self.own(&names::error_ratio(BURN_RATE)))
+        } else {
+            format!("({}) / {budget}", self.slo.indicator.error_ratio(BURN_RATE))
+        }
+    }
+
+    fn alert(&self, speed: Speed) -> Option<Rule> {
+        let slo = self.slo;
+        let (alert, severity, keep, own) = match speed {
+            Speed::Fast => (
+                alerts::ERROR_BUDGET_BURN_FAST,
+                severity::CRITICAL,
+                KEEP_FAST,
+                &slo.alerting.page,
+            ),
+            Speed::Slow => (
+                alerts::ERROR_BUDGET_BURN_SLOW,
+                severity::WARNING,
+                KEEP_SLOW,
+                &slo.alerting.ticket,
+            ),
+        };
+        let own = own.as_ref()?;
+        let pairs: Vec<String> = self
+            .pairs
+            .iter()
+            .filter(|pair| pair.speed == speed)
+            .map(|pair| self.condition(pair))
+            .collect();
+        let mut labels: BTreeMap<String, String> = [("severity".to_owned(), severity.to_owned())].into();
+        extend(&mut labels, &slo.alerting.labels);
+        extend(&mut labels, own);
+        labels.extend(self.labels.clone());
+        let mut annotations = self.annotations(alert, speed);
+        extend(&mut annotations, &slo.alerting.annotations);
+        Some(Rule::Alert(Alert {
+            alert: alert.to_owned(),
+            expr: pairs.join("\nor\n"),
+            for_: None,
+            keep_firing_for: Some(keep),
+            labels,
+            annotations,
+        }))
+    }
+
+    /// All operands carry the same labels, so that `and` matches them as they are.
+    fn condition(&self, pair: &BurnPair) -> String {
+        let over = |window| format!("{} > {}", self.own(&names::error_ratio(window)), pair.threshold);
+        let enough = self
+            .enough_failures(pair.long)
+            .map(|enough| format!(" and {enough}"))
+            .unwrap_or_default();
+        format!("({} and {}{enough})", over(pair.long), over(pair.short))
+    }
+
+    /// At least `min_failures` failed events within the window: the slots that lie in it entirely, or
+    /// the last minutes alone. Both may count too few, by the age of the last slot; never too many.
+    fn enough_failures(&self, window: PromDuration) -> Option<String> {
+        let at_least = self.slo.alerting.min_failures.checked_sub(1)?;
+        let whole_slots = window.minus(SLOT).max(SLOT);
+        // `rate` extrapolates what it saw between its first and last sample to the whole range.
+        let seen = SHORT_RATE
+            .minus(self.slo.indicator.interval())
+            .max(PromDuration::from_minutes(1));
+        Some(format!(
+            "(sum_over_time({}[{whole_slots}]) > {at_least}.5 or {} * {} > {at_least}.5)",
+            self.own(names::ERRORS_SLOT),
+            self.own(names::ERRORS_RATE),
+            seen.seconds(),
+        ))
+    }
+
+    fn annotations(&self, alert: &str, speed: Speed) -> BTreeMap<String, String> {
+        let slo = self.slo;
+        let (app, name) = (&self.app.name, &slo.name);
+        let promise = format!("{}% over {}", slo.objective, slo.window);
+        let (summary, description) = match speed {
+            Speed::Fast => (
+                format!(
+                    "{app}: {{{{ $value | humanizePercentage }}}} of {name} events fail, and users feel it now"
+                ),
+                format!(
+                    "At this rate the error budget of {name} ({promise}) is gone within days or hours. \
+                     {{{{ $value | humanizePercentage }}}} failed in the longer of the two windows that tripped."
+                ),
+            ),
+            Speed::Slow => (
+                format!(
+                    "{app}: {{{{ $value | humanizePercentage }}}} of {name} events fail, more than it can afford"
+                ),
+                format!(
+                    "It burns slowly, but going on like this breaks {name} ({promise}) before its \
+                     window ends. Mend it in working hours."
+                ),
+            ),
+        };
+        let description = if slo.description.is_empty() {
+            description
+        } else {
+            format!("{} {description}", template::literal(&slo.description))
+        };
+        let mut annotations = BTreeMap::from([
+            ("summary".to_owned(), summary),
+            ("description".to_owned(), description),
+        ]);
+        self.app
+            .links
+            .annotate(&mut annotations, alert, slo.alerting.runbook_url.as_deref());
+        annotations
+    }
+
+    fn record(&self, name: impl Into<String>, expr: String) -> Rule {
+        Rule::Record(Record {
+            record: name.into(),
+            expr,
+            labels: self.labels.clone(),
+        })
+    }
+
+    /// This SLO's own series of a record.
+    fn own(&self, record: &str) -> Selector {
+        let matchers = [
+            ("namespace", &self.app.namespace),
+            ("app", &self.app.name),
+            ("slo", &self.slo.name),
+        ];
+        Selector::known(
+            record,
+            matchers
+                .map(|(label, value)| Matcher::equal(label, value))
+                .to_vec(),
+        )
+    }
+
+    fn group(&self, part: &str, interval: PromDuration, rules: Vec<Rule>) -> Group {
+        Group {
+            name: format!("slo-{}-{part}", self.slo.name),
+            interval,
+            limit: LIMIT,
+            rules,
+        }
+    }
+}
+
+fn extend(map: &mut BTreeMap<String, String>, own: &UserLabels) {
+    map.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
+}
