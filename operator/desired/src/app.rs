@@ -1,0 +1,32 @@
+//! An app that cannot be wrong any more.
+
+use observedapp_api::{ObservedAppSpec, SecretKey};
+
+use crate::{Objectives, Observed, Problem, Settings};
+
+/// A validated `ObservedApp`, with what was observed of the cluster and the operator's settings. Only
+/// [`crate::validate`] makes one; every default is filled in and every text that has a grammar is parsed.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub name: String,
+    pub namespace: String,
+    /// Absent where there is no cluster (`observedapp render`): then objects carry no owner.
+    pub uid: Option<String>,
+    /// The spec, for the fields that are passed on as they are.
+    pub spec: ObservedAppSpec,
+    pub database: Option<Database>,
+    /// What is measured, promised and alerted on.
+    pub objectives: Objectives,
+    pub observed: Observed,
+    pub settings: Settings,
+    /// What its author should know of; nothing is wrong.
+    pub notes: Vec<Problem>,
+}
+
+/// Which database the app has.
+#[derive(Clone, Debug)]
+pub enum Database {
+    Builtin(observedapp_api::BuiltinDatabase),
+    CloudNativePg(observedapp_api::CloudNativePgDatabase),
+    External(SecretKey),
+}

@@ -1,0 +1,157 @@
+//! One Grafana dashboard an app, in the order in which one reads in an incident: what was promised, what users see, what
+//! the pods take, and what stands behind them.
+
+mod backends;
+mod model;
+mod panel;
+mod red;
+mod slos;
+mod usage;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use observedapp_slo::names::alerts;
+
+use self::model::{Annotation, Choice, Dashboard, Link, Listed, PROMETHEUS, TimeRange, Variable};
+use self::panel::Grid;
+use crate::{App, Component, Object, dashboard_uid};
+
+/// The label by which Grafana's sidecar finds dashboards.
+const SIDECAR_LABEL: &str = "grafana_dashboard";
+/// The annotation by which it is told the folder.
+const FOLDER_ANNOTATION: &str = "grafana_folder";
+/// The version of the dashboard model; Grafana brings an older one up to date.
+const SCHEMA_VERSION: u32 = 39;
+
+pub(super) fn objects(app: &App) -> Vec<Object> {
+    let dashboards = &app.spec.dashboards;
+    if !dashboards.enabled {
+        return Vec::new();
+    }
+    let mut metadata = app.metadata(app.child("dashboards"), Component::App);
+    let mut labels = dashboards.labels.clone();
+    labels.extend(metadata.labels.take().unwrap_or_default());
+    labels.insert(SIDECAR_LABEL.to_owned(), "1".to_owned());
+    let folder = dashboards.folder.as_ref();
+    let config_map = ConfigMap {
+        metadata: ObjectMeta {
+            labels: Some(labels),
+            annotations: folder.map(|folder| [(FOLDER_ANNOTATION.to_owned(), folder.clone())].into()),
+            ..metadata
+        },
+        // The sidecar writes every namespace's into one folder: names with a dot in them never meet.
+        data: Some([(format!("{}.{}.json", app.namespace, app.name), json(app))].into()),
+        ..Default::default()
+    };
+    vec![config_map.into()]
+}
+
+fn json(app: &App) -> String {
+    serde_json::to_string(&dashboard(app)).expect("strings, numbers and lists can always be written as JSON")
+}
+
+fn dashboard(app: &App) -> Dashboard {
+    let mut grid = Grid::default();
+    slos::row(app, &mut grid);
+    red::row(app, &mut grid);
+    usage::row(app, &mut grid);
+    backends::rows(app, &mut grid);
+    Dashboard {
+        uid: dashboard_uid(&app.namespace, &app.name),
+        title: format!("{} / {}", app.namespace, app.name),
+        description: format!("The app {} in the namespace {}.", app.name, app.namespace),
+        tags: vec!["observedapp".to_owned()],
+        schema_version: SCHEMA_VERSION,
+        editable: false,
+        graph_tooltip: 1,
+        refresh: "30s".to_owned(),
+        time: TimeRange {
+            from: "now-6h".to_owned(),
+            to: "now".to_owned(),
+        },
+        timezone: "browser".to_owned(),
+        templating: Listed {
+            list: vec![
+                datasource(),
+                constant("namespace", "Namespace", &app.namespace),
+                constant("app", "App", &app.name),
+            ],
+        },
+        annotations: Listed {
+            list: vec![rollouts()],
+        },
+        links: links(app),
+        panels: grid.into_panels(),
+    }
+}
+
+/// Which Prometheus: there may be several.
+fn datasource() -> Variable {
+    Variable {
+        kind: "datasource",
+        name: "datasource",
+        label: "Data source",
+        query: "prometheus".to_owned(),
+        hide: 0,
+        skip_url_sync: false,
+        current: None,
+    }
+}
+
+fn constant(name: &'static str, label: &'static str, value: &str) -> Variable {
+    Variable {
+        kind: "constant",
+        name,
+        label,
+        query: value.to_owned(),
+        hide: 2,
+        skip_url_sync: true,
+        current: Some(Choice {
+            text: value.to_owned(),
+            value: value.to_owned(),
+        }),
+    }
+}
+
+/// A ReplicaSet that was not there five minutes ago is a rollout: pods are named after theirs. Scaling and evictions
+/// make no new one.
+fn rollouts() -> Annotation {
+    let replica_sets = |offset: &str| {
+        format!(
+            "count by (replicaset) (label_replace(\
+             container_start_time_seconds{{namespace=\"$namespace\",container=\"$app\"}}{offset}, \
+             \"replicaset\", \"$1\", \"pod\", \"(.+)-[^-]+\"))"
+        )
+    };
+    Annotation {
+        name: "Rollouts".to_owned(),
+        datasource: PROMETHEUS,
+        enable: true,
+        hide: false,
+        icon_color: "blue".to_owned(),
+        expr: format!("{} unless {}", replica_sets(""), replica_sets(" offset 5m")),
+        step: "60s".to_owned(),
+        title_format: "Rollout".to_owned(),
+        text_format: "{{replicaset}}".to_owned(),
+    }
+}
+
+/// One page for each alert.
+fn links(app: &App) -> Vec<Link> {
+    let base = app.settings.runbook_url.trim_end_matches('/');
+    alerts::ALL
+        .into_iter()
+        .map(|alert| Link {
+            title: alert.to_owned(),
+            url: format!("{base}/{alert}.md"),
+            kind: "link",
+            icon: "doc",
+            tooltip: format!("What to do when {alert} fires"),
+            tags: Vec::new(),
+            as_dropdown: false,
+            target_blank: true,
+            include_vars: false,
+            keep_time: false,
+        })
+        .collect()
+}

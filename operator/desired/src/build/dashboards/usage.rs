@@ -1,0 +1,121 @@
+//! Use, saturation, errors: what the app's pods take of what they were given.
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::model::Unit;
+use super::panel::{Draft, Grid, ORANGE, RED};
+use crate::{Amount, App, resources};
+
+/// The app's containers in cAdvisor's series.
+const CONTAINER: &str = r#"{namespace="$namespace",container="$app"}"#;
+
+pub(super) fn row(app: &App, grid: &mut Grid) {
+    grid.row("Resources (USE)");
+    let mut first = vec![cpu(app), memory(app)];
+    // Without a limit nothing is ever throttled, and there is no such series.
+    if resources::app_limits(&app.spec).cpu.is_some() {
+        first.insert(1, throttling());
+    }
+    grid.line(8, first);
+    grid.line(8, vec![network(), restarts(), replicas()]);
+}
+
+fn cpu(app: &App) -> Draft {
+    let draft = Draft::lines("CPU", Unit::Cores)
+        .says("Cores in use, by pod, against what each asked for and may use.")
+        .from(0.0)
+        .query(
+            "{{pod}}",
+            format!("sum by (pod) (rate(container_cpu_usage_seconds_total{CONTAINER}[$__rate_interval]))"),
+        );
+    bounds(app, "cpu", draft, |amount| cores(amount.thousandths()))
+}
+
+fn memory(app: &App) -> Draft {
+    let draft = Draft::lines("Memory", Unit::Bytes)
+        .says("Memory that cannot be taken back, by pod: at the limit the kernel kills the container.")
+        .from(0.0)
+        .query(
+            "{{pod}}",
+            format!("max by (pod) (container_memory_working_set_bytes{CONTAINER})"),
+        );
+    bounds(app, "memory", draft, |amount| amount.units().to_string())
+}
+
+/// The request and the limit are the spec's own: no series is needed to know them.
+fn bounds(app: &App, resource: &str, draft: Draft, number: impl Fn(Amount) -> String) -> Draft {
+    let filled = resources::fill(&app.spec.resources, resources::APP);
+    let known = |amounts: Option<&std::collections::BTreeMap<String, Quantity>>| {
+        resources::amount(amounts, resource).map(&number)
+    };
+    let mut draft = draft;
+    for (legend, colour, amount) in [
+        ("request", ORANGE, known(filled.requests.as_ref())),
+        ("limit", RED, known(filled.limits.as_ref())),
+    ] {
+        if let Some(amount) = amount {
+            draft = draft.bound(legend, colour, format!("vector({amount})"));
+        }
+    }
+    draft
+}
+
+fn cores(thousandths: u64) -> String {
+    format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
+}
+
+fn throttling() -> Draft {
+    let sum = |name: &str| format!("sum by (pod) (rate({name}{CONTAINER}[$__rate_interval]))");
+    Draft::lines("CPU throttling", Unit::Ratio)
+        .says("The share of time slices in which a pod had to wait because of its CPU limit.")
+        .from(0.0)
+        .query(
+            "{{pod}}",
+            format!(
+                "{} / {}",
+                sum("container_cpu_cfs_throttled_periods_total"),
+                sum("container_cpu_cfs_periods_total")
+            ),
+        )
+}
+
+/// A pod's network belongs to the pod, not to a container: the app's pods are those that run its container.
+fn network() -> Draft {
+    let of_pods = |name: &str| {
+        format!(
+            "sum by (pod) (rate({name}{{namespace=\"$namespace\"}}[$__rate_interval])) \
+             and on (pod) container_memory_working_set_bytes{CONTAINER}"
+        )
+    };
+    Draft::lines("Network", Unit::BytesPerSecond)
+        .says("Bytes received and sent, by pod.")
+        .from(0.0)
+        .query(
+            "{{pod}} received",
+            of_pods("container_network_receive_bytes_total"),
+        )
+        .query("{{pod}} sent", of_pods("container_network_transmit_bytes_total"))
+}
+
+/// A restarted container is a new series with a later start: the latest start of a pod moves.
+fn restarts() -> Draft {
+    Draft::lines("Restarts", Unit::Count)
+        .says("How often a pod's container was started again within the last ten minutes.")
+        .from(0.0)
+        .decimals(0)
+        .query(
+            "{{pod}}",
+            format!("changes(max by (pod) (container_start_time_seconds{CONTAINER})[10m:30s])"),
+        )
+}
+
+fn replicas() -> Draft {
+    Draft::lines("Replicas", Unit::Count)
+        .says("Pods that are wanted, that answer, and that run the newest version.")
+        .from(0.0)
+        .decimals(0)
+        .query(
+            "{{state}}",
+            r#"max by (state) (observedapp_app_replicas{namespace="$namespace",app="$app"})"#,
+        )
+}

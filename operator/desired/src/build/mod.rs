@@ -1,0 +1,48 @@
+//! One file a capability: each a function from the app to its objects.
+
+mod alerts;
+mod app;
+mod cache;
+mod dashboards;
+mod database;
+mod exposure;
+mod monitors;
+mod network;
+mod pod;
+mod probe;
+mod scaling;
+
+pub use alerts::rules;
+pub use exposure::{origin, url};
+
+use crate::{App, Desired, Kind, Object};
+
+/// Every object that should exist for the app.
+pub fn desired(app: &App) -> Desired {
+    let mut desired = Desired::default();
+    database::add(app, &mut desired);
+    for capability in [
+        app::objects,
+        scaling::objects,
+        exposure::objects,
+        cache::objects,
+        monitors::objects,
+        probe::objects,
+        alerts::objects,
+        dashboards::objects,
+        network::objects,
+    ] {
+        desired.objects.append(&mut capability(app));
+    }
+    let served = |kind: Kind| !kind.is_optional() || app.observed.optional_kinds.contains(&kind);
+    let (mut objects, missing): (Vec<_>, Vec<_>) = desired
+        .objects
+        .into_iter()
+        .partition(|object| served(object.kind()));
+    objects.sort_by(|a, b| (a.kind(), a.name()).cmp(&(b.kind(), b.name())));
+    desired.objects = objects;
+    desired.missing = missing.iter().map(Object::kind).collect();
+    desired.missing.sort_unstable();
+    desired.missing.dedup();
+    desired
+}

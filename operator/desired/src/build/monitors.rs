@@ -1,0 +1,136 @@
+//! What Prometheus scrapes: a ServiceMonitor for the app, its database and its cache.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::app::HTTP;
+use super::cache;
+use crate::monitoring::{Endpoint, ServiceMonitor, ServiceMonitorSpec};
+use crate::{App, Component, Database, Object};
+
+/// The name of every port that serves metrics.
+pub(crate) const METRICS: &str = "metrics";
+/// How often the exporters are scraped.
+const EXPORTER_INTERVAL: &str = "15s";
+/// More series than any app should have; one that has more fails alone instead of filling Prometheus.
+const SAMPLE_LIMIT: u64 = 50_000;
+
+pub(super) fn objects(app: &App) -> Vec<Object> {
+    let mut objects = Vec::new();
+    if let Some(metrics) = &app.spec.metrics {
+        objects.push(service(app).into());
+        objects.push(
+            monitor(
+                app,
+                app.name.clone(),
+                Component::Metrics,
+                Endpoint {
+                    port: METRICS.to_owned(),
+                    path: Some(metrics.path.clone()),
+                    interval: Some(metrics.interval.clone()),
+                },
+            )
+            .into(),
+        );
+    }
+    let exporter = || Endpoint {
+        port: METRICS.to_owned(),
+        interval: Some(EXPORTER_INTERVAL.to_owned()),
+        ..Default::default()
+    };
+    if let Some(Database::Builtin(_)) = app.database {
+        objects.push(monitor(app, app.child("db"), Component::Database, exporter()).into());
+    }
+    if cache::builtin(app).is_some() {
+        objects.push(monitor(app, app.child("cache"), Component::Cache, exporter()).into());
+    }
+    objects
+}
+
+/// The port of the metrics, where it is not the app's own.
+pub(super) fn own_port(app: &App) -> Option<i32> {
+    let port = app.spec.metrics.as_ref()?.port?;
+    (port != app.spec.port).then_some(port)
+}
+
+/// The labels that make Prometheus select an object; the operator's own stay what they are.
+pub(super) fn select(app: &App, mut metadata: ObjectMeta, observed: &BTreeMap<String, String>) -> ObjectMeta {
+    let mut labels = app
+        .settings
+        .monitor_labels
+        .clone()
+        .unwrap_or_else(|| observed.clone());
+    labels.extend(metadata.labels.take().unwrap_or_default());
+    metadata.labels = Some(labels);
+    metadata
+}
+
+/// A Service of its own for the metrics, without an address: the app's may be open to the internet.
+fn service(app: &App) -> Service {
+    let (port, target) = match own_port(app) {
+        Some(port) => (port, METRICS),
+        None => (app.spec.port, HTTP),
+    };
+    Service {
+        metadata: app.metadata(app.child("metrics"), Component::Metrics),
+        spec: Some(ServiceSpec {
+            cluster_ip: Some("None".to_owned()),
+            selector: Some(app.selector_labels(Component::App)),
+            ports: Some(vec![ServicePort {
+                name: Some(METRICS.to_owned()),
+                port,
+                target_port: Some(IntOrString::String(target.to_owned())),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// Series get the label `job` with the monitor's own name: the app's Service for metrics is named otherwise, so the
+/// app's name is taken from its label; the others' Services have the right name.
+fn monitor(app: &App, name: String, component: Component, endpoint: Endpoint) -> ServiceMonitor {
+    let job_label = (component == Component::Metrics).then(|| "app.kubernetes.io/name".to_owned());
+    ServiceMonitor {
+        metadata: select(
+            app,
+            app.metadata(name, component),
+            &app.observed.prometheus.monitor_labels,
+        ),
+        spec: ServiceMonitorSpec {
+            job_label,
+            selector: app.selector(component),
+            endpoints: vec![endpoint],
+            sample_limit: Some(SAMPLE_LIMIT),
+        },
+    }
+}
+
+/// The Service of a backing store, with its exporter's port beside its own.
+pub(crate) fn exported_service(
+    app: &App,
+    name: String,
+    component: Component,
+    (own_name, own): (&str, i32),
+    exporter: i32,
+) -> Service {
+    let port = |name: &str, port| ServicePort {
+        name: Some(name.to_owned()),
+        port,
+        target_port: Some(IntOrString::String(name.to_owned())),
+        ..Default::default()
+    };
+    Service {
+        metadata: app.metadata(name, component),
+        spec: Some(ServiceSpec {
+            selector: Some(app.selector_labels(component)),
+            ports: Some(vec![port(own_name, own), port(METRICS, exporter)]),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}

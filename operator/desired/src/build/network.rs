@@ -1,0 +1,122 @@
+//! Who may reach what.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{cache, database, monitors};
+use crate::{App, Component, Database, Object};
+
+pub(super) fn objects(app: &App) -> Vec<Object> {
+    if !app.spec.network_policy.enabled {
+        return Vec::new();
+    }
+    let mut policies = vec![for_app(app).into()];
+    if let Some(Database::Builtin(_)) = app.database {
+        policies.push(
+            for_backend(
+                app,
+                "db",
+                Component::Database,
+                database::PORT,
+                database::builtin::EXPORTER_PORT,
+            )
+            .into(),
+        );
+    }
+    if cache::builtin(app).is_some() {
+        policies.push(for_backend(app, "cache", Component::Cache, cache::PORT, cache::EXPORTER_PORT).into());
+    }
+    policies
+}
+
+/// The app serves everybody; what it calls itself is nobody else's business. Its metrics, on a port of their own, are
+/// for Prometheus.
+fn for_app(app: &App) -> NetworkPolicy {
+    let mut rules = vec![NetworkPolicyIngressRule {
+        from: None,
+        ports: Some(vec![port(app.spec.port)]),
+    }];
+    if let Some(metrics) = monitors::own_port(app) {
+        rules.push(NetworkPolicyIngressRule {
+            from: metrics_from(app),
+            ports: Some(vec![port(metrics)]),
+        });
+    }
+    NetworkPolicy {
+        metadata: app.metadata(app.name.clone(), Component::App),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(app.selector(Component::App)),
+            policy_types: Some(vec!["Ingress".to_owned()]),
+            ingress: Some(rules),
+            ..Default::default()
+        }),
+    }
+}
+
+/// Nobody in particular, and so everybody, where no Prometheus was found: it may run outside the cluster.
+fn metrics_from(app: &App) -> Option<Vec<NetworkPolicyPeer>> {
+    let prometheus = &app.observed.prometheus;
+    if prometheus.namespaces.is_empty() {
+        return None;
+    }
+    let mut namespaces = prometheus.namespaces.clone();
+    namespaces.extend(prometheus.prober_namespace.clone());
+    let mut peers = vec![in_namespaces(&namespaces)];
+    peers.extend(app.spec.network_policy.metrics_from.iter().cloned());
+    Some(peers)
+}
+
+/// A database or a cache: from this app's pods, its exporter from Prometheus, and nowhere to go itself.
+fn for_backend(app: &App, suffix: &str, component: Component, serves: i32, exporter: i32) -> NetworkPolicy {
+    let mut rules = vec![NetworkPolicyIngressRule {
+        from: Some(vec![NetworkPolicyPeer {
+            pod_selector: Some(app.selector(Component::App)),
+            ..Default::default()
+        }]),
+        ports: Some(vec![port(serves)]),
+    }];
+    let namespaces = &app.observed.prometheus.namespaces;
+    if !namespaces.is_empty() {
+        rules.push(NetworkPolicyIngressRule {
+            from: Some(vec![in_namespaces(namespaces)]),
+            ports: Some(vec![port(exporter)]),
+        });
+    }
+    NetworkPolicy {
+        metadata: app.metadata(app.child(suffix), component),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(app.selector(component)),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: Some(rules),
+            ..Default::default()
+        }),
+    }
+}
+
+fn in_namespaces(names: &BTreeSet<String>) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector {
+            match_expressions: Some(vec![LabelSelectorRequirement {
+                key: "kubernetes.io/metadata.name".to_owned(),
+                operator: "In".to_owned(),
+                values: Some(names.iter().cloned().collect()),
+            }]),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// By number: a name would also match another port of that name in another container.
+fn port(number: i32) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        protocol: Some("TCP".to_owned()),
+        port: Some(IntOrString::Int(number)),
+        ..Default::default()
+    }
+}

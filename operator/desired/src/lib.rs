@@ -1,0 +1,39 @@
+//! From an `ObservedApp` to every object it should have.
+//!
+//! ```text
+//! ObservedApp + Observed + Settings ──validate──▶ App ──desired──▶ Desired { objects, generated }
+//!                                     │
+//!                                     └─▶ Problems (all of them at once)
+//! ```
+//!
+//! No I/O, no clock, no randomness: what must be looked up is an input ([`Observed`]), what the operator was
+//! started with is another ([`Settings`]), so that the same inputs give the same bytes.
+
+mod app;
+mod build;
+pub mod cloud_native_pg;
+mod digest;
+pub mod monitoring;
+mod names;
+mod object;
+mod objectives;
+mod observed;
+mod problem;
+mod quantity;
+mod references;
+mod resources;
+mod settings;
+mod validate;
+
+pub use app::*;
+pub use build::{desired, origin, rules, url};
+pub use digest::digest;
+pub use names::*;
+pub use object::*;
+pub use objectives::Objectives;
+pub use observed::*;
+pub use problem::*;
+pub use quantity::Amount;
+pub use references::{Reference, references};
+pub use settings::*;
+pub use validate::validate;

@@ -1,0 +1,85 @@
+//! What had to be looked up in the cluster before it can be said what should exist.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Kind;
+
+/// The cluster as far as it bears on one app. Everything here is an input to pure code; `Default` is a cluster of
+/// which nothing is known and in which nothing exists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The optional kinds whose APIs the cluster serves.
+    pub optional_kinds: BTreeSet<Kind>,
+    /// What the cluster's Prometheus objects ask for.
+    pub prometheus: ObservedPrometheus,
+    /// What exists of the app's builtin database.
+    pub database: ObservedDatabase,
+    /// Who decides the number of pods now.
+    pub replicas: Option<ObservedReplicas>,
+    /// A digest of the contents of what [`crate::references`] names: when it moves, pods roll.
+    pub references_digest: Option<String>,
+    /// Hosts and paths that older apps of the cluster have claimed, with their `namespace/name`.
+    pub claimed_routes: BTreeMap<Route, String>,
+}
+
+/// A host and path of an Ingress.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Route {
+    pub host: String,
+    pub path: String,
+}
+
+/// What the Prometheus objects of the cluster ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedPrometheus {
+    /// Labels that make a ServiceMonitor selected.
+    pub monitor_labels: BTreeMap<String, String>,
+    /// Labels that make a Probe selected.
+    pub probe_labels: BTreeMap<String, String>,
+    /// Labels that make a PrometheusRule selected.
+    pub rule_labels: BTreeMap<String, String>,
+    /// The namespaces in which Prometheuses run: they may reach the metrics ports.
+    pub namespaces: BTreeSet<String>,
+    /// The namespace in which the prober runs.
+    pub prober_namespace: Option<String>,
+}
+
+/// What exists of the app's builtin database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedDatabase {
+    /// The claim, if it exists.
+    pub claim: Option<ObservedClaim>,
+    /// The password of the user `app` in the Secret `NAME-db-app`, if that exists: the operator's own of a builtin
+    /// database, or the one that CloudNativePG makes.
+    pub app_password: Option<String>,
+    /// The password of the superuser in the Secret `NAME-db-superuser`, if that exists.
+    pub superuser_password: Option<String>,
+    /// Fresh random passwords, used only for a database that has neither claim nor Secret. Without them, as in a
+    /// preview, the Secrets to be generated hold no data.
+    pub fresh_passwords: Option<FreshPasswords>,
+}
+
+/// A claim that exists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedClaim {
+    /// The size it asks for, as it is written there.
+    pub size: String,
+    /// The major version of the Postgres that wrote it, from the operator's annotation.
+    pub version: Option<String>,
+}
+
+/// Two passwords drawn by the controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreshPasswords {
+    pub app: String,
+    pub superuser: String,
+}
+
+/// The Deployment's replicas as they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObservedReplicas {
+    /// The wanted count that the Deployment holds now.
+    pub count: i32,
+    /// Whether a manager other than the operator owns the field, so that leaving it out does not reset it.
+    pub owned_by_other: bool,
+}

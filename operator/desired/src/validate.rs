@@ -1,0 +1,124 @@
+//! Validation: all problems at once, or an [`App`].
+//!
+//! Three layers, from what everybody can tell to what only the operator knows: what admission tells of one object, what
+//! the fields mean together, and what the cluster says to them.
+
+mod capacity;
+mod surroundings;
+
+use observedapp_api::{ObservedApp, ObservedAppSpec, Refusal};
+
+use crate::{App, Database, Objectives, Observed, Problem, Problems, Settings};
+
+/// Checks an `ObservedApp` against everything that is known, and gathers every problem rather than stopping at the
+/// first.
+pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Result<App, Problems> {
+    let mut findings = Findings::default();
+    findings.problems.0.extend(refusals_of_admission(app));
+    let name = app.metadata.name.clone().unwrap_or_default();
+    if name.is_empty() && app.metadata.generate_name.is_none() {
+        findings.problem("metadata.name", "the app has no name", "give it one");
+    }
+    let namespace = app
+        .metadata
+        .namespace
+        .clone()
+        .unwrap_or_else(|| "default".to_owned());
+    let spec = app.spec.clone();
+    let database = spec.database.as_ref().and_then(kind_of_database);
+    let objectives = Objectives::check(&namespace, &name, &spec, &settings, &mut findings.problems);
+    for (i, slo) in objectives.slos.iter().enumerate() {
+        for note in slo.notes(&format!("spec.slos[{i}]")) {
+            let text = note.to_string();
+            let told = text
+                .strip_prefix(note.field())
+                .unwrap_or(&text)
+                .trim_start_matches(": ");
+            findings.note(note.field(), told, "a higher objective avoids it");
+        }
+    }
+    capacity::check(&spec, database.as_ref(), &mut findings);
+    surroundings::check(
+        &namespace,
+        &name,
+        &spec,
+        database.as_ref(),
+        &observed,
+        &mut findings,
+    );
+    let Findings { problems, notes } = findings;
+    if !problems.is_empty() {
+        return Err(problems.once_a_field());
+    }
+    Ok(App {
+        name,
+        namespace,
+        uid: app.metadata.uid.clone(),
+        spec,
+        database,
+        objectives,
+        observed,
+        settings,
+        notes,
+    })
+}
+
+/// What has been found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    problems: Problems,
+    notes: Vec<Problem>,
+}
+
+impl Findings {
+    fn problem(&mut self, field: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) {
+        self.problems.add(field, problem, remedy);
+    }
+
+    /// Something allowed that its author should know of.
+    fn note(&mut self, field: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) {
+        self.notes.push(Problem::new(field, problem, remedy));
+    }
+}
+
+/// An object may be older than today's schema and rules, so that admission has never seen it.
+fn refusals_of_admission(app: &ObservedApp) -> Vec<Problem> {
+    let Ok(mut object) = serde_json::to_value(app) else {
+        return Vec::new();
+    };
+    observedapp_api::fill_in_defaults(&mut object);
+    let refusals = observedapp_api::refusals(&object);
+    refusals.into_iter().map(Problem::from).collect()
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.field, refusal.problem, refusal.remedy)
+    }
+}
+
+impl Problems {
+    /// What several layers tell of one field is told by the first.
+    fn once_a_field(mut self) -> Self {
+        let mut told = std::collections::BTreeSet::new();
+        self.0.retain(|problem| told.insert(problem.field.clone()));
+        self
+    }
+}
+
+fn kind_of_database(database: &observedapp_api::DatabaseSpec) -> Option<Database> {
+    match (&database.builtin, &database.cloud_native_pg, &database.external) {
+        (Some(builtin), None, None) => Some(Database::Builtin(builtin.clone())),
+        (None, Some(cluster), None) => Some(Database::CloudNativePg(cluster.clone())),
+        (None, None, Some(secret)) => Some(Database::External(secret.clone())),
+        _ => None,
+    }
+}
+
+/// The fewest and the most pods that are wanted at any time.
+fn pods(spec: &ObservedAppSpec) -> (i32, i32) {
+    match &spec.autoscaling {
+        Some(autoscaling) => (autoscaling.min_replicas, autoscaling.max_replicas),
+        None => (spec.replicas, spec.replicas),
+    }
+}
