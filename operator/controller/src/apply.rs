@@ -1,0 +1,367 @@
+//! Bringing the cluster to what should exist, with no write that is not needed.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use observedapp_api::FIELD_MANAGER;
+use observedapp_desired::{Desired, Kind, Object};
+use serde_json::Value;
+use tracing::info;
+
+use crate::context::{AppMemory, Context, Done};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::request::within;
+use crate::watch::{self, Key, Live, Seen, Whose};
+
+/// The app whose objects are applied.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    pub namespace: &'a str,
+    pub name: &'a str,
+    pub uid: &'a str,
+    /// Where an autoscaler is to decide the number of pods: the version of the Deployment at which the count that is
+    /// sent was read, or an older one.
+    pub count_read_at: Option<u64>,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What could not be done, the first first.
+    pub errors: Vec<Error>,
+    /// One hash over everything as wanted and as found; absent while anything is not as wanted.
+    pub hash: Option<String>,
+    /// Objects that this reconcile deleted.
+    pub pruned: Vec<Key>,
+    /// Objects that were the app's and outlive the part of it that they belonged to.
+    pub kept: Vec<Key>,
+    /// Strangers' objects in the way: their going is to be told.
+    pub in_the_way: BTreeSet<Key>,
+}
+
+impl Context {
+    /// Applies what should exist and deletes what should not.
+    pub async fn converge(
+        &self,
+        owner: Owner<'_>,
+        desired: &Desired,
+        recorded: Option<&str>,
+        memory: &mut AppMemory,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        let wanted: Vec<Wanted> = desired
+            .objects
+            .iter()
+            .map(|object| Wanted::new(owner, object))
+            .collect();
+        let mut keep: BTreeSet<Key> = wanted.iter().map(|wanted| wanted.key.clone()).collect();
+        for secret in &desired.generated {
+            keep.insert(Key::new(
+                Kind::Secret,
+                owner.namespace,
+                secret.metadata.name.as_deref().unwrap_or_default(),
+            ));
+        }
+        for (kind, name) in &desired.untouched {
+            keep.insert(Key::new(*kind, owner.namespace, name));
+        }
+
+        if memory.applied.is_empty() && recorded.is_some() && recorded == self.hash(owner, &wanted).as_deref()
+        {
+            // All is as a reconcile before this process began has left it.
+            for object in &wanted {
+                if let Some(live) = self.store.get(&object.key) {
+                    memory.applied.insert(object.id(), object.done(&live));
+                }
+            }
+        }
+
+        // An autoscaler goes first: it would scale back what is about to be scaled.
+        let autoscalers_first = |kind: Kind| kind.as_str() == "HorizontalPodAutoscaler";
+        self.prune(owner, &keep, autoscalers_first, &mut outcome).await;
+        for secret in &desired.generated {
+            if outcome.stopped() {
+                break;
+            }
+            if let Err(error) = self.generate(owner, secret).await {
+                outcome.fail(error, owner);
+            }
+        }
+        for object in &wanted {
+            if outcome.stopped() {
+                break;
+            }
+            match self.ensure(owner, object, memory).await {
+                Ok(done) => {
+                    memory.applied.insert(object.id(), done);
+                }
+                Err(error) => {
+                    memory.applied.remove(&object.id());
+                    outcome.fail(error, owner);
+                }
+            }
+        }
+        if !outcome.stopped() {
+            self.prune(owner, &keep, |kind| !autoscalers_first(kind), &mut outcome)
+                .await;
+        }
+        let forgotten: Vec<(Kind, String)> = memory
+            .applied
+            .keys()
+            .filter(|(kind, name)| !keep.contains(&Key::new(*kind, owner.namespace, name)))
+            .cloned()
+            .collect();
+        for id in forgotten {
+            memory.applied.remove(&id);
+            let key = Key::new(id.0, owner.namespace, &id.1);
+            if self
+                .store
+                .get(&key)
+                .is_some_and(|live| live.retained && !live.deleting)
+            {
+                outcome.kept.push(key);
+            }
+        }
+        if outcome.errors.is_empty() && desired.generated.is_empty() {
+            outcome.hash = self.hash(owner, &wanted);
+        }
+        outcome
+    }
+
+    /// One hash over all objects as wanted and as found; none if one of them is not there.
+    fn hash(&self, owner: Owner<'_>, wanted: &[Wanted]) -> Option<String> {
+        let mut hash = Digest::new();
+        for object in wanted {
+            let live = self.store.get(&object.key)?;
+            if live.deleting || matches!(live.whose(owner.name, owner.uid), Whose::Foreign(_)) {
+                return None;
+            }
+            let done = object.done(&live);
+            hash = hash
+                .text(object.key.kind.as_str())
+                .text(&object.key.name)
+                .number(done.wanted)
+                .number(done.found);
+        }
+        Some(format!("{:016x}", hash.finish()))
+    }
+
+    async fn ensure(&self, owner: Owner<'_>, object: &Wanted, memory: &AppMemory) -> Result<Done, Error> {
+        let known = match self.store.get(&object.key) {
+            Some(live) if may_write(owner, &object.key, &live).is_ok() => Some((*live).clone()),
+            // Unknown; or in the way, as far as is known. An own write's answer can come after the news that the object
+            // is gone, and then the store remembers one that no watch will ever speak of again.
+            _ => self.look(&object.key).await?,
+        };
+        let force = match &known {
+            None => false,
+            Some(live) => {
+                may_write(owner, &object.key, live)?;
+                let done = object.done(live);
+                if memory.applied.get(&object.id()) == Some(&done) && live.applied.is_some() {
+                    return Ok(done);
+                }
+                true
+            }
+        };
+        let live = self.apply(object, known.as_ref(), force).await?;
+        let done = object.done(&live);
+        self.store.put(object.key.clone(), live);
+        Ok(done)
+    }
+
+    /// Asks the API server itself for an object that no watch has shown.
+    pub async fn look(&self, key: &Key) -> Result<Option<Live>, Error> {
+        let api: Api<Seen<true>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
+        let seen = within("get", key.kind.as_str(), &key.name, api.get_opt(&key.name)).await?;
+        Ok(seen.map(Seen::into_live))
+    }
+
+    async fn apply(&self, object: &Wanted, known: Option<&Live>, force: bool) -> Result<Live, Error> {
+        self.check_lead()?;
+        let key = &object.key;
+        let mut value = object.value.clone();
+        if let Some(version) = object.hands_over.filter(|_| known.is_some()) {
+            // The count is repeated as it was read, until its new owner has taken it: never over a newer one.
+            value["metadata"]["resourceVersion"] = version.to_string().into();
+        }
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            force,
+            ..PatchParams::default()
+        };
+        let api: Api<Seen<false>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
+        let seen = within(
+            "apply",
+            key.kind.as_str(),
+            &key.name,
+            api.patch(&key.name, &params, &Patch::Apply(&value)),
+        )
+        .await?;
+        info!(kind = key.kind.as_str(), object = %key.name, "applied");
+        let mut live = seen.into_live();
+        if !watch::has_facts(key.kind) {
+            live.facts = None;
+        }
+        Ok(live)
+    }
+
+    /// Creates a Secret with what was drawn at random. One that exists is never written: it is read, and all begins anew.
+    async fn generate(&self, owner: Owner<'_>, secret: &Secret) -> Result<(), Error> {
+        self.check_lead()?;
+        let name = secret.metadata.name.clone().unwrap_or_default();
+        let key = Key::new(Kind::Secret, owner.namespace, &name);
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), owner.namespace);
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        match within("create", "Secret", &name, api.create(&params, secret)).await {
+            Ok(_) => {
+                info!(kind = "Secret", object = name, "created with a new password");
+            }
+            Err(Error::Api {
+                class: crate::error::Class::Conflict,
+                ..
+            }) => {
+                if let Some(live) = self.look(&key).await? {
+                    may_write(owner, &key, &live)?;
+                    self.store.put(key, live);
+                }
+                return Err(Error::Moved);
+            }
+            Err(error) => return Err(error),
+        }
+        // From here on it is one of the objects, with the password that is read from it.
+        if let Some(live) = self.look(&key).await? {
+            self.store.put(key, live);
+        }
+        Ok(())
+    }
+
+    /// Deletes what carries the app's controller reference and is no longer wanted.
+    async fn prune(
+        &self,
+        owner: Owner<'_>,
+        keep: &BTreeSet<Key>,
+        which: impl Fn(Kind) -> bool,
+        outcome: &mut Outcome,
+    ) {
+        for (key, live) in self.store.controlled_by(owner.uid) {
+            if keep.contains(&key) || !which(key.kind) || live.deleting || !self.served.contains(key.kind) {
+                continue;
+            }
+            match self.delete(&key, &live).await {
+                Ok(()) => outcome.pruned.push(key),
+                Err(error) => outcome.fail(error, owner),
+            }
+            if outcome.stopped() {
+                return;
+            }
+        }
+    }
+
+    async fn delete(&self, key: &Key, live: &Live) -> Result<(), Error> {
+        self.check_lead()?;
+        let api: Api<Seen<true>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
+        let params = DeleteParams::background().preconditions(Preconditions {
+            uid: Some(live.uid.clone()),
+            resource_version: None,
+        });
+        let deleted = match api.delete(&key.name, &params).await {
+            // Gone already, or another object by now: the watch will tell.
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(error) => Err(Error::api("delete", key.kind.as_str(), &key.name, &error)),
+            Ok(_) => {
+                info!(kind = key.kind.as_str(), object = %key.name, "deleted: no longer wanted");
+                Ok(())
+            }
+        };
+        if deleted.is_ok() && !live.deleting {
+            self.store.remove(key.clone(), live.resource_version);
+        }
+        deleted
+    }
+
+    pub fn check_lead(&self) -> Result<(), Error> {
+        if self.lead.holds() {
+            Ok(())
+        } else {
+            Err(Error::NotLeader)
+        }
+    }
+}
+
+/// Refuses what is not this app's.
+fn may_write(owner: Owner<'_>, key: &Key, live: &Live) -> Result<(), Error> {
+    let name = key.name.to_string();
+    let kind = key.kind;
+    if let Whose::Foreign(whose) = live.whose(owner.name, owner.uid) {
+        let of_an_earlier_life = live.app() == Some(owner.name);
+        return Err(if of_an_earlier_life && live.controller.is_some() {
+            Error::Leaving { kind, name }
+        } else {
+            Error::Foreign { kind, name, whose }
+        });
+    }
+    if live.deleting {
+        return Err(Error::Leaving { kind, name });
+    }
+    Ok(())
+}
+
+impl Outcome {
+    fn fail(&mut self, error: Error, owner: Owner<'_>) {
+        if let Error::Foreign { kind, name, .. } | Error::Leaving { kind, name } = &error {
+            self.in_the_way.insert(Key::new(*kind, owner.namespace, name));
+        }
+        self.errors.push(error);
+    }
+
+    fn stopped(&self) -> bool {
+        self.errors.iter().any(Error::stops_all)
+    }
+}
+
+/// An object as it should be, in the form in which it is sent.
+struct Wanted {
+    key: Key,
+    value: Value,
+    digest: u64,
+    /// Where its replica count is on its way to an autoscaler: the version at which that was read.
+    hands_over: Option<u64>,
+}
+
+impl Wanted {
+    fn new(owner: Owner<'_>, object: &Object) -> Self {
+        // What k8s-openapi's types hold can always be written as JSON.
+        let value = serde_json::to_value(object).unwrap_or_default();
+        let kind = object.kind();
+        Self {
+            key: Key::new(kind, owner.namespace, object.name()),
+            digest: Digest::new().text(&value.to_string()).finish(),
+            hands_over: owner.count_read_at.filter(|_| {
+                kind == Kind::Deployment
+                    && object.name() == owner.name
+                    && value["spec"].get("replicas").is_some()
+            }),
+            value,
+        }
+    }
+
+    fn id(&self) -> (Kind, String) {
+        (self.key.kind, self.key.name.to_string())
+    }
+
+    fn done(&self, live: &Live) -> Done {
+        Done {
+            wanted: self.digest,
+            found: Digest::new()
+                .text(&live.uid)
+                .number(live.applied.unwrap_or_default())
+                .finish(),
+        }
+    }
+}

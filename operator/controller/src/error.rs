@@ -1,0 +1,271 @@
+//! What can go wrong while an app is brought to what it should be, and how soon it is worth trying again.
+
+use std::time::Duration;
+
+use observedapp_desired::Kind;
+use rand::RngExt;
+
+/// Why something could not be done for an app.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{verb} {kind} {name}: {message}")]
+    Api {
+        verb: &'static str,
+        kind: &'static str,
+        name: String,
+        class: Class,
+        message: String,
+        /// How long the API server asked to wait.
+        retry_after: Option<Duration>,
+    },
+    #[error("the {} {name} exists already and is left alone: {whose}; rename the app, or delete or move that object", kind.as_str())]
+    Foreign { kind: Kind, name: String, whose: String },
+    #[error("the {} {name} of an earlier life is being deleted; it is made again when it is gone", kind.as_str())]
+    Leaving { kind: Kind, name: String },
+    #[error("what was read has changed meanwhile; it is read again")]
+    Moved,
+    #[error("the lease was lost, so nothing is written any more")]
+    NotLeader,
+}
+
+/// Kinds of failure that call for different patience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The API server asks for patience.
+    Throttled,
+    /// The API server does not answer, or fails.
+    Unavailable,
+    /// Somebody else was faster.
+    Conflict,
+    /// The operator lacks a right.
+    Forbidden,
+    /// A ResourceQuota or LimitRange is in the way.
+    Quota,
+    /// The API server does not accept the object.
+    Invalid,
+    /// An admission webhook or policy refused the object.
+    Refused,
+    /// The cluster does not serve this API.
+    ApiMissing,
+    /// The namespace is being deleted.
+    Terminating,
+}
+
+impl Class {
+    /// The reason in a condition, and the label of `observedapp_errors_total`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "Throttled",
+            Self::Unavailable => "ApiServerUnavailable",
+            Self::Conflict => "Conflict",
+            Self::Forbidden => "Forbidden",
+            Self::Quota => "QuotaExceeded",
+            Self::Invalid => "Rejected",
+            Self::Refused => "RefusedByWebhook",
+            Self::ApiMissing => "ApiMissing",
+            Self::Terminating => "NamespaceTerminating",
+        }
+    }
+
+    fn of(error: &kube::Error) -> Self {
+        let kube::Error::Api(status) = error else {
+            return Self::Unavailable;
+        };
+        let message = status.message.as_str();
+        match status.code {
+            _ if status.reason == "NamespaceTerminating"
+                || message.contains("because it is being terminated") =>
+            {
+                Self::Terminating
+            }
+            404 if message.starts_with("namespaces ") => Self::Terminating,
+            403 if message.contains("exceeded quota") || message.contains("forbidden: maximum") => {
+                Self::Quota
+            }
+            _ if message.starts_with("admission webhook")
+                || message.contains("ValidatingAdmissionPolicy") =>
+            {
+                Self::Refused
+            }
+            500 if message.contains("failed calling webhook") => Self::Refused,
+            401 | 403 => Self::Forbidden,
+            404 | 405 => Self::ApiMissing,
+            409 => Self::Conflict,
+            400 | 413 | 415 | 422 => Self::Invalid,
+            429 => Self::Throttled,
+            _ => Self::Unavailable,
+        }
+    }
+}
+
+impl Error {
+    pub fn api(verb: &'static str, kind: &'static str, name: &str, error: &kube::Error) -> Self {
+        let retry_after = match error {
+            kube::Error::Api(status) => status
+                .details
+                .as_ref()
+                .map(|details| details.retry_after_seconds)
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| Duration::from_secs(u64::from(seconds))),
+            _ => None,
+        };
+        let message = match error {
+            kube::Error::Api(status) => status.message.clone(),
+            other => other.to_string(),
+        };
+        Self::Api {
+            verb,
+            kind,
+            name: name.to_owned(),
+            class: Class::of(error),
+            message,
+            retry_after,
+        }
+    }
+
+    pub fn timeout(verb: &'static str, kind: &'static str, name: &str) -> Self {
+        Self::Api {
+            verb,
+            kind,
+            name: name.to_owned(),
+            class: Class::Unavailable,
+            message: "the API server did not answer in time".to_owned(),
+            retry_after: None,
+        }
+    }
+
+    /// The reason in a condition, and the label of `observedapp_errors_total`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Api { class, .. } => class.as_str(),
+            Self::Foreign { .. } => "ForeignObject",
+            Self::Leaving { .. } => "BeingDeleted",
+            Self::Moved => "Moved",
+            Self::NotLeader => "NotLeader",
+        }
+    }
+
+    /// Whether there is no sense in going on with the app's other objects.
+    pub fn stops_all(&self) -> bool {
+        match self {
+            Self::Api { class, .. } => {
+                matches!(class, Class::Throttled | Class::Unavailable | Class::Terminating)
+            }
+            Self::Moved | Self::NotLeader => true,
+            Self::Foreign { .. } | Self::Leaving { .. } => false,
+        }
+    }
+
+    /// Whether it is about the object of this name.
+    pub fn concerns(&self, object: &str) -> bool {
+        match self {
+            Self::Api { name, .. } | Self::Foreign { name, .. } | Self::Leaving { name, .. } => {
+                name == object
+            }
+            Self::Moved | Self::NotLeader => false,
+        }
+    }
+
+    /// What to do about it, if a person has to.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Api { class, .. } => match class {
+                Class::Forbidden => {
+                    Some("give the operator's ServiceAccount this right (the chart's rbac.create does)")
+                }
+                Class::Quota => Some("raise the quota or lower what the app asks for"),
+                Class::Invalid => Some("correct the field that the message names"),
+                Class::Refused => Some("meet what the policy asks for, or exempt the object from it"),
+                Class::ApiMissing => Some("install the API's CustomResourceDefinition"),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// How long to wait after so many failures in a row. What only a person or another program can mend is told to us
+    /// by a watch where that is possible, so that the wait is only for where it is not.
+    pub fn patience(&self, failures: u32) -> Duration {
+        let growing = |first: u64, last: u64| {
+            Duration::from_millis(first.saturating_mul(1 << failures.min(16)).min(last))
+        };
+        let wait = match self {
+            Self::Api {
+                retry_after: Some(wait),
+                ..
+            } => *wait,
+            Self::Api { class, .. } => match class {
+                Class::Conflict => growing(50, 10_000),
+                Class::Throttled | Class::Unavailable => growing(250, 60_000),
+                Class::Quota | Class::Refused | Class::ApiMissing | Class::Terminating => {
+                    growing(2_000, 60_000)
+                }
+                Class::Forbidden | Class::Invalid => growing(5_000, 300_000),
+            },
+            Self::Moved => growing(20, 5_000),
+            Self::Leaving { .. } => growing(500, 30_000),
+            Self::Foreign { .. } | Self::NotLeader => growing(5_000, 300_000),
+        };
+        jittered(wait)
+    }
+}
+
+/// Between three quarters and five quarters of a wait, so that a thousand apps do not come back at once.
+pub fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(rand::rng().random_range(0.75..1.25))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn class(code: u16, reason: &str, message: &str) -> Class {
+        Class::of(&kube::Error::Api(Box::new(Status {
+            code,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            ..Status::default()
+        })))
+    }
+
+    #[test]
+    fn messages_tell_what_codes_do_not() {
+        assert_eq!(class(403, "Forbidden", "User cannot patch"), Class::Forbidden);
+        assert_eq!(
+            class(403, "Forbidden", "pods \"a\" is forbidden: exceeded quota: q"),
+            Class::Quota
+        );
+        assert_eq!(
+            class(
+                403,
+                "Forbidden",
+                "unable to create new content in namespace a because it is being terminated"
+            ),
+            Class::Terminating
+        );
+        assert_eq!(
+            class(404, "NotFound", "namespaces \"a\" not found"),
+            Class::Terminating
+        );
+        assert_eq!(
+            class(400, "", "admission webhook \"w\" denied the request: no"),
+            Class::Refused
+        );
+        assert_eq!(
+            class(500, "InternalError", "failed calling webhook \"w\""),
+            Class::Refused
+        );
+        assert_eq!(class(500, "InternalError", "etcd"), Class::Unavailable);
+        assert_eq!(class(429, "TooManyRequests", ""), Class::Throttled);
+    }
+
+    #[test]
+    fn patience_grows_and_has_an_end() {
+        let error = Error::timeout("patch", "Service", "tasks");
+        assert!(error.patience(0) < Duration::from_secs(1));
+        assert!(error.patience(40) <= Duration::from_secs(75));
+        assert!(error.patience(40) >= Duration::from_secs(45));
+    }
+}

@@ -1,0 +1,58 @@
+//! The controller: observe, validate, build, apply, report. Everything that talks to a cluster or to Prometheus
+//! is here; what should exist is decided by the pure crates below it.
+//!
+//! ```text
+//!  watches ──▶ stores (identity, owner, digest of our fields) ──▶ queue ──▶ reconcile ──▶ apply, prune, status
+//!     ▲                                                                        │
+//!     └──────────────────────────── API server ◀───────────────────────────────┘
+//! ```
+
+mod apply;
+mod context;
+mod digest;
+mod discovery;
+mod error;
+mod events;
+mod leader;
+mod logging;
+mod metrics;
+mod observe;
+mod operator;
+mod options;
+mod prometheus;
+mod queue;
+mod reconcile;
+mod references;
+mod request;
+mod server;
+mod status;
+mod watch;
+
+pub use leader::LeaseTiming;
+pub use logging::init_logging;
+pub use operator::{Operator, RunError, Timing};
+pub use options::{LogFormat, RunOptions};
+
+/// An app as it is watched: one that cannot be read is an object too, and starves no other.
+type App = kube::core::DeserializeGuard<observedapp_api::ObservedApp>;
+
+/// Runs the operator against the cluster of the environment until SIGTERM or SIGINT.
+pub async fn run(options: RunOptions) -> Result<(), RunError> {
+    // Both the API server and Prometheus are spoken to with this one. It fails only if one was chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = kube::Config::infer()
+        .await
+        .map_err(|error| RunError::NoCluster(Box::new(error)))?;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let on_signal = stop.clone();
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        tracing::info!("asked to stop");
+        on_signal.cancel();
+    });
+    Operator::new(options, config).run(stop).await
+}

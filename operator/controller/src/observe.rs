@@ -1,0 +1,174 @@
+//! Looking up what bears on one app.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use kube::api::Api;
+use observedapp_api::ObservedApp;
+use observedapp_desired::{
+    FreshPasswords, Kind, Observed, ObservedClaim, ObservedDatabase, ObservedReplicas, Route,
+};
+use rand::RngExt;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::request::within;
+use crate::watch::{Key, Live, Seen, Whose};
+
+impl Context {
+    /// All that bears on an app but the contents of what it refers to: that is known only when it is valid.
+    pub async fn observe(&self, app: &ObservedApp) -> Result<Observed, Error> {
+        let name = app.name_any();
+        let namespace = app.namespace().unwrap_or_default();
+        let deployment = self.store.get(&Key::new(Kind::Deployment, &namespace, &name));
+        Ok(Observed {
+            optional_kinds: self.served.kinds(),
+            prometheus: self.prometheus.observed(&self.settings),
+            database: self.observe_database(app, &namespace, &name).await?,
+            replicas: deployment.and_then(|live| replicas(&live)),
+            references_digest: None,
+            claimed_routes: self.claimed_routes(app),
+        })
+    }
+
+    /// The database as it exists. Where the watches show nothing the API server itself is asked: a password is drawn
+    /// only where there is certainly neither a Secret nor a claim.
+    async fn observe_database(
+        &self,
+        app: &ObservedApp,
+        namespace: &str,
+        name: &str,
+    ) -> Result<ObservedDatabase, Error> {
+        let Some(database) = &app.spec.database else {
+            return Ok(ObservedDatabase::default());
+        };
+        let uid = app.uid().unwrap_or_default();
+        let made_by_us = |live: &Live| !matches!(live.whose(name, &uid), Whose::Foreign(_));
+        let secret = |suffix: &str| Key::new(Kind::Secret, namespace, &format!("{name}-{suffix}"));
+        if database.cloud_native_pg.is_some() {
+            let made_by_cluster = |live: &Live| {
+                live.controller
+                    .as_ref()
+                    .is_some_and(|owner| owner.kind == "Cluster")
+            };
+            return Ok(ObservedDatabase {
+                app_password: self.password(&secret("db-app"), made_by_cluster).await?,
+                ..ObservedDatabase::default()
+            });
+        }
+        if database.builtin.is_none() {
+            return Ok(ObservedDatabase::default());
+        }
+        let claim = self
+            .claim(namespace, &format!("{name}-db"))
+            .await?
+            .filter(|live| !live.deleting && made_by_us(live));
+        let app_password = self.password(&secret("db-app"), made_by_us).await?;
+        let superuser_password = self.password(&secret("db-superuser"), made_by_us).await?;
+        Ok(ObservedDatabase {
+            claim: claim.map(|live| {
+                let facts = live.facts.unwrap_or_default();
+                ObservedClaim {
+                    size: facts.requested.unwrap_or_default(),
+                    version: facts.postgres_version,
+                }
+            }),
+            fresh_passwords: (app_password.is_none() || superuser_password.is_none()).then(|| {
+                FreshPasswords {
+                    app: password(),
+                    superuser: password(),
+                }
+            }),
+            app_password,
+            superuser_password,
+        })
+    }
+
+    /// The password in a Secret. The contents of somebody else's are none of ours; that such a one is in the way is
+    /// said when ours is to be written.
+    async fn password(&self, key: &Key, may_read: impl Fn(&Live) -> bool) -> Result<Option<String>, Error> {
+        let live = match self.store.get(key) {
+            Some(live) => Some((*live).clone()),
+            None => self.look(key).await?,
+        };
+        match live.filter(|live| !live.deleting && may_read(live)) {
+            Some(live) => self.references.password(&self.client, key, &live).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn claim(&self, namespace: &str, name: &str) -> Result<Option<Live>, Error> {
+        let key = Key::new(Kind::PersistentVolumeClaim, namespace, name);
+        if let Some(live) = self.store.get(&key) {
+            return Ok(Some((*live).clone()));
+        }
+        let api: Api<Seen<false>> = Api::namespaced_with(self.client.clone(), namespace, &key.kind);
+        let seen = within("get", key.kind.as_str(), name, api.get_opt(name)).await?;
+        Ok(seen.map(Seen::into_live))
+    }
+
+    /// The route that this app asks for, if an older app has it.
+    fn claimed_routes(&self, app: &ObservedApp) -> BTreeMap<Route, String> {
+        let Some(ingress) = &app.spec.ingress else {
+            return BTreeMap::new();
+        };
+        let age = |app: &ObservedApp| {
+            (
+                app.metadata.creation_timestamp.as_ref().map(|time| time.0),
+                app.namespace(),
+                app.name_any(),
+            )
+        };
+        let mine = age(app);
+        self.apps
+            .state()
+            .iter()
+            .filter_map(|other| other.0.as_ref().ok())
+            .filter(|other| {
+                other
+                    .spec
+                    .ingress
+                    .as_ref()
+                    .is_some_and(|theirs| theirs.host == ingress.host && theirs.path == ingress.path)
+                    && age(other) < mine
+            })
+            .map(|other| {
+                (
+                    Route {
+                        host: ingress.host.clone(),
+                        path: ingress.path.clone(),
+                    },
+                    format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any()),
+                )
+            })
+            .collect()
+    }
+}
+
+fn replicas(live: &Live) -> Option<ObservedReplicas> {
+    let facts = live.facts.as_ref()?;
+    Some(ObservedReplicas {
+        count: facts.wanted?,
+        owned_by_other: facts.wanted_by_other,
+    })
+}
+
+/// 160 random bits, in characters that need no quoting anywhere.
+fn password() -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut random = rand::rng();
+    (0..32)
+        .map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::password;
+
+    #[test]
+    fn passwords_are_long_and_differ() {
+        assert_eq!(password().len(), 32);
+        assert_ne!(password(), password());
+    }
+}

@@ -1,0 +1,204 @@
+//! Asking Prometheus, or what speaks like it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// How long one answer may take.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// How to get in.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    pub token_file: Option<PathBuf>,
+    pub ca_file: Option<PathBuf>,
+    pub headers: Vec<(String, String)>,
+}
+
+/// A Prometheus that can be asked.
+#[derive(Clone, Debug)]
+pub struct Server {
+    url: String,
+    client: reqwest::Client,
+    token_file: Option<PathBuf>,
+}
+
+/// Why there was no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{url}: {problem}")]
+pub struct Unanswered {
+    url: String,
+    problem: String,
+}
+
+/// One sample of an instant query.
+#[derive(Debug, Deserialize)]
+pub struct Sample {
+    pub metric: BTreeMap<String, String>,
+    value: (f64, String),
+}
+
+impl Sample {
+    pub fn value(&self) -> f64 {
+        self.value.1.parse().unwrap_or(f64::NAN)
+    }
+
+    pub fn label(&self, name: &str) -> &str {
+        self.metric.get(name).map_or("", String::as_str)
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer<T> {
+    status: String,
+    data: Option<T>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    result: Vec<Sample>,
+}
+
+/// A target that Prometheus scrapes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    #[serde(default)]
+    pub last_error: String,
+    #[serde(default)]
+    pub scrape_url: String,
+    #[serde(default)]
+    pub health: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Targets {
+    #[serde(default)]
+    active_targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuntimeInfo {
+    #[serde(default)]
+    storage_retention: String,
+}
+
+impl Server {
+    /// Sets a connection up; nothing is asked yet.
+    pub fn new(url: &str, access: &Access) -> Result<Self, Unanswered> {
+        let failed = |problem: String| Unanswered {
+            url: url.to_owned(),
+            problem,
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in &access.headers {
+            let name =
+                HeaderName::try_from(name).map_err(|error| failed(format!("the header {name}: {error}")))?;
+            let value = HeaderValue::try_from(value)
+                .map_err(|error| failed(format!("the header {name}: {error}")))?;
+            headers.insert(name, value);
+        }
+        let mut builder = reqwest::Client::builder()
+            .timeout(LIMIT)
+            .gzip(true)
+            .default_headers(headers)
+            .no_proxy();
+        if let Some(file) = &access.ca_file {
+            let read = std::fs::read(file).map_err(|error| error.to_string());
+            let certificates = read.and_then(|pem| {
+                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())
+            });
+            let certificates = certificates
+                .map_err(|error| failed(format!("the authorities in {}: {error}", file.display())))?;
+            builder = builder.tls_certs_only(certificates);
+        } else if !url.starts_with("https:") {
+            builder = builder.tls_certs_only([]);
+        }
+        Ok(Self {
+            url: url.trim_end_matches('/').to_owned(),
+            client: builder.build().map_err(|error| failed(full(&error)))?,
+            token_file: access.token_file.clone(),
+        })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// All series that an expression gives now.
+    pub async fn query(&self, expression: &str) -> Result<Vec<Sample>, Unanswered> {
+        let request = self
+            .client
+            .post(format!("{}/api/v1/query", self.url))
+            .form(&[("query", expression)]);
+        self.ask::<Vector>(request).await.map(|vector| vector.result)
+    }
+
+    /// The targets of one monitor.
+    pub async fn targets(&self, pool: &str) -> Result<Vec<Target>, Unanswered> {
+        let request = self
+            .client
+            .get(format!("{}/api/v1/targets", self.url))
+            .query(&[("state", "active"), ("scrapePool", pool)]);
+        self.ask::<Targets>(request)
+            .await
+            .map(|targets| targets.active_targets)
+    }
+
+    /// How long it keeps samples, in its own words; empty where it does not say.
+    pub async fn retention(&self) -> Result<String, Unanswered> {
+        let request = self.client.get(format!("{}/api/v1/status/runtimeinfo", self.url));
+        self.ask::<RuntimeInfo>(request)
+            .await
+            .map(|info| info.storage_retention)
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, mut request: reqwest::RequestBuilder) -> Result<T, Unanswered> {
+        let failed = |problem: String| Unanswered {
+            url: self.url.clone(),
+            problem,
+        };
+        if let Some(file) = &self.token_file {
+            // It is short, and it is replaced by others while we run.
+            let token = tokio::fs::read_to_string(file)
+                .await
+                .map_err(|error| failed(format!("the token in {}: {error}", file.display())))?;
+            let value = HeaderValue::try_from(format!("Bearer {}", token.trim()))
+                .map_err(|error| failed(format!("the token in {}: {error}", file.display())))?;
+            request = request.header(AUTHORIZATION, value);
+        }
+        let response = request.send().await.map_err(|error| failed(full(&error)))?;
+        let code = response.status();
+        let body = response.bytes().await.map_err(|error| failed(full(&error)))?;
+        let answer: Answer<T> = serde_json::from_slice(&body).map_err(|error| {
+            failed(format!(
+                "it answers {code} with what is not Prometheus' API: {error}"
+            ))
+        })?;
+        match answer.data {
+            Some(data) if answer.status == "success" => Ok(data),
+            _ => Err(failed(format!(
+                "it answers {code}: {}",
+                answer.error.unwrap_or_default()
+            ))),
+        }
+    }
+}
+
+/// An error with its causes: the outermost says only that a request failed.
+fn full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,558 @@
+//! From what Prometheus said to conditions and to the state of every objective. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use observedapp_api::{AlertStatus, ConditionType, ObservedApp, SloSpec, SloState, SloStatus};
+use observedapp_desired::{Kind, Settings};
+use observedapp_slo::PromDuration;
+
+use super::found::{One, Selection};
+use super::numbers::{percent_of, span, times, whole_percent};
+use super::view::{Figures, View};
+use super::{Known, Proof, Said};
+use crate::status::Finding;
+
+/// As many alerts as a status lists.
+const ALERTS_SHOWN: usize = 20;
+
+/// What is expected of Prometheus for one app.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    pub settings: &'a Settings,
+    /// The hash of the rules that were applied; absent while they are not.
+    pub rules_hash: Option<&'a str>,
+    /// Optional kinds that the app needs and the cluster does not serve.
+    pub missing: &'a [Kind],
+    /// How many pods are wanted.
+    pub wanted: i32,
+}
+
+pub(super) fn judge(known: &Known, app: &ObservedApp, expected: &Expected<'_>) -> Proof {
+    let namespace = app.namespace().unwrap_or_default();
+    let name = app.name_any();
+    let nothing = View::default();
+    let view = known
+        .views
+        .get(&(namespace.clone(), name.clone()))
+        .unwrap_or(&nothing);
+    let case = Case {
+        known,
+        app,
+        namespace,
+        name,
+        view,
+        expected,
+    };
+    let slos: Vec<SloStatus> = app.spec.slos.iter().map(|slo| case.slo(slo)).collect();
+    let findings = [
+        case.monitored(),
+        case.rules_loaded(),
+        case.history_kept(),
+        case.slos_met(&slos),
+    ];
+    let alerts: Vec<AlertStatus> = view
+        .alerts
+        .iter()
+        .take(ALERTS_SHOWN)
+        .map(|alert| AlertStatus {
+            name: alert.name.clone(),
+            slo: alert.slo.clone(),
+            severity: alert.severity.clone(),
+            since: alert
+                .since
+                .and_then(|second| Timestamp::from_second(second).ok())
+                .map(Time),
+        })
+        .collect();
+    let budget = |slo: &SloStatus| {
+        view.slos
+            .get(&slo.name)
+            .and_then(|figures| figures.budget)
+            .unwrap_or(f64::INFINITY)
+    };
+    Proof {
+        findings: findings.into_iter().flatten().collect(),
+        firing_alerts: (known.said == Said::Answered)
+            .then(|| i32::try_from(view.alerts.len()).unwrap_or(i32::MAX)),
+        worst_slo: slos
+            .iter()
+            .min_by(|a, b| budget(a).total_cmp(&budget(b)))
+            .cloned(),
+        alerts,
+        slos,
+    }
+}
+
+struct Case<'a> {
+    known: &'a Known,
+    app: &'a ObservedApp,
+    namespace: String,
+    name: String,
+    view: &'a View,
+    expected: &'a Expected<'a>,
+}
+
+impl Case<'_> {
+    /// What every condition says while there is nobody to ask, or nobody answers.
+    fn unanswered(&self, type_: ConditionType) -> Option<Finding> {
+        match &self.known.said {
+            Said::Answered => None,
+            Said::Nothing => Some(Finding::unknown(
+                type_,
+                "NotAsked",
+                "Prometheus has not been asked yet",
+            )),
+            Said::Nobody => Some(Finding::no(
+                type_,
+                "NoPrometheus",
+                "no Prometheus object was found: install Prometheus with its operator, or give the operator --prometheus-url",
+            )),
+            Said::Unreachable(problem) => Some(Finding::unknown(
+                type_,
+                "PrometheusUnreachable",
+                format!(
+                    "{problem}: check that it runs and that the operator may reach it; the last values keep their time"
+                ),
+            )),
+        }
+    }
+
+    fn missing(&self, type_: ConditionType, kinds: &[Kind]) -> Option<Finding> {
+        let kind = self.expected.missing.iter().find(|kind| kinds.contains(kind))?;
+        Some(Finding::no(
+            type_,
+            "ApiMissing",
+            format!(
+                "the cluster does not serve {}: install the CustomResourceDefinitions of prometheus-operator",
+                kind.as_str()
+            ),
+        ))
+    }
+
+    /// Why no Prometheus selects an object, as far as its selectors tell.
+    fn unselected(&self, type_: ConditionType, what: &str, of: fn(&One) -> &Selection) -> Option<Finding> {
+        let all = &self.known.found.all;
+        if all.is_empty() {
+            return None;
+        }
+        let given = self.expected.settings.monitor_labels.as_ref();
+        let selects = |one: &&One| {
+            let selection = of(one);
+            let reaches = !selection.own_namespace_only || one.namespace == self.namespace;
+            let wants = selection.labels.as_ref();
+            let labelled = match (wants, given) {
+                (None, _) => false,
+                (Some(_), None) => true,
+                (Some(wants), Some(given)) => wants.iter().all(|(key, value)| given.get(key) == Some(value)),
+            };
+            reaches && labelled
+        };
+        if all.iter().any(|one| selects(&one)) {
+            return None;
+        }
+        let one = all.first()?;
+        let selection = of(one);
+        let who = format!("the Prometheus {}/{}", one.namespace, one.name);
+        let why = match &selection.labels {
+            None => format!("{who} selects no {what}: give it a selector ({{}} selects all)"),
+            Some(_) if selection.own_namespace_only && one.namespace != self.namespace => format!(
+                "{who} looks for {what}s only in its own namespace: give it a namespace selector ({{}} looks everywhere)"
+            ),
+            Some(wants) => format!(
+                "{who} selects {what}s with {}: start the operator with --monitor-labels={0}",
+                wants
+                    .iter()
+                    .map(|(key, value)| format!("{key}={value}"))
+                    .collect::<Vec<_>>()
+                    .join(",")
+            ),
+        };
+        Some(Finding::no(type_, "NotSelected", why))
+    }
+
+    /// The jobs that this app's series must come from.
+    fn jobs(&self) -> Vec<String> {
+        let spec = &self.app.spec;
+        let mut jobs = Vec::new();
+        // An app of which no pods are wanted has no targets.
+        if spec.metrics.is_some() && self.expected.wanted > 0 {
+            jobs.push(self.name.clone());
+        }
+        if spec
+            .database
+            .as_ref()
+            .is_some_and(|database| database.builtin.is_some())
+        {
+            jobs.push(format!("{}-db", self.name));
+        }
+        if spec.cache.as_ref().is_some_and(|cache| cache.builtin.is_some()) {
+            jobs.push(format!("{}-cache", self.name));
+        }
+        if spec.probe.is_some() && self.expected.settings.prober_url.is_some() {
+            jobs.push(format!("{}-probe", self.name));
+        }
+        jobs
+    }
+
+    fn monitored(&self) -> Option<Finding> {
+        let type_ = ConditionType::Monitored;
+        let spec = &self.app.spec;
+        let anything = spec.metrics.is_some()
+            || spec.probe.is_some()
+            || spec
+                .database
+                .as_ref()
+                .is_some_and(|database| database.builtin.is_some())
+            || spec.cache.as_ref().is_some_and(|cache| cache.builtin.is_some());
+        if !anything {
+            return None;
+        }
+        let reason = self
+            .missing(type_, &[Kind::ServiceMonitor, Kind::Probe])
+            .or_else(|| self.unanswered(type_))
+            .or_else(|| self.unselected(type_, "ServiceMonitor", |one| &one.monitors));
+        if reason.is_some() {
+            return reason;
+        }
+        for job in self.jobs() {
+            match self.view.jobs.get(&job) {
+                Some((up, 0)) if *up > 0 => {}
+                Some((up, down)) => {
+                    let error = self
+                        .view
+                        .errors
+                        .get(&job)
+                        .map_or("it does not answer", String::as_str);
+                    return Some(Finding::no(
+                        type_,
+                        "TargetDown",
+                        format!(
+                            "{down} of {} targets of the job {job} are down: {error}: check spec.metrics and the NetworkPolicies",
+                            up + down
+                        ),
+                    ));
+                }
+                None => {
+                    return Some(Finding::no(
+                        type_,
+                        "NoTargets",
+                        format!(
+                            "Prometheus has no target of the job {job}: it takes a new monitor within a minute or so; after that, look at its log and at the Service's endpoints"
+                        ),
+                    ));
+                }
+            }
+        }
+        if spec.probe.is_some() && self.expected.settings.prober_url.is_none() {
+            return Some(Finding::no(
+                type_,
+                "NoProber",
+                "spec.probe is given, but the operator knows no blackbox exporter: start it with --prober-url",
+            ));
+        }
+        Some(Finding::yes(type_, "Scraped", "Prometheus scrapes every target"))
+    }
+
+    fn rules_loaded(&self) -> Option<Finding> {
+        let type_ = ConditionType::RulesLoaded;
+        let reason = self
+            .missing(type_, &[Kind::PrometheusRule])
+            .or_else(|| self.unanswered(type_))
+            .or_else(|| self.unselected(type_, "PrometheusRule", |one| &one.rules));
+        if reason.is_some() {
+            return reason;
+        }
+        let Some(hash) = self.expected.rules_hash else {
+            return Some(Finding::unknown(
+                type_,
+                "NotApplied",
+                "the rules are not applied yet, see Applied",
+            ));
+        };
+        if self.view.hashes.contains(hash) {
+            return Some(Finding::yes(
+                type_,
+                "Loaded",
+                "Prometheus has loaded these very rules and evaluates them",
+            ));
+        }
+        Some(if self.view.hashes.is_empty() {
+            Finding::no(
+                type_,
+                "NotLoaded",
+                "Prometheus evaluates none of this app's rules: it takes new ones within a minute or so; after that, look at the log of prometheus-operator, which refuses rules that it cannot parse",
+            )
+        } else {
+            Finding::no(
+                type_,
+                "OldRules",
+                "Prometheus still evaluates earlier rules of this app: it takes new ones within a minute or so; after that, look at the log of prometheus-operator",
+            )
+        })
+    }
+
+    fn history_kept(&self) -> Option<Finding> {
+        let type_ = ConditionType::HistoryKept;
+        let longest = self
+            .app
+            .spec
+            .slos
+            .iter()
+            .filter_map(|slo| slo.window.parse::<PromDuration>().ok())
+            .max()?;
+        if let Some(reason) = self.unanswered(type_) {
+            return Some(reason);
+        }
+        let Some(retention) = &self.known.retention else {
+            return Some(Finding::unknown(
+                type_,
+                "NotSaid",
+                "what answers at the Prometheus URL does not say how long it keeps samples",
+            ));
+        };
+        Some(match retention.time {
+            Some(time) if time < longest => Finding::no(
+                type_,
+                "RetentionTooShort",
+                format!(
+                    "samples are kept for {time}, the longest window is {longest}: raise retention in the Prometheus object (--storage.tsdb.retention.time), or shorten spec.slos[].window"
+                ),
+            ),
+            Some(time) => Finding::yes(
+                type_,
+                "Kept",
+                format!("samples are kept for {time}, the longest window is {longest}"),
+            ),
+            None => Finding::unknown(
+                type_,
+                "BoundedBySize",
+                format!(
+                    "samples are kept up to {}; for how long, that does not say",
+                    retention.said
+                ),
+            ),
+        })
+    }
+
+    fn slos_met(&self, slos: &[SloStatus]) -> Option<Finding> {
+        let type_ = ConditionType::SLOsMet;
+        if slos.is_empty() {
+            return None;
+        }
+        if let Some(reason) = self.unanswered(type_) {
+            return Some(Finding::unknown(type_, &reason.reason, reason.message));
+        }
+        let violated: Vec<&str> = slos
+            .iter()
+            .filter(|slo| slo.state == SloState::Violated)
+            .map(|slo| slo.name.as_str())
+            .collect();
+        if !violated.is_empty() {
+            return Some(Finding::no(
+                type_,
+                "BudgetSpent",
+                format!(
+                    "the error budget of {} is spent: put what mends it before what is new",
+                    violated.join(", ")
+                ),
+            ));
+        }
+        if slos.iter().all(|slo| slo.state == SloState::NoData) {
+            return Some(Finding::unknown(
+                type_,
+                "NoData",
+                "there is no data yet: no traffic, or the rules are young",
+            ));
+        }
+        Some(Finding::yes(
+            type_,
+            "WithinBudget",
+            "no objective has spent its budget",
+        ))
+    }
+
+    fn slo(&self, slo: &SloSpec) -> SloStatus {
+        let base = SloStatus {
+            name: slo.name.clone(),
+            objective: format!("{}%", slo.objective),
+            window: slo.window.clone(),
+            ..SloStatus::default()
+        };
+        let Some(figures) = self.view.slos.get(&slo.name) else {
+            return base;
+        };
+        let window = slo
+            .window
+            .parse::<PromDuration>()
+            .map_or(0.0, PromDuration::as_secs_f64);
+        SloStatus {
+            window_coverage: figures.coverage.map(whole_percent),
+            sli: figures
+                .error_ratio
+                .map(|errors| percent_of(1.0 - errors, slo.objective)),
+            budget_remaining: figures.error_ratio.and(figures.budget).map(whole_percent),
+            burn_rate: figures.burn.map(times),
+            exhausts_in: exhausts_in(figures, window),
+            state: match figures.state() {
+                0 => SloState::NoData,
+                2 => SloState::AtRisk,
+                3 => SloState::Violated,
+                _ => SloState::Met,
+            },
+            observed_at: self
+                .view
+                .told
+                .and_then(|told| Timestamp::from_second(told.second).ok())
+                .map(Time),
+            ..base
+        }
+    }
+}
+
+/// When the budget is spent if it goes on like this; nothing where that is beyond the window.
+fn exhausts_in(figures: &Figures, window: f64) -> Option<String> {
+    let (budget, burn) = (figures.budget?, figures.burn?);
+    if budget <= 0.0 || burn <= 0.0 {
+        return None;
+    }
+    let seconds = budget * window / burn;
+    (seconds < window).then(|| span(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+    use std::time::Instant;
+
+    use serde_json::json;
+
+    use super::super::numbers::Retention;
+    use super::super::view::Told;
+    use super::*;
+
+    fn app() -> ObservedApp {
+        serde_json::from_value(json!({
+            "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
+            "metadata": {"name": "tasks", "namespace": "shop"},
+            "spec": {
+                "image": "tasks:1", "metrics": {},
+                "slos": [{"name": "availability", "objective": 99.9, "indicator": {"availability": {}}}],
+            },
+        }))
+        .unwrap()
+    }
+
+    fn known(said: Said, view: View) -> Known {
+        Known {
+            said,
+            retention: Retention::read("15d"),
+            views: [(("shop".to_owned(), "tasks".to_owned()), view)].into(),
+            ..Known::default()
+        }
+    }
+
+    fn findings(known: &Known) -> Vec<(ConditionType, &'static str, String)> {
+        proof(known)
+            .findings
+            .into_iter()
+            .map(|finding| (finding.type_, finding.status.as_str(), finding.reason))
+            .collect()
+    }
+
+    fn proof(known: &Known) -> Proof {
+        let settings = Settings::default();
+        let expected = Expected {
+            settings: &settings,
+            rules_hash: Some("h"),
+            missing: &[],
+            wanted: 2,
+        };
+        judge(known, &app(), &expected)
+    }
+
+    fn healthy() -> View {
+        View {
+            jobs: [("tasks".to_owned(), (2, 0))].into(),
+            hashes: BTreeSet::from(["h".to_owned()]),
+            slos: [(
+                "availability".to_owned(),
+                Figures {
+                    error_ratio: Some(0.0005),
+                    budget: Some(0.5),
+                    burn: Some(1.4),
+                    coverage: Some(0.12),
+                },
+            )]
+            .into(),
+            told: Some(Told {
+                at: Instant::now(),
+                second: 1_700_000_000,
+            }),
+            ..View::default()
+        }
+    }
+
+    #[test]
+    fn an_app_that_is_scraped_and_within_budget_says_so() {
+        let known = known(Said::Answered, healthy());
+        assert_eq!(
+            findings(&known),
+            [
+                (ConditionType::Monitored, "True", "Scraped".to_owned()),
+                (ConditionType::RulesLoaded, "True", "Loaded".to_owned()),
+                (
+                    ConditionType::HistoryKept,
+                    "False",
+                    "RetentionTooShort".to_owned()
+                ),
+                (ConditionType::SLOsMet, "True", "WithinBudget".to_owned()),
+            ]
+        );
+        let slo = proof(&known).slos.remove(0);
+        assert_eq!(slo.sli.as_deref(), Some("99.95%"));
+        assert_eq!(slo.budget_remaining.as_deref(), Some("50%"));
+        assert_eq!(slo.exhausts_in.as_deref(), Some("10d"));
+        assert_eq!(slo.state, SloState::AtRisk);
+    }
+
+    #[test]
+    fn without_prometheus_nothing_is_false_that_is_only_unknown() {
+        let known = known(Said::Unreachable("connection refused".to_owned()), healthy());
+        for (type_, status, reason) in findings(&known) {
+            assert_eq!(
+                (status, reason.as_str()),
+                ("Unknown", "PrometheusUnreachable"),
+                "{type_:?}"
+            );
+        }
+        // What was last heard stays, with its time.
+        assert_eq!(proof(&known).slos[0].sli.as_deref(), Some("99.95%"));
+    }
+
+    #[test]
+    fn no_traffic_is_no_data_and_never_a_hundred_percent() {
+        let known = known(Said::Answered, View::default());
+        let slo = proof(&known).slos.remove(0);
+        assert_eq!((slo.state, slo.sli), (SloState::NoData, None));
+        let met = findings(&known).pop().unwrap();
+        assert_eq!(met, (ConditionType::SLOsMet, "Unknown", "NoData".to_owned()));
+    }
+
+    #[test]
+    fn a_target_that_is_down_says_why() {
+        let mut view = healthy();
+        view.jobs.insert("tasks".to_owned(), (1, 1));
+        view.errors
+            .insert("tasks".to_owned(), "server returned HTTP status 404".to_owned());
+        let known = known(Said::Answered, view);
+        let finding = proof(&known).findings.remove(0);
+        assert_eq!(finding.reason, "TargetDown");
+        assert!(
+            finding
+                .message
+                .contains("1 of 2 targets of the job tasks are down: server returned HTTP status 404")
+        );
+    }
+}

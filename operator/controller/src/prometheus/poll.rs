@@ -1,0 +1,233 @@
+//! Asking for all apps at once, again and again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::{Client, ResourceExt};
+use observedapp_slo::names;
+use tracing::{debug, warn};
+
+use super::client::{Access, Server, Unanswered};
+use super::found::Found;
+use super::numbers::Retention;
+use super::view::{Round, Told, View};
+use super::{Prometheus, Said};
+use crate::metrics::{Metrics, ResultLabel};
+use crate::queue::Queue;
+use crate::watch::Apps;
+
+/// For how many apps at most the targets are asked for in one round: those with something down.
+const DETAILS: usize = 20;
+/// The question about retention is asked every so many rounds.
+const RETENTION_EVERY: u32 = 20;
+
+/// Asks Prometheus for all apps together.
+pub struct Poller {
+    pub client: Client,
+    pub prometheus: Arc<Prometheus>,
+    pub apps: Arc<Apps>,
+    pub queue: Arc<Queue>,
+    pub metrics: Arc<Metrics>,
+    /// Where it answers, if the operator was told.
+    pub url: Option<String>,
+    pub access: Access,
+    /// Whether Prometheus objects may be looked for: not where the operator is confined to namespaces.
+    pub look: bool,
+    pub period: Duration,
+}
+
+impl std::fmt::Debug for Poller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Poller")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Poller {
+    /// Looks for Prometheus objects before anything is reconciled: their selectors shape what is made.
+    pub async fn look_once(&self) {
+        self.look(&mut false).await;
+    }
+
+    /// Never returns.
+    pub async fn run(self) {
+        let mut server: Option<Server> = None;
+        let mut warned = false;
+        for round in 0_u32.. {
+            self.look(&mut warned).await;
+            let url = self.url.clone().or_else(|| {
+                self.prometheus
+                    .read(|known| known.found.all.first().map(|one| one.url.clone()))
+            });
+            let said = match url {
+                None => Said::Nobody,
+                Some(url) => match self.ask(&url, &mut server, round).await {
+                    Ok(()) => Said::Answered,
+                    Err(error) => Said::Unreachable(error.to_string()),
+                },
+            };
+            let result = match said {
+                Said::Answered => "answered",
+                Said::Nobody => "nobody",
+                Said::Nothing | Said::Unreachable(_) => "unreachable",
+            };
+            self.metrics
+                .prometheus_polls
+                .get_or_create(&ResultLabel { result })
+                .inc();
+            self.conclude(&said);
+            tokio::time::sleep(self.period).await;
+        }
+    }
+
+    /// The state of the conversation concerns every app.
+    fn conclude(&self, said: &Said) {
+        let changed = self.prometheus.write(|known| {
+            // The wording of a failure may differ each time; that it fails is the news.
+            let same = match (&known.said, said) {
+                (Said::Unreachable(_), Said::Unreachable(_)) => true,
+                (before, now) => before == now,
+            };
+            if !same {
+                known.said.clone_from(said);
+            }
+            !same
+        });
+        if changed {
+            if let Said::Unreachable(error) = said {
+                warn!(error, "Prometheus does not answer");
+            }
+            self.apps.ask_all(&self.queue);
+        }
+    }
+
+    async fn look(&self, warned: &mut bool) {
+        if !self.look {
+            return;
+        }
+        match Found::look(&self.client).await {
+            Ok(found) => {
+                *warned = false;
+                let changed = self.prometheus.write(|known| {
+                    let changed = known.found != found;
+                    known.found = found;
+                    changed
+                });
+                if changed {
+                    self.apps.ask_all(&self.queue);
+                }
+            }
+            Err(error) if !*warned => {
+                *warned = true;
+                warn!(%error, "the Prometheus objects cannot be listed");
+            }
+            Err(_) => {}
+        }
+    }
+
+    async fn ask(&self, url: &str, server: &mut Option<Server>, round_number: u32) -> Result<(), Unanswered> {
+        let known = server
+            .take()
+            .filter(|server| server.url() == url.trim_end_matches('/'));
+        let server = server.insert(match known {
+            Some(server) => server,
+            None => Server::new(url, &self.access)?,
+        });
+        let mut round = Round::default();
+        round.targets(&server.query("count by (namespace, job) (up == 1)").await?, true);
+        round.targets(&server.query("count by (namespace, job) (up == 0)").await?, false);
+        round.rules(&server.query(names::RULES_INFO).await?);
+        let figures = [
+            names::ERROR_RATIO_PERIOD,
+            names::BUDGET_REMAINING,
+            names::BURN_RATE,
+            names::WINDOW_COVERAGE,
+        ]
+        .join("|");
+        round.slos(&server.query(&format!(r#"{{__name__=~"{figures}"}}"#)).await?);
+        let alerts =
+            r#"{__name__="ALERTS",alertstate="firing",app!=""} or {__name__="ALERTS_FOR_STATE",app!=""}"#;
+        round.alerts(&server.query(alerts).await?);
+        if round_number.is_multiple_of(RETENTION_EVERY) {
+            // What is not Prometheus itself does not say; that is no failure.
+            let retention = match server.retention().await {
+                Ok(said) => Retention::read(&said),
+                Err(_) => None,
+            };
+            let changed = self.prometheus.write(|known| {
+                let changed = known.retention != retention;
+                known.retention = retention;
+                changed
+            });
+            if changed {
+                self.apps.ask_all(&self.queue);
+            }
+        }
+        self.tell(server, round).await;
+        Ok(())
+    }
+
+    /// Tells the apps of which there is news.
+    async fn tell(&self, server: &Server, mut round: Round) {
+        let now = Instant::now();
+        let second = jiff::Timestamp::now().as_second();
+        let mut details = DETAILS;
+        let mut told = 0_u32;
+        let apps = self.apps.store().state();
+        let mut present = std::collections::HashSet::with_capacity(apps.len());
+        for app in apps {
+            let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+            let key = (namespace, name);
+            present.insert(key.clone());
+            let mut view = round.take(&key.0, &key.1);
+            if details > 0 && view.jobs.values().any(|(_, down)| *down > 0) {
+                details -= 1;
+                view.errors = errors(server, &key.0, &key.1, &view).await;
+            }
+            let news = self.prometheus.write(|known| {
+                let news = known
+                    .views
+                    .get(&key)
+                    .is_none_or(|before| view.is_news(before, now));
+                if news {
+                    view.told = Some(Told { at: now, second });
+                    known.views.insert(key.clone(), view);
+                }
+                news
+            });
+            if news {
+                told += 1;
+                self.queue.ask(&key.0, &key.1);
+            }
+        }
+        self.prometheus
+            .write(|known| known.views.retain(|key, _| present.contains(key)));
+        debug!(told, "Prometheus has answered");
+    }
+}
+
+/// What is wrong with the targets that are down, in Prometheus' own words.
+async fn errors(server: &Server, namespace: &str, app: &str, view: &View) -> BTreeMap<String, String> {
+    let mut errors = BTreeMap::new();
+    for (job, (_, down)) in &view.jobs {
+        if *down == 0 {
+            continue;
+        }
+        let pool = match job.strip_suffix("-probe") {
+            Some(probed) if probed == app => format!("probe/{namespace}/{app}"),
+            _ => format!("serviceMonitor/{namespace}/{job}/0"),
+        };
+        let Ok(targets) = server.targets(&pool).await else {
+            continue;
+        };
+        if let Some(target) = targets.iter().find(|target| target.health == "down") {
+            errors.insert(
+                job.clone(),
+                format!("{}: {}", target.scrape_url, target.last_error),
+            );
+        }
+    }
+    errors
+}

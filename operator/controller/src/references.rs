@@ -1,0 +1,129 @@
+//! Secrets and ConfigMaps that belong to others: known by their metadata, read only when an app refers to them and
+//! they moved.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::Api;
+use kube::{Client, Resource};
+use observedapp_desired::{Kind, digest};
+
+use crate::error::Error;
+use crate::request::within;
+use crate::watch::{Key, Live, Store};
+
+/// What was read, as it stood at one version.
+#[derive(Debug)]
+struct Read<T> {
+    uid: String,
+    version: u64,
+    value: T,
+}
+
+/// The digests of contents, and the operator's own passwords, read once for each version.
+#[derive(Debug, Default)]
+pub struct References {
+    digests: Mutex<HashMap<Key, Read<String>>>,
+    passwords: Mutex<HashMap<Key, Read<Option<String>>>>,
+}
+
+impl References {
+    /// One digest over the contents of all these objects; absent where there are none. Objects that do not exist
+    /// count too: their appearance rolls the pods.
+    pub async fn digest(
+        &self,
+        client: &Client,
+        store: &Store,
+        keys: &BTreeSet<Key>,
+    ) -> Result<Option<String>, Error> {
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            let contents = match store.get(key) {
+                None => "absent".to_owned(),
+                Some(live) => self.contents(client, key, &live).await?,
+            };
+            all.push(format!("{}/{}={contents}", key.kind.as_str(), key.name));
+        }
+        Ok(Some(digest(all.iter().map(String::as_bytes))))
+    }
+
+    async fn contents(&self, client: &Client, key: &Key, live: &Live) -> Result<String, Error> {
+        if let Some(digest) = known(&self.digests, key, live) {
+            return Ok(digest);
+        }
+        let digest = if key.kind == Kind::Secret {
+            let Some(secret) = read::<Secret>(client, key).await? else {
+                return Ok("absent".to_owned());
+            };
+            let data = secret.data.unwrap_or_default();
+            digest(
+                data.iter()
+                    .flat_map(|(name, value)| [name.as_bytes(), value.0.as_slice()]),
+            )
+        } else {
+            let Some(map) = read::<ConfigMap>(client, key).await? else {
+                return Ok("absent".to_owned());
+            };
+            let (text, binary) = (map.data.unwrap_or_default(), map.binary_data.unwrap_or_default());
+            let text = text
+                .iter()
+                .flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+            let binary = binary
+                .iter()
+                .flat_map(|(name, value)| [name.as_bytes(), value.0.as_slice()]);
+            digest(text.chain(binary))
+        };
+        remember(&self.digests, key, live, digest.clone());
+        Ok(digest)
+    }
+
+    /// The password in one of the operator's own Secrets.
+    pub async fn password(&self, client: &Client, key: &Key, live: &Live) -> Result<Option<String>, Error> {
+        if let Some(password) = known(&self.passwords, key, live) {
+            return Ok(password);
+        }
+        let password = read::<Secret>(client, key)
+            .await?
+            .and_then(|secret| secret.data)
+            .and_then(|data: BTreeMap<_, _>| data.get("password").map(|value| value.0.clone()))
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .filter(|password| !password.is_empty());
+        remember(&self.passwords, key, live, password.clone());
+        Ok(password)
+    }
+}
+
+async fn read<K>(client: &Client, key: &Key) -> Result<Option<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
+    within("get", key.kind.as_str(), &key.name, api.get_opt(&key.name)).await
+}
+
+fn known<T: Clone>(cache: &Mutex<HashMap<Key, Read<T>>>, key: &Key, live: &Live) -> Option<T> {
+    lock(cache)
+        .get(key)
+        .filter(|read| read.uid == live.uid && read.version == live.resource_version)
+        .map(|read| read.value.clone())
+}
+
+fn remember<T>(cache: &Mutex<HashMap<Key, Read<T>>>, key: &Key, live: &Live, value: T) {
+    let read = Read {
+        uid: live.uid.clone(),
+        version: live.resource_version,
+        value,
+    };
+    lock(cache).insert(key.clone(), read);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

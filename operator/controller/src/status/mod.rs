@@ -1,0 +1,10 @@
+//! From facts to what the resource says of itself. All of it is pure: no cluster, no clock but the one given.
+
+mod availability;
+mod conditions;
+mod merge;
+mod services;
+
+pub use conditions::{AppFacts, Finding, Progress, findings};
+pub use merge::carried;
+pub use merge::{merge, noteworthy};

@@ -1,0 +1,262 @@
+//! Following the cluster: one watch for each kind and namespace, into stores that keep little.
+
+mod apps;
+mod classes;
+mod fields;
+mod live;
+mod pods;
+mod store;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::{Stream, StreamExt};
+use kube::api::Api;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Client, Resource, ResourceExt};
+use observedapp_desired::{Kind, MANAGED_BY};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tracing::{debug, warn};
+
+pub use apps::Apps;
+pub use classes::IngressClasses;
+pub use live::{Facts, Live, Seen, Whose};
+pub use pods::{Pod, PodSeen, Pods, Trouble};
+pub use store::{Change, Key, Scope, Store};
+
+use crate::App;
+use crate::queue::Queue;
+
+/// Set once, when a watch has delivered its first complete list.
+#[derive(Clone, Debug, Default)]
+pub struct Synced(Arc<(AtomicBool, Notify)>);
+
+impl Synced {
+    fn set(&self) {
+        self.0.0.store(true, Ordering::Release);
+        self.0.1.notify_waiters();
+    }
+
+    pub async fn wait(&self) {
+        loop {
+            let notified = self.0.1.notified();
+            if self.0.0.load(Ordering::Acquire) {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// Whether conditions need more of a kind than its metadata.
+pub fn has_facts(kind: Kind) -> bool {
+    matches!(
+        kind.as_str(),
+        "Deployment" | "StatefulSet" | "Service" | "Ingress" | "PersistentVolumeClaim" | "Cluster"
+    )
+}
+
+/// Follows the objects of one kind for as long as it is polled.
+pub async fn follow_children(
+    client: Client,
+    scope: Scope,
+    store: Arc<Store>,
+    queue: Arc<Queue>,
+    synced: Synced,
+) {
+    if has_facts(scope.kind) {
+        follow_seen::<false>(client, scope, &store, &queue, &synced).await;
+    } else {
+        follow_seen::<true>(client, scope, &store, &queue, &synced).await;
+    }
+}
+
+async fn follow_seen<const META: bool>(
+    client: Client,
+    scope: Scope,
+    store: &Store,
+    queue: &Queue,
+    synced: &Synced,
+) {
+    let api: Api<Seen<META>> = match &scope.namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &scope.kind),
+        None => Api::all_with(client, &scope.kind),
+    };
+    let mut list = store.begin_list();
+    let mut events = std::pin::pin!(events(api, watcher::Config::default(), scope.kind.as_str()));
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Init => list = store.begin_list(),
+            Event::InitApply(seen) | Event::Apply(seen) => {
+                let key = Key::new(scope.kind, seen.namespace(), seen.name());
+                if let Some(change) = store.put(key, seen.into_live()) {
+                    tell(queue, &change);
+                }
+            }
+            Event::Delete(seen) => {
+                let key = Key::new(scope.kind, seen.namespace(), seen.name());
+                if let Some(change) = store.remove(key, seen.into_live().resource_version) {
+                    tell(queue, &change);
+                }
+            }
+            Event::InitDone => {
+                for change in store.end_list(&scope, list) {
+                    tell(queue, &change);
+                }
+                debug!(kind = scope.kind.as_str(), "the first list is complete");
+                synced.set();
+            }
+        }
+    }
+}
+
+/// Forgets all objects of a kind that the cluster serves no more.
+pub fn forget_kind(scope: &Scope, store: &Store, queue: &Queue) {
+    let list = store.begin_list();
+    for change in store.end_list(scope, list) {
+        tell(queue, &change);
+    }
+}
+
+/// Has the apps looked at that a change concerns.
+fn tell(queue: &Queue, change: &Change) {
+    let Change { key, before, after } = change;
+    queue.tell_interested(key);
+    let moved = match (before, after) {
+        (Some(before), Some(after)) => before.differs(after),
+        _ => true,
+    };
+    if !moved {
+        return;
+    }
+    for live in [before, after].into_iter().flatten() {
+        if let Some(app) = live.app() {
+            queue.ask(&key.namespace, app);
+        }
+    }
+}
+
+/// Follows the pods of all apps.
+pub async fn follow_pods(
+    client: Client,
+    namespace: Option<Arc<str>>,
+    pods: Arc<Pods>,
+    queue: Arc<Queue>,
+    synced: Synced,
+) {
+    let api: Api<PodSeen> = match &namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    let config = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
+    let ask = |app: Option<(String, String)>| {
+        if let Some((namespace, name)) = app {
+            queue.ask(&namespace, &name);
+        }
+    };
+    let mut list = Vec::new();
+    let mut events = std::pin::pin!(events(api, config, "Pod"));
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Init => list.clear(),
+            Event::InitApply(pod) => list.push(pod),
+            Event::InitDone => {
+                for app in pods.replace(namespace.as_deref(), std::mem::take(&mut list)) {
+                    ask(Some(app));
+                }
+                synced.set();
+            }
+            Event::Apply(pod) => ask(pods.put(pod)),
+            Event::Delete(pod) => ask(pods.remove(pod)),
+        }
+    }
+}
+
+/// Follows the apps of one namespace, or of all. Their status is ours, so only what somebody else changed is looked at.
+pub async fn follow_apps(client: Client, namespace: Option<Arc<str>>, apps: Arc<Apps>, queue: Arc<Queue>) {
+    let api: Api<App> = match &namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    let mut list = Vec::new();
+    let mut events = std::pin::pin!(events(api, watcher::Config::default(), "ObservedApp"));
+    while let Some(event) = events.next().await {
+        let event = event.modify(|app| {
+            app.managed_fields_mut().clear();
+            app.annotations_mut()
+                .remove("kubectl.kubernetes.io/last-applied-configuration");
+        });
+        let changed = match event {
+            Event::Init => {
+                list.clear();
+                Vec::new()
+            }
+            Event::InitApply(app) => {
+                list.push(app);
+                Vec::new()
+            }
+            Event::InitDone => apps.replace(namespace.as_deref(), std::mem::take(&mut list)),
+            Event::Apply(app) => apps.put(app),
+            Event::Delete(app) => apps.remove(app),
+        };
+        for (namespace, name) in changed {
+            queue.ask(&namespace, &name);
+        }
+    }
+}
+
+/// Follows the IngressClasses. A new one may be what an app waits for.
+pub async fn follow_ingress_classes(
+    client: Client,
+    classes: Arc<IngressClasses>,
+    apps: Arc<Apps>,
+    queue: Arc<Queue>,
+) {
+    let mut list = Vec::new();
+    let mut events = std::pin::pin!(events(
+        Api::all(client),
+        watcher::Config::default(),
+        "IngressClass"
+    ));
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Init => list.clear(),
+            Event::InitApply(class) => {
+                list.push(class);
+                continue;
+            }
+            Event::InitDone => classes.replace(&std::mem::take(&mut list)),
+            Event::Apply(class) => classes.put(&class),
+            Event::Delete(class) => classes.remove(&class),
+        }
+        for app in apps.store().state() {
+            if app.0.as_ref().is_ok_and(|app| app.spec.ingress.is_some()) {
+                queue.ask(&app.namespace().unwrap_or_default(), &app.name_any());
+            }
+        }
+    }
+}
+
+/// A watch that goes on through every error, with a growing wait between tries.
+pub fn events<K>(api: Api<K>, config: watcher::Config, kind: &str) -> impl Stream<Item = Event<K>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let mut failures = 0_u32;
+    watcher(api, config).default_backoff().filter_map(move |event| {
+        match &event {
+            Ok(_) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                // A watch ends every few minutes by itself; one that fails again and again is worth a line.
+                if failures.is_power_of_two() {
+                    warn!(kind, failures, %error, "the watch failed and is tried again");
+                }
+            }
+        }
+        std::future::ready(event.ok())
+    })
+}
