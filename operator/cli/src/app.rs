@@ -1,0 +1,354 @@
+//! From a text to the apps in it, with everything that is wrong with them.
+
+use std::collections::BTreeSet;
+
+use observedapp_api::{GROUP, ObservedApp};
+use observedapp_desired::{App, Kind, Observed, Problem, Route, Settings, validate};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::input::Source;
+use crate::yaml::{self, Document};
+
+const API_VERSION: &str = "observedapp.dev/v1alpha1";
+const KIND: &str = "ObservedApp";
+
+/// Something to tell about a line.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Finding {
+    pub file: String,
+    pub line: usize,
+    /// The field, or nothing where it is about the whole document.
+    pub field: String,
+    pub problem: String,
+    pub remedy: String,
+    pub severity: Severity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    /// Nothing is made before it is mended.
+    Problem,
+    /// Worth knowing.
+    Note,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: ", self.file, self.line)?;
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        if self.severity == Severity::Note {
+            f.write_str("note: ")?;
+        }
+        write!(f, "{}: {}", self.problem, self.remedy)
+    }
+}
+
+/// What the texts hold.
+#[derive(Debug, Default)]
+pub(crate) struct Apps {
+    /// The apps without a problem.
+    pub apps: Vec<App>,
+    /// How many apps there are, with problems or without.
+    pub count: usize,
+    /// How many objects of other kinds there are.
+    pub others: usize,
+    pub findings: Vec<Finding>,
+}
+
+impl Apps {
+    pub fn has_problems(&self) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Problem)
+    }
+}
+
+/// How apps are looked at without a cluster.
+#[derive(Debug)]
+pub(crate) struct Preview {
+    pub settings: Settings,
+    /// The namespace of apps that name none.
+    pub namespace: String,
+    /// The optional kinds whose APIs are taken to be there.
+    pub optional_kinds: BTreeSet<Kind>,
+}
+
+/// Reads every app of the sources.
+pub(crate) fn read(sources: &[Source], preview: &Preview) -> Apps {
+    let mut reader = Reader {
+        preview,
+        names: BTreeSet::new(),
+        routes: Observed::default(),
+        apps: Apps::default(),
+    };
+    for source in sources {
+        reader.source(source);
+    }
+    reader.apps
+}
+
+struct Reader<'p> {
+    preview: &'p Preview,
+    names: BTreeSet<(String, String)>,
+    /// The hosts and paths of the text's apps so far: the first keeps them.
+    routes: Observed,
+    apps: Apps,
+}
+
+/// A document, or an item of a `List`.
+struct Place<'d> {
+    file: &'d str,
+    document: &'d Document,
+    /// The path of the object within the document.
+    prefix: String,
+}
+
+impl Place<'_> {
+    fn finding(&self, severity: Severity, problem: Problem) -> Finding {
+        let path = match (self.prefix.as_str(), problem.field.as_str()) {
+            (prefix, "") => prefix.to_owned(),
+            ("", field) => field.to_owned(),
+            (prefix, field) => format!("{prefix}.{field}"),
+        };
+        Finding {
+            file: self.file.to_owned(),
+            line: self.document.line_of(&path),
+            field: problem.field,
+            problem: problem.problem,
+            remedy: problem.remedy,
+            severity,
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn source(&mut self, source: &Source) {
+        // Names and hosts are held against those of the same text: two files may be two clusters'.
+        self.names.clear();
+        self.routes = Observed::default();
+        // Other people's files, such as templates that are no YAML yet, are none of our business.
+        let group_version = format!("{GROUP}/v");
+        let concerns_us =
+            source.text.contains(&group_version) || source.text.contains(&format!("kind: {KIND}"));
+        for document in yaml::documents(&source.text) {
+            match document {
+                Ok(document) => {
+                    let place = Place {
+                        file: &source.name,
+                        document: &document,
+                        prefix: String::new(),
+                    };
+                    self.object(&document.value, &place);
+                }
+                Err(error) if concerns_us => self.apps.findings.push(Finding {
+                    file: source.name.clone(),
+                    line: error.line,
+                    field: String::new(),
+                    problem: error.problem,
+                    remedy: error.remedy,
+                    severity: Severity::Problem,
+                }),
+                Err(_) => self.apps.others += 1,
+            }
+        }
+    }
+
+    fn object(&mut self, value: &Value, place: &Place<'_>) {
+        let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        if let (true, Some(items)) = (
+            kind.ends_with("List"),
+            value.get("items").and_then(Value::as_array),
+        ) {
+            for (i, item) in items.iter().enumerate() {
+                let place = Place {
+                    prefix: format!("items[{i}]"),
+                    ..*place
+                };
+                self.object(item, &place);
+            }
+            return;
+        }
+        match wrong_type(api_version, kind, value) {
+            Type::Other => self.apps.others += 1,
+            Type::Wrong(problem) => {
+                self.apps.count += 1;
+                self.tell(place, [problem]);
+            }
+            Type::App => {
+                self.apps.count += 1;
+                self.app(value, place);
+            }
+        }
+    }
+
+    fn tell(&mut self, place: &Place<'_>, problems: impl IntoIterator<Item = Problem>) {
+        let findings = problems
+            .into_iter()
+            .map(|problem| place.finding(Severity::Problem, problem));
+        self.apps.findings.extend(findings);
+    }
+
+    fn app(&mut self, value: &Value, place: &Place<'_>) {
+        let before = self.apps.findings.len();
+        self.tell(place, repeated_keys(place));
+        self.tell(
+            place,
+            observedapp_api::unknown_fields(value)
+                .into_iter()
+                .map(Problem::from),
+        );
+        let mut value = value.clone();
+        observedapp_api::fill_in_defaults(&mut value);
+        let mut problems: Vec<Problem> = observedapp_api::refusals(&value)
+            .into_iter()
+            .map(Problem::from)
+            .collect();
+        let typed = serde_json::from_value::<ObservedApp>(value);
+        match typed {
+            Ok(typed) => self.validate(typed, place, problems, before),
+            // The schema tells the same, and better, wherever it can.
+            Err(error) if problems.is_empty() => {
+                problems.push(Problem::new(
+                    "spec",
+                    error.to_string(),
+                    "correct the field's type",
+                ));
+                self.tell(place, problems);
+            }
+            Err(_) => self.tell(place, problems),
+        }
+    }
+
+    fn validate(
+        &mut self,
+        mut typed: ObservedApp,
+        place: &Place<'_>,
+        mut problems: Vec<Problem>,
+        before: usize,
+    ) {
+        let namespace = typed
+            .metadata
+            .namespace
+            .get_or_insert_with(|| self.preview.namespace.clone())
+            .clone();
+        let name = typed.metadata.name.clone().unwrap_or_default();
+        if !self.names.insert((namespace.clone(), name.clone())) {
+            problems.push(Problem::new(
+                "metadata.name",
+                format!("another app is named {name} in the namespace {namespace} too"),
+                "give each a name of its own",
+            ));
+        }
+        let observed = Observed {
+            optional_kinds: self.preview.optional_kinds.clone(),
+            ..self.routes.clone()
+        };
+        match validate(&typed, observed, self.preview.settings.clone()) {
+            Ok(app) => {
+                if let Some(ingress) = &app.spec.ingress {
+                    let route = Route {
+                        host: ingress.host.clone(),
+                        path: ingress.path.clone(),
+                    };
+                    self.routes
+                        .claimed_routes
+                        .entry(route)
+                        .or_insert_with(|| format!("{namespace}/{name}"));
+                }
+                let notes = app
+                    .notes
+                    .iter()
+                    .cloned()
+                    .map(|note| place.finding(Severity::Note, note));
+                self.apps.findings.extend(notes);
+                if problems.is_empty()
+                    && self
+                        .apps
+                        .findings
+                        .iter()
+                        .skip(before)
+                        .all(|f| f.severity == Severity::Note)
+                {
+                    self.apps.apps.push(app);
+                }
+            }
+            Err(found) => {
+                // Admission is a part of validation: what it has told already is told once.
+                let told: BTreeSet<String> = problems.iter().map(|problem| problem.field.clone()).collect();
+                problems.extend(
+                    found
+                        .0
+                        .into_iter()
+                        .filter(|problem| !told.contains(&problem.field)),
+                );
+            }
+        }
+        self.tell(place, problems);
+    }
+}
+
+enum Type {
+    App,
+    /// Nearly one of ours.
+    Wrong(Problem),
+    Other,
+}
+
+/// Tells our objects from others', and those that were meant to be ours.
+fn wrong_type(api_version: &str, kind: &str, value: &Value) -> Type {
+    let group = api_version.split('/').next().unwrap_or_default();
+    let is_ours = group == GROUP;
+    let is_kind = kind.eq_ignore_ascii_case(KIND);
+    match (is_ours, is_kind) {
+        _ if api_version == API_VERSION && kind == KIND => Type::App,
+        (true | false, true) if kind == KIND => Type::Wrong(Problem::new(
+            "apiVersion",
+            format!("{api_version:?} is no version of {KIND}"),
+            format!("write apiVersion: {API_VERSION}"),
+        )),
+        (true, _) => Type::Wrong(Problem::new(
+            "kind",
+            format!("{GROUP} has no kind {kind:?}"),
+            format!("write kind: {KIND}"),
+        )),
+        (false, true) => Type::Wrong(Problem::new(
+            "kind",
+            format!("{kind:?} is not written as the API has it"),
+            format!("write kind: {KIND} and apiVersion: {API_VERSION}"),
+        )),
+        (false, false)
+            if value.is_object()
+                && (api_version.is_empty() != kind.is_empty())
+                && value.get("spec").is_some() =>
+        {
+            let missing = if kind.is_empty() { "kind" } else { "apiVersion" };
+            Type::Wrong(Problem::new(
+                "",
+                format!("the object has no {missing}"),
+                format!("an app begins with apiVersion: {API_VERSION} and kind: {KIND}"),
+            ))
+        }
+        (false, false) => Type::Other,
+    }
+}
+
+fn repeated_keys(place: &Place<'_>) -> Vec<Problem> {
+    let prefix = if place.prefix.is_empty() {
+        String::new()
+    } else {
+        format!("{}.", place.prefix)
+    };
+    let repeated = place
+        .document
+        .repeated
+        .iter()
+        .filter_map(|(path, _)| path.strip_prefix(&prefix));
+    repeated
+        .map(|path| Problem::new(path, "the field is given twice", "keep one of the two"))
+        .collect()
+}

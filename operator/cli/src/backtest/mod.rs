@@ -1,0 +1,147 @@
+//! `observedapp backtest`: an app's SLOs replayed over the history that Prometheus keeps.
+
+mod html;
+mod prometheus;
+mod text;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use jiff::Timestamp;
+use observedapp_api::ObservedApp;
+use observedapp_desired::{Observed, Settings, validate};
+use observedapp_slo::backtest::{Backtest, queries, replay};
+use observedapp_slo::{PromDuration, Slo};
+use serde::Serialize;
+
+use crate::output;
+
+/// Alert windows are minutes long at least, so that a minute tells when one would have tripped.
+const STEP: PromDuration = PromDuration::from_minutes(1);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The app, as it is or as it is meant to be.
+    file: PathBuf,
+    /// Where Prometheus answers.
+    #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
+    prometheus: String,
+    /// A bearer token for it.
+    #[arg(long, env = "PROMETHEUS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// How far back.
+    #[arg(long, default_value = "30d", value_name = "DURATION")]
+    since: PromDuration,
+    /// Only the SLO of this name.
+    #[arg(long, value_name = "NAME")]
+    slo: Option<String>,
+    /// The app's namespace, where the file does not say.
+    #[arg(long, short)]
+    namespace: Option<String>,
+    #[arg(long, short, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Html,
+    Json,
+}
+
+/// One SLO and what its history says.
+#[derive(Debug, Serialize)]
+struct Replayed {
+    name: String,
+    objective: String,
+    window: String,
+    #[serde(flatten)]
+    result: Backtest,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let slos = slos(args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let replayed = runtime.block_on(replay_all(args, &slos))?;
+    let printed = match args.output {
+        Format::Text => text::render(&replayed),
+        Format::Html => html::render(&replayed),
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(&replayed)?),
+    };
+    output::print(&printed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn slos(args: &Args) -> anyhow::Result<Vec<Slo>> {
+    let name = args.file.display();
+    let text = fs::read_to_string(&args.file).with_context(|| format!("cannot read {name}"))?;
+    let mut app: ObservedApp =
+        serde_yaml::from_str(&text).with_context(|| format!("{name} is not an ObservedApp"))?;
+    if let Some(namespace) = &args.namespace {
+        app.metadata.namespace = Some(namespace.clone());
+    }
+    let app = validate(&app, Observed::default(), Settings::default())
+        .map_err(|problems| anyhow::anyhow!("{name} has problems: {problems}"))?;
+    let mut slos = app.objectives.slos;
+    if slos.is_empty() {
+        bail!("{name} has no SLO to replay: add one under spec.slos");
+    }
+    if let Some(wanted) = &args.slo {
+        let names: Vec<String> = slos.iter().map(|slo| slo.name.clone()).collect();
+        slos.retain(|slo| slo.name == *wanted);
+        if slos.is_empty() {
+            bail!("{name} has no SLO {wanted:?}: it has {}", names.join(", "));
+        }
+    }
+    Ok(slos)
+}
+
+async fn replay_all(args: &Args, slos: &[Slo]) -> anyhow::Result<Vec<Replayed>> {
+    let prometheus = prometheus::Prometheus::new(&args.prometheus, args.token.clone())?;
+    // Whole minutes, so that the same call within a minute asks for the same samples.
+    let end = Timestamp::now().as_second() / 60 * 60;
+    let begin = end.saturating_sub_unsigned(args.since.millis() / 1000);
+    let mut replayed = Vec::with_capacity(slos.len());
+    for (i, slo) in slos.iter().enumerate() {
+        eprintln!("asking for {} of {}: {}", i + 1, slos.len(), slo.name);
+        let (errors, events) = queries(slo, STEP);
+        let samples = prometheus.samples(&errors, &events, begin..end, STEP).await?;
+        if samples.is_empty() {
+            eprintln!(
+                "{}: Prometheus knows of no event in the last {}",
+                slo.name, args.since
+            );
+        }
+        replayed.push(Replayed {
+            name: slo.name.clone(),
+            objective: slo.objective.to_string(),
+            window: slo.window.to_string(),
+            result: replay(slo, &samples, STEP),
+        });
+    }
+    Ok(replayed)
+}
+
+/// `2026-11-21 04:05`, in UTC.
+fn moment(seconds: i64) -> String {
+    Timestamp::from_second(seconds)
+        .map(|at| at.strftime("%Y-%m-%d %H:%M").to_string())
+        .unwrap_or_default()
+}
+
+/// How long an incident alerted: `23m`, or that it still does.
+fn lasted(fired: i64, resolved: Option<i64>) -> String {
+    resolved.map_or_else(
+        || "still firing".to_owned(),
+        |resolved| PromDuration::from_secs(u64::try_from(resolved - fired).unwrap_or(0)).to_string(),
+    )
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}%", share * 100.0)
+}
