@@ -1,0 +1,176 @@
+//! The service against its ancestor: the same API in Flask under gunicorn, on the same PostgreSQL and the same cores.
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+
+#[path = "../tests/support/mod.rs"]
+mod servers_support;
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use servers_support::Postgres;
+use servers_support::servers::free_port;
+use support::client::Load;
+use support::program::Program;
+use support::{Side, compare, median, promise};
+
+const CONNECTIONS: usize = 32;
+const POOL: usize = 8;
+const TASKS: usize = 20;
+
+#[tokio::main]
+async fn main() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = virtual_environment();
+    let postgres = Postgres::durable();
+    let database = postgres.url();
+    let service = Program::tasks(
+        folder.path(),
+        free_port(),
+        free_port(),
+        &[("DATABASE_URL", &database)],
+    )
+    .await;
+    postgres.sql(&format!(
+        "INSERT INTO tasks (task) SELECT 'task ' || i FROM generate_series(1, {TASKS}) i"
+    ));
+
+    let (flask, workers) = best_flask(&programs, &database, folder.path()).await;
+    println!("Flask is served best by {workers} workers");
+
+    let own = Side {
+        name: "tasks",
+        load: Load::get(service.port, CONNECTIONS),
+    };
+    let peer = Side {
+        name: "Flask",
+        load: Load::get(flask.port, CONNECTIONS),
+    };
+    let reads = compare(&format!("GET /tasks of {TASKS} tasks"), &own, &peer).await;
+    promise("reads at least 10 x Flask", reads.rate_ratio >= 10.0);
+
+    let own = Side {
+        name: "tasks",
+        load: Load::post(service.port, CONNECTIONS),
+    };
+    let peer = Side {
+        name: "Flask",
+        load: Load::post(flask.port, CONNECTIONS),
+    };
+    let writes = compare("POST /tasks", &own, &peer).await;
+    let pgbench = median((0..3).map(|_| pgbench(&postgres, folder.path())).collect());
+    let of_pgbench = writes.rate / pgbench;
+    println!("the same INSERT by pgbench over {POOL} connections: {pgbench:.0}/s; ratio {of_pgbench:.2}");
+    promise(
+        "writes at least 5 x Flask or 0.8 x pgbench, whichever is less",
+        writes.rate_ratio >= 5.0 || of_pgbench >= 0.8,
+    );
+}
+
+/// Flask under as many workers as serve its reads best.
+async fn best_flask(programs: &Path, database: &str, folder: &Path) -> (Program, usize) {
+    let mut best = (0.0, 1);
+    for workers in [1, 2, 3, 4, 5] {
+        let flask = flask(programs, database, folder, workers);
+        let load = Load::get(flask.port, CONNECTIONS);
+        load.run(Duration::from_secs(1)).await;
+        let rate = load.run(Duration::from_secs(3)).await.rate;
+        println!("Flask with {workers} workers: {rate:.0} reads/s");
+        if rate > best.0 {
+            best = (rate, workers);
+        }
+    }
+    (flask(programs, database, folder, best.1), best.1)
+}
+
+fn flask(programs: &Path, database: &str, folder: &Path, workers: usize) -> Program {
+    let port = free_port();
+    let mut command = Command::new(programs.join("gunicorn"));
+    command.args([
+        "--workers",
+        &workers.to_string(),
+        "--threads",
+        "4",
+        "--keep-alive",
+        "60",
+    ]);
+    command.args([
+        "--bind",
+        &format!("127.0.0.1:{port}"),
+        "--worker-tmp-dir",
+        "/dev/shm",
+        "app:app",
+    ]);
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/flask"));
+    command.env("DATABASE_URL", database);
+    Program::start(command, port, &folder.join("flask"))
+}
+
+/// Flask and what it needs, in a folder of their own under the build's.
+fn virtual_environment() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flask");
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/flask/requirements.txt");
+    let run = |program: &Path, arguments: &[&str]| {
+        let status = Command::new(program).args(arguments).status();
+        let done = status.unwrap_or_else(|error| {
+            panic!(
+                "this benchmark needs {} ({error}): apt-get install python3-venv",
+                program.display()
+            )
+        });
+        assert!(done.success(), "{} {arguments:?} failed", program.display());
+    };
+    run(Path::new("python3"), &["-m", "venv", folder.to_str().unwrap()]);
+    let pip = folder.join("bin/pip");
+    run(
+        &pip,
+        &[
+            "install",
+            "--quiet",
+            "--requirement",
+            requirements.to_str().unwrap(),
+        ],
+    );
+    folder.join("bin")
+}
+
+/// What PostgreSQL's own load generator reaches with the same statement.
+fn pgbench(postgres: &Postgres, folder: &Path) -> f64 {
+    let script = folder.join("insert.sql");
+    std::fs::write(
+        &script,
+        "INSERT INTO tasks (task) VALUES ('Buy milk') RETURNING id;\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let output = postgres
+        .command("pgbench")
+        .args([
+            "--no-vacuum",
+            "--protocol=prepared",
+            "--client",
+            &POOL.to_string(),
+            "--jobs=2",
+            "--time=3",
+        ])
+        .arg("--file")
+        .arg(&script)
+        .arg(postgres.url())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rate = text.lines().find_map(|line| {
+        line.strip_prefix("tps = ")?
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    });
+    rate.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+}

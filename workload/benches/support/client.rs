@@ -1,0 +1,113 @@
+//! A client that costs little, so that the server is what is measured.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Connections that send one request after the other.
+#[derive(Clone)]
+pub struct Load {
+    pub port: u16,
+    pub connections: usize,
+    pub request: Vec<u8>,
+}
+
+pub struct Outcome {
+    pub rate: f64,
+    pub p99: Duration,
+}
+
+impl Load {
+    pub fn get(port: u16, connections: usize) -> Self {
+        Self {
+            port,
+            connections,
+            request: b"GET /tasks HTTP/1.1\r\nhost: bench\r\n\r\n".to_vec(),
+        }
+    }
+
+    pub fn post(port: u16, connections: usize) -> Self {
+        let body = r#"{"task":"Buy milk"}"#;
+        let head = "POST /tasks HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json";
+        let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        Self {
+            port,
+            connections,
+            request: request.into_bytes(),
+        }
+    }
+
+    pub async fn run(&self, time: Duration) -> Outcome {
+        let started = Instant::now();
+        let connections: Vec<_> = (0..self.connections)
+            .map(|_| {
+                let load = self.clone();
+                tokio::spawn(async move { load.one_connection(started + time).await })
+            })
+            .collect();
+        let mut times = Vec::new();
+        for connection in connections {
+            times.extend(connection.await.unwrap());
+        }
+        let rate = times.len() as f64 / started.elapsed().as_secs_f64();
+        times.sort_unstable();
+        let p99 = times[times.len() * 99 / 100];
+        Outcome { rate, p99 }
+    }
+
+    async fn one_connection(&self, end: Instant) -> Vec<Duration> {
+        let mut times = Vec::new();
+        let mut buffer = vec![0; 256 * 1024];
+        let mut connection = self.connect().await;
+        while Instant::now() < end {
+            let started = Instant::now();
+            connection.write_all(&self.request).await.unwrap();
+            let goes_on = read_answer(&mut connection, &mut buffer).await;
+            times.push(started.elapsed());
+            if !goes_on {
+                connection = self.connect().await;
+            }
+        }
+        times
+    }
+
+    async fn connect(&self) -> TcpStream {
+        let connection = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        connection.set_nodelay(true).unwrap();
+        connection
+    }
+}
+
+/// Reads one answer, which must be a success; says whether the connection stays open.
+async fn read_answer(connection: &mut TcpStream, buffer: &mut [u8]) -> bool {
+    let mut filled = 0;
+    loop {
+        let read = connection.read(&mut buffer[filled..]).await.unwrap();
+        assert_ne!(read, 0, "the server hung up");
+        filled += read;
+        let Some(end) = buffer[..filled]
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+        else {
+            continue;
+        };
+        let head = std::str::from_utf8(&buffer[..end]).unwrap();
+        assert!(head.starts_with("HTTP/1.1 20"), "{head}");
+        let field = |name: &str| {
+            head.lines().find_map(|line| {
+                let (key, value) = line.split_once(':')?;
+                key.eq_ignore_ascii_case(name).then(|| value.trim())
+            })
+        };
+        let length: usize = field("content-length").unwrap().parse().unwrap();
+        let stays = field("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close"));
+        let total = end + 4 + length;
+        while filled < total {
+            let read = connection.read(&mut buffer[filled..]).await.unwrap();
+            assert_ne!(read, 0, "the server hung up");
+            filled += read;
+        }
+        return stays;
+    }
+}

@@ -1,0 +1,127 @@
+//! Every request of the API is seen here: counted, timed and logged, exactly once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::api::{self, Problem};
+use crate::service::Service;
+use crate::telemetry::context::{CURRENT, SpanContext, SpanId, TRACEPARENT};
+use crate::telemetry::{Attribute, InFlight, Span, SpanKind};
+
+/// The code under which a request is counted whose client went away before the answer.
+const CLIENT_CLOSED: u16 = 499;
+/// A longer path is cut in the log.
+const MAX_LOGGED_PATH: usize = 200;
+
+pub async fn observe(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
+    let mut seen = Seen::new(Arc::clone(&service), &request);
+    let context = seen.context;
+    let mut response = CURRENT
+        .scope(context, answer(&service, &seen, request, next))
+        .await;
+    seen.status = Some(response.status());
+
+    let headers = response.headers_mut();
+    if let Some(value) = context.header() {
+        headers.insert(TRACEPARENT, value);
+    }
+    if service.is_draining() {
+        // Clients with a connection pool must come back on a new connection, to another replica.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn answer(service: &Service, seen: &Seen, request: Request, next: Next) -> Response {
+    let may_fail = seen
+        .route
+        .as_ref()
+        .is_some_and(|route| api::TASK_ROUTES.contains(&route.as_str()));
+    if may_fail && service.faults.get().befall().await {
+        return Problem::FailedOnPurpose.into_response();
+    }
+    next.run(request).await
+}
+
+/// A request from its head to its answer, or to the moment its client hangs up.
+struct Seen {
+    service: Arc<Service>,
+    started: Instant,
+    method: Method,
+    path: String,
+    route: Option<MatchedPath>,
+    context: SpanContext,
+    caller: Option<SpanId>,
+    status: Option<StatusCode>,
+    _in_flight: InFlight,
+}
+
+impl Seen {
+    fn new(service: Arc<Service>, request: &Request) -> Self {
+        let in_flight = service.metrics.requests.start();
+        let caller = SpanContext::of_caller(request.headers());
+        let context = service.traces.begin(caller.as_ref());
+        let path = request.uri().path();
+        let cut = path
+            .char_indices()
+            .nth(MAX_LOGGED_PATH)
+            .map_or(path.len(), |(index, _)| index);
+        Self {
+            service,
+            started: Instant::now(),
+            method: request.method().clone(),
+            path: path[..cut].to_owned(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            context,
+            caller: caller.map(|caller| caller.span_id),
+            status: None,
+            _in_flight: in_flight,
+        }
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        let gone = StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST);
+        let status = self.status.unwrap_or(gone);
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        self.service
+            .metrics
+            .requests
+            .record(route, &self.method, status, duration);
+        tracing::info!(
+            method = self.method.as_str(),
+            path = self.path,
+            status = status.as_u16(),
+            duration = duration.as_secs_f64(),
+            trace_id = %self.context.trace_id,
+            span_id = %self.context.span_id,
+            "{} {} called",
+            self.method,
+            self.path,
+        );
+        if self.context.sampled {
+            let route = route.unwrap_or_default();
+            self.service.traces.record(&Span {
+                context: self.context,
+                parent: self.caller,
+                kind: SpanKind::Server,
+                name: format!("{} {route}", self.method).trim_end(),
+                duration,
+                attributes: &[
+                    ("http.request.method", Attribute::Text(self.method.as_str())),
+                    ("http.route", Attribute::Text(route)),
+                    ("url.path", Attribute::Text(&self.path)),
+                    ("http.response.status_code", Attribute::Number(status.as_u16())),
+                ],
+                failed: status.is_server_error(),
+            });
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The tasks in a database: PostgreSQL or SQLite, through the same statements.
+
+mod error;
+pub mod pool;
+mod startup;
+mod url;
+
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt;
+use sqlx::{PgConnection, Row, SqliteConnection};
+
+pub use self::error::StoreError;
+pub use self::pool::PoolStatus;
+pub use self::startup::{ConnectError, StoreOptions};
+pub use self::url::DatabaseUrl;
+
+use self::pool::Pool;
+use crate::page::{Page, PageRequest, RenderedPage};
+use crate::telemetry::{DatabaseTelemetry, Operation};
+
+// The cast takes up an earlier service's table, whose ids may be 32 bits wide.
+pub const SELECT_PAGE: &str = "SELECT CAST(id AS BIGINT), task FROM tasks WHERE id > $1 ORDER BY id LIMIT $2";
+pub const INSERT: &str = "INSERT INTO tasks (task) VALUES ($1) RETURNING CAST(id AS BIGINT)";
+const UPDATE: &str = "UPDATE tasks SET task = $2 WHERE id = $1";
+const DELETE: &str = "DELETE FROM tasks WHERE id = $1";
+const PROBE: &str = "SELECT 1 FROM tasks LIMIT 1";
+
+#[derive(Debug)]
+pub struct Store {
+    pool: DriverPool,
+    deadline: Duration,
+    telemetry: DatabaseTelemetry,
+}
+
+#[derive(Debug)]
+enum DriverPool {
+    Postgres(Pool<PgConnection>),
+    Sqlite(Pool<SqliteConnection>),
+}
+
+/// Runs `$work` with a connection of whichever driver is in use: the statements are the same,
+/// only the types that sqlx gives them differ. All of it within the store's deadline, counted and timed.
+macro_rules! with_connection {
+    ($store:expr, $operation:expr, $connection:ident => $work:expr) => {{
+        let started = Instant::now();
+        let result = tokio::time::timeout($store.deadline, async {
+            match &$store.pool {
+                DriverPool::Postgres(pool) => with_connection!(@driver pool, $connection => $work),
+                DriverPool::Sqlite(pool) => with_connection!(@driver pool, $connection => $work),
+            }
+        })
+        .await
+        .unwrap_or(Err(StoreError::TimedOut($store.deadline)));
+        $store.telemetry.record($operation, started.elapsed(), result.is_err());
+        result
+    }};
+    (@driver $pool:ident, $connection:ident => $work:expr) => {{
+        let mut lease = $pool.acquire().await?;
+        let $connection = lease.connection();
+        let result = async { $work }.await;
+        $pool.give_back(lease, result)
+    }};
+}
+
+impl Store {
+    /// One page of tasks, oldest first.
+    pub async fn page(&self, request: PageRequest) -> Result<RenderedPage, StoreError> {
+        with_connection!(self, Operation::List, connection => {
+            let mut page = Page::new(request);
+            let mut rows = sqlx::query(SELECT_PAGE)
+                .bind(request.after)
+                .bind(page.rows_wanted())
+                .fetch(connection);
+            while let Some(row) = rows.try_next().await? {
+                page.push(row.try_get(0)?, row.try_get(1)?);
+            }
+            Ok(page.finish())
+        })
+    }
+
+    /// Adds a task and says under which id.
+    pub async fn add(&self, task: &str) -> Result<i64, StoreError> {
+        with_connection!(self, Operation::Add, connection => {
+            sqlx::query_scalar(INSERT).bind(task).fetch_one(connection).await
+        })
+    }
+
+    /// Says whether there is such a task.
+    pub async fn update(&self, id: i64, task: &str) -> Result<bool, StoreError> {
+        with_connection!(self, Operation::Update, connection => {
+            let done = sqlx::query(UPDATE).bind(id).bind(task).execute(connection).await?;
+            Ok(done.rows_affected() > 0)
+        })
+    }
+
+    /// Says whether there was such a task.
+    pub async fn delete(&self, id: i64) -> Result<bool, StoreError> {
+        with_connection!(self, Operation::Delete, connection => {
+            let done = sqlx::query(DELETE).bind(id).execute(connection).await?;
+            Ok(done.rows_affected() > 0)
+        })
+    }
+
+    /// Whether the tasks can be read now.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        with_connection!(self, Operation::Probe, connection => {
+            sqlx::query(PROBE).execute(connection).await.map(drop)
+        })
+    }
+
+    pub fn pool_status(&self) -> PoolStatus {
+        match &self.pool {
+            DriverPool::Postgres(pool) => pool.status(),
+            DriverPool::Sqlite(pool) => pool.status(),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Where and how spans are sent, from OpenTelemetry's own settings.
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::{HeaderName, HeaderValue, Request, Uri, header};
+use clap::Args;
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::sampler::Sampler;
+use super::traces::{Attribute, KeyValue, Traces};
+
+const DEFAULT_NAME: &str = "tasks";
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// OpenTelemetry's settings, by its own names.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Traces")]
+pub struct TraceConfig {
+    /// Collector that takes OTLP over HTTP, such as http://localhost:4318; without it no spans are sent
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        value_name = "URL",
+        default_value = ""
+    )]
+    otlp_endpoint: String,
+
+    /// The whole URL for traces, when it is not that one with /v1/traces
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        value_name = "URL",
+        default_value = ""
+    )]
+    otlp_traces_endpoint: String,
+
+    /// Headers sent to the collector: key=value,key=value
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_HEADERS",
+        hide_env_values = true,
+        default_value = ""
+    )]
+    otlp_headers: String,
+
+    /// Name of this service in traces
+    #[arg(long, env = "OTEL_SERVICE_NAME", default_value = "")]
+    otel_service_name: String,
+
+    /// Attributes of this process in traces: key=value,key=value
+    #[arg(long, env = "OTEL_RESOURCE_ATTRIBUTES", default_value = "")]
+    otel_resource_attributes: String,
+
+    /// always_on, always_off or traceidratio, with or without parentbased_ before it [default: parentbased_always_on]
+    #[arg(long, env = "OTEL_TRACES_SAMPLER", default_value = "")]
+    otel_traces_sampler: String,
+
+    /// Share of the traces that traceidratio records, 0 to 1
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value = "")]
+    otel_traces_sampler_arg: String,
+}
+
+/// A collector, and what goes around the spans in each message to it.
+#[derive(Debug)]
+pub(super) struct Destination {
+    uri: Uri,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    before: String,
+}
+
+const AFTER: &str = "]}]}]}";
+
+impl TraceConfig {
+    /// Starts to export spans if that was asked for; else says which setting is wrong.
+    pub fn start(&self) -> Result<Traces, String> {
+        let (name, url) = match (
+            self.otlp_traces_endpoint.as_str(),
+            self.otlp_endpoint.trim_end_matches('/'),
+        ) {
+            ("", "") => return Ok(Traces::default()),
+            ("", base) => ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("{base}/v1/traces")),
+            (url, _) => ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", url.to_owned()),
+        };
+        let uri: Uri = url.parse().map_err(|error| format!("{name}: {error}"))?;
+        if uri.scheme_str() != Some("http") || uri.host().is_none() {
+            return Err(format!(
+                "{name}: write http://host:4318; only plain HTTP is spoken, to a collector near by"
+            ));
+        }
+        let sampler = Sampler::parse(&self.otel_traces_sampler, &self.otel_traces_sampler_arg)?;
+        Ok(Traces::start(
+            Destination {
+                uri,
+                headers: self.headers()?,
+                before: self.before()?,
+            },
+            sampler,
+        ))
+    }
+
+    fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+        let header = |(key, value): (&str, &str)| Some((key.parse().ok()?, value.parse().ok()?));
+        pairs("OTEL_EXPORTER_OTLP_HEADERS", &self.otlp_headers)?
+            .into_iter()
+            .map(|pair| header(pair).ok_or_else(|| "OTEL_EXPORTER_OTLP_HEADERS: not a header".to_owned()))
+            .collect()
+    }
+
+    fn before(&self) -> Result<String, String> {
+        let given = pairs("OTEL_RESOURCE_ATTRIBUTES", &self.otel_resource_attributes)?;
+        let own_name = Some(self.otel_service_name.as_str()).filter(|name| !name.is_empty());
+        let named = given
+            .iter()
+            .find(|(key, _)| *key == "service.name")
+            .map(|(_, value)| *value);
+        let service = ("service.name", own_name.or(named).unwrap_or(DEFAULT_NAME));
+        let version = ("service.version", env!("CARGO_PKG_VERSION"));
+        let others = given
+            .into_iter()
+            .filter(|(key, _)| !["service.name", "service.version"].contains(key));
+        let attributes: Vec<KeyValue> = [service, version]
+            .into_iter()
+            .chain(others)
+            .map(|(key, value)| KeyValue {
+                key,
+                value: Attribute::Text(value),
+            })
+            .collect();
+        let attributes = serde_json::to_string(&attributes).map_err(|error| error.to_string())?;
+        Ok(format!(
+            r#"{{"resourceSpans":[{{"resource":{{"attributes":{attributes}}},"scopeSpans":[{{"scope":{{"name":"tasks"}},"spans":["#
+        ))
+    }
+}
+
+fn pairs<'a>(setting: &str, text: &'a str) -> Result<Vec<(&'a str, &'a str)>, String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            pair.split_once('=')
+                .ok_or_else(|| format!("{setting}: write key=value,key=value"))
+        })
+        .collect()
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.uri.fmt(f)
+    }
+}
+
+impl Destination {
+    /// Sends spans, separated by commas.
+    pub(super) async fn send(&self, spans: &[u8]) -> Result<(), String> {
+        tokio::time::timeout(SEND_TIMEOUT, self.post(spans))
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {SEND_TIMEOUT:?}")))
+    }
+
+    async fn post(&self, spans: &[u8]) -> Result<(), String> {
+        let host = self.uri.host().unwrap_or_default();
+        let address = (host.trim_matches(['[', ']']), self.uri.port_u16().unwrap_or(80));
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(|error| error.to_string())?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| error.to_string())?;
+        let body = [self.before.as_bytes(), spans, AFTER.as_bytes()].concat();
+        let mut request = Request::post(self.uri.path())
+            .header(
+                header::HOST,
+                self.uri.authority().map_or(host, |authority| authority.as_str()),
+            )
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONNECTION, "close");
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| error.to_string())?;
+        let answer = async {
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(|error| error.to_string())?;
+            if response.status().is_success() {
+                Ok(())
+            } else {
+                Err(format!("answered {}", response.status()))
+            }
+        };
+        tokio::select! {
+            answer = answer => answer,
+            ended = connection => Err(ended.err().map_or("hung up".to_owned(), |error| error.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        traces: TraceConfig,
+    }
+
+    fn parse(arguments: &[&str]) -> TraceConfig {
+        Cli::parse_from(["tasks"].iter().chain(arguments)).traces
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_by_its_name() {
+        for (arguments, begins) in [
+            (
+                vec!["--otlp-endpoint", "https://collector"],
+                "OTEL_EXPORTER_OTLP_ENDPOINT: ",
+            ),
+            (
+                vec!["--otlp-endpoint", "collector:4318"],
+                "OTEL_EXPORTER_OTLP_ENDPOINT: ",
+            ),
+            (
+                vec!["--otlp-traces-endpoint", "http://"],
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: ",
+            ),
+            (
+                vec!["--otlp-endpoint", "http://c", "--otlp-headers", "secret"],
+                "OTEL_EXPORTER_OTLP_HEADERS: ",
+            ),
+            (
+                vec!["--otlp-endpoint", "http://c", "--otel-traces-sampler", "x"],
+                "OTEL_TRACES_SAMPLER: ",
+            ),
+        ] {
+            let problem = parse(&arguments).start().unwrap_err();
+            assert!(problem.starts_with(begins), "{problem}");
+            assert!(!problem.contains("secret"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn the_service_is_named_in_every_message() {
+        let named = |arguments: &[&str]| {
+            let before = parse(arguments).before().unwrap();
+            let message: serde_json::Value = serde_json::from_str(&format!("{before}{AFTER}")).unwrap();
+            let attributes = message["resourceSpans"][0]["resource"]["attributes"].clone();
+            attributes[0]["value"]["stringValue"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(named(&[]), "tasks");
+        assert_eq!(
+            named(&["--otel-resource-attributes", "service.name=shop,a=b"]),
+            "shop"
+        );
+        let both = [
+            "--otel-resource-attributes",
+            "service.name=shop",
+            "--otel-service-name",
+            "mine",
+        ];
+        assert_eq!(named(&both), "mine");
+    }
+}
