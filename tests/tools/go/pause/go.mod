@@ -1,0 +1,3 @@
+module observedapp.dev/tools/pause
+
+go 1.26

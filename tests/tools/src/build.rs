@@ -1,0 +1,232 @@
+//! Building what is missing, once, whoever asks.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use indicatif::MultiProgress;
+
+use crate::tool::Recipe;
+use crate::{Tool, cache, go, on_path, progress::Progress};
+
+/// Go compiles this many packages at once: the lab is made for two cores, and something else is always running too.
+const PARALLEL: &str = "2";
+const LOG_LINES_SHOWN: usize = 20;
+
+/// The paths of these programs; those that are missing are built first, with a progress bar on standard error.
+pub fn ensure(tools: &[Tool]) -> Result<BTreeMap<Tool, PathBuf>> {
+    ensure_with(tools, &MultiProgress::new())
+}
+
+/// As [`ensure`], with the bar among others of the caller's.
+pub fn ensure_with(tools: &[Tool], bars: &MultiProgress) -> Result<BTreeMap<Tool, PathBuf>> {
+    let mut programs = BTreeMap::new();
+    let mut missing = BTreeMap::new();
+    for &tool in tools {
+        let path = cache::program_path(tool.recipe())?;
+        if path.is_file() {
+            programs.insert(tool, path);
+        } else if let Some(own) = on_path::find(tool.recipe()) {
+            programs.insert(tool, own);
+        } else {
+            missing.insert(tool, path);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(programs);
+    }
+    let order: Vec<Tool> = missing.keys().copied().collect();
+    let mut progress = Progress::start(bars, &order);
+    for (tool, path) in missing {
+        let took = build_once(
+            &path,
+            || progress.waiting(tool),
+            |target| {
+                progress.building(tool);
+                compile(tool, target, &progress)
+            },
+        )
+        .with_context(|| format!("cannot build {tool}"))?;
+        progress.built(tool, took);
+        programs.insert(tool, path);
+    }
+    Ok(programs)
+}
+
+/// Runs `build` unless its result is there, under a lock that other processes honour too. The file appears at `path`
+/// complete or not at all; its folder is its own, and `build` may leave other files beside it. Says how long it took,
+/// if it was built now; `waiting` is called when another process is at it already.
+pub fn build_once(
+    path: &Path,
+    waiting: impl FnOnce(),
+    build: impl FnOnce(&Path) -> Result<()>,
+) -> Result<Option<Duration>> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        bail!("{} is not a path of a program", path.display());
+    };
+    let _lock = lock(&beside(folder, ".lock"), waiting)?;
+    if path.is_file() {
+        return Ok(None);
+    }
+    let start = Instant::now();
+    // Under the lock nobody else writes here: what lies there is left from a build that was killed.
+    let unfinished = beside(folder, ".unfinished");
+    for leftover in [&unfinished, folder] {
+        if leftover.exists() {
+            fs::remove_dir_all(leftover).with_context(|| format!("cannot remove {}", leftover.display()))?;
+        }
+    }
+    fs::create_dir_all(&unfinished).with_context(|| format!("cannot create {}", unfinished.display()))?;
+    build(&unfinished.join(name))?;
+    fs::rename(&unfinished, folder)
+        .with_context(|| format!("cannot move the build to {}", folder.display()))?;
+    Ok(Some(start.elapsed()))
+}
+
+/// A path next to the folder; not by its extension, for a version's dots are no extension.
+fn beside(folder: &Path, suffix: &str) -> PathBuf {
+    let mut path = folder.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+fn lock(path: &Path, waiting: impl FnOnce()) -> Result<File> {
+    let context = || format!("cannot lock {}", path.display());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    let file = File::create(path).with_context(context)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            waiting();
+            file.lock().with_context(context)?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error).with_context(context),
+    }
+    Ok(file)
+}
+
+fn compile(tool: Tool, target: &Path, progress: &Progress) -> Result<()> {
+    let recipe = tool.recipe();
+    let log = target.with_extension("log");
+    let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+    let start = Instant::now();
+    let mut go = go::go_in(&go::module_folder(recipe.module))
+        .args(["build", "-p", PARALLEL])
+        .args(cache::build_flags(recipe))
+        .arg("-o")
+        .args([target.as_os_str(), recipe.package.as_ref()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(output)
+        .spawn()
+        .map_err(|error| go::not_started(&error))?;
+    let status = loop {
+        if let Some(status) = go.try_wait()? {
+            break status;
+        }
+        progress.tick(tool, start);
+        thread::sleep(Duration::from_millis(200));
+    };
+    if !status.success() {
+        bail!(
+            "{}",
+            failure(recipe, status, &fs::read_to_string(&log).unwrap_or_default())
+        );
+    }
+    fs::remove_file(&log).with_context(|| format!("cannot remove {}", log.display()))
+}
+
+fn failure(recipe: &Recipe, status: std::process::ExitStatus, log: &str) -> String {
+    let said: Vec<&str> = log
+        .lines()
+        .filter(|line| !line.starts_with("go: downloading "))
+        .collect();
+    let last = said[said.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
+    format!(
+        "`go build {}` in tests/tools/go/{} failed ({status}); without a network, or behind a proxy of your own, set \
+         GOPROXY. It said:\n{last}",
+        recipe.package, recipe.module
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn two_who_want_the_same_build_it_once() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("etcd-1.2.3-123/etcd");
+        let builds = AtomicUsize::new(0);
+        let build = || {
+            build_once(
+                &path,
+                || {},
+                |target| {
+                    builds.fetch_add(1, Ordering::SeqCst);
+                    Ok(fs::write(target, "program")?)
+                },
+            )
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(build)).collect();
+            let times = threads.into_iter().map(|thread| thread.join().unwrap().unwrap());
+            assert_eq!(times.flatten().count(), 1, "one built it, the others found it");
+        });
+        assert_eq!(builds.load(Ordering::SeqCst), 1);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "program");
+        assert!(
+            root.path().join("etcd-1.2.3-123.lock").exists(),
+            "the lock is this build's own"
+        );
+    }
+
+    #[test]
+    fn a_failed_or_killed_build_leaves_nothing_that_looks_built() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("etcd-123/etcd");
+        let failed = build_once(
+            &path,
+            || {},
+            |target| {
+                fs::write(target, "half")?;
+                bail!("killed")
+            },
+        );
+        assert_eq!(failed.unwrap_err().to_string(), "killed");
+        assert!(!path.exists());
+
+        build_once(
+            &path,
+            || {},
+            |target| {
+                assert!(!target.exists(), "the leftover is gone");
+                Ok(fs::write(target, "whole")?)
+            },
+        )
+        .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+    }
+
+    #[test]
+    fn a_failure_shows_what_go_said_and_not_what_it_downloaded() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let log = "go: downloading example.com/x v1.0.0\npackage x: no such thing\n";
+        let text = failure(Tool::Etcd.recipe(), std::process::ExitStatus::from_raw(256), log);
+        assert!(
+            text.contains("package x: no such thing") && !text.contains("downloading"),
+            "{text}"
+        );
+        assert!(text.contains("tests/tools/go/etcd"), "{text}");
+    }
+}

@@ -1,0 +1,25 @@
+//! The real programs that the lab and the tests run: Kubernetes, etcd, Prometheus and the rest.
+//!
+//! Each is pinned by a Go module under `tests/tools/go/` and built from source, once, into the user's
+//! cache ([`cache_dir`]). A program of exactly that version that is on `PATH` already is used instead.
+//!
+//! ```no_run
+//! use lab_tools::{Tool, ensure};
+//!
+//! let programs = ensure(&[Tool::Etcd, Tool::KubeApiserver])?;
+//! std::process::Command::new(&programs[&Tool::Etcd]).arg("--version").status()?;
+//! # anyhow::Ok(())
+//! ```
+
+mod build;
+mod cache;
+mod go;
+mod on_path;
+mod progress;
+mod tool;
+pub mod upstream;
+
+pub use build::{build_once, ensure, ensure_with};
+pub use cache::{Checksum, cache_dir};
+pub use go::{Module, module_dir};
+pub use tool::Tool;
