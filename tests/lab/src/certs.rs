@@ -1,0 +1,189 @@
+//! One certificate authority for the lab, and what it signs.
+
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+};
+
+use crate::paths;
+
+/// A certificate and its key, as PEM files.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Who a certificate speaks for, and under which names it may be reached.
+#[derive(Debug, Clone, Default)]
+pub struct Subject<'a> {
+    pub user: &'a str,
+    /// A certificate carries one group at most, and none when this is empty.
+    pub group: &'a str,
+    pub dns: &'a [&'a str],
+    pub ips: &'a [IpAddr],
+}
+
+/// The authority whose files lie in one folder.
+#[derive(Debug)]
+pub struct Authority {
+    dir: PathBuf,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Takes up the folder's authority, or makes one.
+    pub fn open(dir: &Path) -> Result<Self> {
+        paths::create_dir(dir)?;
+        let (cert, key) = (dir.join("ca.crt"), dir.join("ca.key"));
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name("observedapp-lab", "");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        (params.not_before, params.not_after) = validity();
+        let key_pair = match fs::read_to_string(&key) {
+            Ok(pem) if cert.exists() => KeyPair::from_pem(&pem)
+                .with_context(|| format!("{} holds no key; remove it", key.display()))?,
+            _ => {
+                let key_pair = KeyPair::generate()?;
+                write_private(&key, &key_pair.serialize_pem())?;
+                paths::write(&cert, params.self_signed(&key_pair)?.pem())?;
+                key_pair
+            }
+        };
+        // The issuer is made of the constant parameters and the stored key, so the certificate need not be parsed.
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            issuer: Issuer::new(params, key_pair),
+        })
+    }
+
+    pub fn cert(&self) -> PathBuf {
+        self.dir.join("ca.crt")
+    }
+
+    pub fn key(&self) -> PathBuf {
+        self.dir.join("ca.key")
+    }
+
+    /// Signs a certificate under `name`, for clients and, where it has names or addresses, for servers. One that
+    /// was signed for the same subject before is kept, so that a second `up` restarts nothing.
+    pub fn issue(&self, file: &str, subject: &Subject<'_>) -> Result<Pair> {
+        let pair = Pair {
+            cert: self.dir.join(format!("{file}.crt")),
+            key: self.dir.join(format!("{file}.key")),
+        };
+        let stamp = self.dir.join(format!("{file}.subject"));
+        let described = format!("{subject:?}");
+        if fs::read_to_string(&stamp).is_ok_and(|known| known == described) {
+            return Ok(pair);
+        }
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(subject.user, subject.group);
+        params.subject_alt_names = subject
+            .dns
+            .iter()
+            .map(|name| Ok(SanType::DnsName((*name).try_into()?)))
+            .chain(subject.ips.iter().map(|ip| Ok(SanType::IpAddress(*ip))))
+            .collect::<Result<_>>()?;
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if !params.subject_alt_names.is_empty() {
+            params
+                .extended_key_usages
+                .push(ExtendedKeyUsagePurpose::ServerAuth);
+        }
+        params.use_authority_key_identifier_extension = true;
+        (params.not_before, params.not_after) = validity();
+        let key_pair = KeyPair::generate()?;
+        write_private(&pair.key, &key_pair.serialize_pem())?;
+        paths::write(&pair.cert, params.signed_by(&key_pair, &self.issuer)?.pem())?;
+        paths::write(&stamp, described)?;
+        Ok(pair)
+    }
+
+    /// The key pair that signs the tokens of service accounts: `cert` is its public half.
+    pub fn service_account_keys(&self) -> Result<Pair> {
+        let pair = Pair {
+            cert: self.dir.join("service-account.pub"),
+            key: self.dir.join("service-account.key"),
+        };
+        if !pair.cert.exists() {
+            let key_pair = KeyPair::generate()?;
+            write_private(&pair.key, &key_pair.serialize_pem())?;
+            paths::write(&pair.cert, key_pair.public_key_pem())?;
+        }
+        Ok(pair)
+    }
+}
+
+fn name(user: &str, group: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, user);
+    if !group.is_empty() {
+        name.push(DnType::OrganizationName, group);
+    }
+    name
+}
+
+/// The lab's certificates protect one machine's own cluster for as long as it is kept; their keys never leave it.
+fn validity() -> (time::OffsetDateTime, time::OffsetDateTime) {
+    (date_time_ymd(2020, 1, 1), date_time_ymd(2100, 1, 1))
+}
+
+fn write_private(path: &Path, pem: &str) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    paths::write(path, "")?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    fs::write(path, pem).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_signed_anew_only_for_another_subject() {
+        let dir = tempfile::tempdir().unwrap();
+        let subject = |ips| Subject {
+            user: "node",
+            group: "system:nodes",
+            dns: &["lab"],
+            ips,
+        };
+        let here = ["192.0.2.1".parse().unwrap()];
+        let moved = ["192.0.2.9".parse().unwrap()];
+        let sign = |ips| {
+            let pair = Authority::open(dir.path())
+                .unwrap()
+                .issue("node", &subject(ips))
+                .unwrap();
+            fs::read_to_string(pair.cert).unwrap()
+        };
+        let first = sign(&here);
+        assert_eq!(sign(&here), first);
+        assert_ne!(sign(&moved), first);
+    }
+
+    #[test]
+    fn keys_are_the_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::open(dir.path()).unwrap();
+        let keys = [authority.key(), authority.service_account_keys().unwrap().key];
+        for key in keys {
+            assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+}

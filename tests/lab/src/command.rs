@@ -1,0 +1,51 @@
+//! Running a program to its end.
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use tokio::{io::AsyncWriteExt, process::Command};
+
+/// Runs it and gives what it printed; a failure tells what it said.
+pub async fn output(command: &mut Command) -> Result<String> {
+    run(command, None).await
+}
+
+/// As `output`, with `input` to read.
+pub async fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
+    run(command, Some(input)).await
+}
+
+async fn run(command: &mut Command, input: Option<&str>) -> Result<String> {
+    let shown = shown(command);
+    let mut child = command
+        .stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot run `{shown}`"))?;
+    if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
+        // One that ends without reading says why by its exit code.
+        let _ = pipe.write_all(input.as_bytes()).await;
+    }
+    let output = child.wait_with_output().await?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{shown}` failed ({}): {}", output.status, said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn shown(command: &Command) -> String {
+    let command = command.as_std();
+    let mut text = command.get_program().display().to_string();
+    for arg in command.get_args() {
+        text.push(' ');
+        text.push_str(&arg.to_string_lossy());
+    }
+    text
+}

@@ -1,0 +1,4 @@
+//! What the longer of the commands do.
+
+pub mod test;
+pub mod up;

@@ -1,0 +1,107 @@
+//! `test`.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use lab::{
+    elsewhere::{self, Cluster},
+    evidence,
+    layers::{self, Layer, Tally},
+    machine::Machine,
+    node,
+    wait::{self, Look},
+};
+
+use super::up::{down, up};
+
+/// Runs the layers, or only one. The summary's last line says what came of them.
+pub async fn test(only: Option<Layer>, cluster: Cluster) -> Result<()> {
+    let mut tally = Tally::default();
+    for layer in [Layer::Unit, Layer::Apiserver, Layer::Node] {
+        if only.is_some_and(|only| only != layer) {
+            continue;
+        }
+        let outcome = match (layer, cluster) {
+            (Layer::Node, Cluster::Embedded) => embedded_node(&mut tally).await,
+            (Layer::Node, _) => other_node(cluster, &mut tally).await,
+            (Layer::Unit | Layer::Apiserver, _) => layers::run(layer, None, &mut tally).await.map(drop),
+        };
+        if let Err(error) = outcome {
+            tally.check(&format!("{layer}: the layer could not run"), Err(error));
+        }
+    }
+    println!("{}", tally.summary());
+    if tally.failed().is_empty() {
+        Ok(())
+    } else {
+        bail!("{} tests failed", tally.failed().len())
+    }
+}
+
+async fn other_node(cluster: Cluster, tally: &mut Tally) -> Result<()> {
+    up(cluster, false, &[]).await?;
+    layers::run(Layer::Node, Some(&elsewhere::kubeconfig(cluster)?), tally)
+        .await
+        .map(drop)
+}
+
+/// A node that was running stays; one that is made for the tests goes with them, and must leave no trace.
+async fn embedded_node(tally: &mut Tally) -> Result<()> {
+    let was_up = node::kubeconfig().is_some();
+    let before = Machine::look().await;
+    if !was_up {
+        begin_and_kill_an_up().await?;
+    }
+    up(Cluster::Embedded, false, &[]).await?;
+    if !was_up {
+        tally.check("node: an `up` that was killed is taken up by the next", Ok(()));
+    }
+    let Some(kubeconfig) = node::kubeconfig() else {
+        bail!("the node has no kubeconfig")
+    };
+    if let Some(folder) = layers::run(Layer::Node, Some(&kubeconfig), tally).await? {
+        evidence::collect(&kubeconfig, &folder).await?;
+    }
+    if was_up {
+        println!("the node was running before the tests and stays, so `down` was not tested");
+        return Ok(());
+    }
+    down(Cluster::Embedded, false).await?;
+    let changes = Machine::look().await.changes_since(&before);
+    let outcome = if changes.is_empty() {
+        Ok(())
+    } else {
+        Err(anyhow!("{}", changes.join("\n")))
+    };
+    tally.check("node: down leaves nothing behind", outcome);
+    Ok(())
+}
+
+/// Kills an `up` by SIGKILL in the midst of its work: when the API server was started, and much was not.
+async fn begin_and_kill_an_up() -> Result<()> {
+    let mut up = tokio::process::Command::new(std::env::current_exe()?)
+        .args(["up", "--cluster=embedded", "--no-product"])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    // On a machine that has built nothing yet this waits for all of it.
+    wait::until("the start of an API server", Duration::from_hours(1), || {
+        let ended = up.try_wait();
+        async move {
+            Ok(match ended? {
+                _ if node::programs()
+                    .iter()
+                    .any(|(name, pid)| name == "kube-apiserver" && pid.is_some()) =>
+                {
+                    Look::Met
+                }
+                Some(status) => bail!("`up` ended by itself ({status})"),
+                None => Look::NotYet("`up` is still before it".to_owned()),
+            })
+        }
+    })
+    .await?;
+    up.kill().await?;
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! `up` and `down`.
+
+use std::{fs::File, path::Path, sync::Arc};
+
+use anyhow::{Context, Result};
+use lab::{
+    addons::AddOn,
+    apiserver,
+    elsewhere::{self, Cluster},
+    host,
+    node::{self, Node},
+    paths,
+    screen::Screen,
+    stack,
+};
+use lab_tools::Tool;
+
+pub async fn up(cluster: Cluster, no_product: bool, add_ons: &[AddOn]) -> Result<()> {
+    let _lock = lock()?;
+    if cluster == Cluster::Embedded {
+        return embedded(no_product, add_ons).await;
+    }
+    let kubectl = elsewhere::up(cluster, no_product, add_ons).await?;
+    println!("{}", elsewhere::welcome(cluster, kubectl.kubeconfig()));
+    Ok(())
+}
+
+async fn embedded(no_product: bool, add_ons: &[AddOn]) -> Result<()> {
+    let mut screen = Screen::default();
+    host::prepare(&paths::state_dir()).await?;
+    let bars = screen.bars();
+    tokio::task::spawn_blocking(move || lab_tools::ensure_with(Tool::BASE, &bars)).await??;
+    let node = Arc::new(Node::open().await?);
+    node.steps(&screen.bars())
+        .run(|step, event| screen.tell(step, event))
+        .await?;
+    if !no_product {
+        node.product_steps()
+            .run(|step, event| screen.tell(step, event))
+            .await
+            .context("the node and its stack run; `cargo lab up --no-product` leaves out what failed")?;
+    }
+    node.add_on_steps(add_ons, &screen.bars())
+        .run(|step, event| screen.tell(step, event))
+        .await?;
+    welcome(&node, !no_product);
+    for add_on in add_ons {
+        println!("\n{}", add_on.how_to_reach(node.ip()));
+    }
+    Ok(())
+}
+
+fn welcome(node: &Node, with_product: bool) {
+    let ip = node.ip();
+    let (what, tries) = if with_product {
+        (
+            ", the ObservedApp operator and the sample app `tasks`",
+            "  kubectl get oapp
+  kubectl describe oapp tasks
+  cargo lab load",
+        )
+    } else {
+        (
+            "",
+            "  kubectl get pods --all-namespaces
+  cargo lab status
+  cargo lab up",
+        )
+    };
+    println!(
+        "
+A Kubernetes node runs on this machine, with Prometheus and Alertmanager{what}.
+
+  {kubeconfig}
+
+  Prometheus    http://{ip}:{prometheus}
+  Alertmanager  http://{ip}:{alertmanager}
+
+Three things to try:
+{tries}",
+        kubeconfig = export_line(&node.kubeconfig()),
+        prometheus = stack::PROMETHEUS_PORT,
+        alertmanager = stack::ALERTMANAGER_PORT,
+    );
+}
+
+/// What a shell is to run, so that kubectl speaks to this cluster.
+pub fn export_line(kubeconfig: &Path) -> String {
+    format!("export KUBECONFIG={}", kubeconfig.display())
+}
+
+pub async fn down(cluster: Cluster, purge: bool) -> Result<()> {
+    let _lock = lock()?;
+    if cluster != Cluster::Embedded {
+        return elsewhere::down(cluster).await;
+    }
+    let servers = apiserver::stop_detached()?;
+    let node = node::down().await?;
+    if purge {
+        node::purge()?;
+    }
+    println!(
+        "{}",
+        match (node, servers) {
+            (false, 0) => "nothing was running".to_owned(),
+            (false, servers) => format!("ended {servers} API server(s)"),
+            (true, 0) => "ended the node; nothing of it is left but its images, for the next `up`".to_owned(),
+            (true, servers) => format!("ended the node and {servers} API server(s)"),
+        }
+    );
+    Ok(())
+}
+
+/// Keeps two `up` or `down` of one clone from working against each other.
+fn lock() -> Result<File> {
+    let path = paths::state_dir().join("lock");
+    std::fs::create_dir_all(paths::state_dir())?;
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    if file.try_lock().is_err() {
+        eprintln!("another `cargo lab` is at work; waiting for it to end");
+        file.lock()?;
+    }
+    Ok(file)
+}

@@ -1,0 +1,218 @@
+//! `--cluster minikube` and `--cluster current`: clusters that the lab does not make itself. The upstream images come
+//! from their registries, and the observability stack is the real kube-prometheus-stack, Grafana included.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use tokio::process::Command;
+
+use crate::{
+    addons::AddOn,
+    command, helm,
+    images::OwnImage,
+    kubectl::Kubectl,
+    paths,
+    product::{self, Changed},
+    stack,
+};
+
+/// Where the lab runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Cluster {
+    /// A one-node Kubernetes on this Linux machine; needs root, and no registry
+    Embedded,
+    /// A minikube of the lab's own
+    Minikube,
+    /// The cluster of your kubeconfig's current context
+    Current,
+}
+
+impl Cluster {
+    /// minikube where it is installed; never `current`, which might be production.
+    pub fn by_default() -> Self {
+        let path = env::var_os("PATH").unwrap_or_default();
+        if env::split_paths(&path).any(|dir| dir.join("minikube").is_file()) {
+            Self::Minikube
+        } else {
+            Self::Embedded
+        }
+    }
+}
+
+/// minikube's profile, so that the user's own minikube is left alone.
+const PROFILE: &str = "observedapp";
+/// The Kubernetes of the embedded node, too.
+const KUBERNETES: &str = "v1.34.4";
+const STACK_NAMESPACE: &str = "monitoring";
+const STACK_VALUES: &str = include_str!("../manifests/kube-prometheus-stack.yaml");
+const STACK_REPOSITORY: &str = "https://prometheus-community.github.io/helm-charts";
+
+fn minikube_kubeconfig() -> PathBuf {
+    paths::state_dir().join("minikube").join("kubeconfig")
+}
+
+fn minikube(args: &[&str]) -> Command {
+    let mut command = Command::new("minikube");
+    // It writes the cluster into whatever kubeconfig this names.
+    command
+        .env("KUBECONFIG", minikube_kubeconfig())
+        .args(["--profile", PROFILE])
+        .args(args)
+        .current_dir(paths::workspace_dir());
+    command
+}
+
+/// Runs a program whose own progress the user is to see.
+async fn show(command: &mut Command) -> Result<()> {
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .await
+        .context("cannot run minikube; https://minikube.sigs.k8s.io/docs/start says how to install it")?;
+    if !status.success() {
+        bail!("minikube failed ({status}); it says above why");
+    }
+    Ok(())
+}
+
+/// The kubeconfig of a cluster that is not the embedded one, whether it runs or not.
+pub fn kubeconfig(cluster: Cluster) -> Result<PathBuf> {
+    if cluster == Cluster::Minikube {
+        return Ok(minikube_kubeconfig());
+    }
+    let named = env::var_os("KUBECONFIG").and_then(|list| env::split_paths(&list).next());
+    named
+        .or_else(|| Some(env::home_dir()?.join(".kube/config")))
+        .filter(|path| path.is_file())
+        .context("there is no current cluster: neither KUBECONFIG nor ~/.kube/config names a file")
+}
+
+/// minikube's own names of the add-ons. One that cannot be had is told before anything is started.
+fn known_add_ons(cluster: Cluster, add_ons: &[AddOn]) -> Result<Vec<&'static str>> {
+    add_ons
+        .iter()
+        .map(|add_on| match (cluster, add_on) {
+            (Cluster::Minikube, AddOn::Ingress) => Ok("ingress"),
+            (Cluster::Minikube, AddOn::Autoscaling) => Ok("metrics-server"),
+            (Cluster::Minikube, AddOn::Logs) => {
+                bail!("--with logs is for --cluster embedded: minikube has no such add-on")
+            }
+            _ => bail!(
+                "--with {} would change a cluster that is yours: install it there yourself",
+                add_on.name()
+            ),
+        })
+        .collect()
+}
+
+/// Starts minikube, or takes the current cluster, and installs the stack, the operator and the sample app.
+pub async fn up(cluster: Cluster, no_product: bool, add_ons: &[AddOn]) -> Result<Kubectl> {
+    let add_ons = known_add_ons(cluster, add_ons)?;
+    if cluster == Cluster::Minikube {
+        paths::create_dir(&paths::state_dir().join("minikube"))?;
+        show(&mut minikube(&[
+            "start",
+            "--kubernetes-version",
+            KUBERNETES,
+            "--cpus=2",
+            "--memory=6g",
+        ]))
+        .await?;
+    }
+    for add_on in add_ons {
+        show(&mut minikube(&["addons", "enable", add_on])).await?;
+    }
+    let kubectl = Kubectl::new(&kubeconfig(cluster)?).await?;
+    eprintln!(
+        "context: {}",
+        kubectl.run(&["config", "current-context"]).await?.trim()
+    );
+    install_stack(&kubectl).await?;
+    if !no_product {
+        if cluster == Cluster::Minikube {
+            for image in [OwnImage::OPERATOR, OwnImage::TASKS, OwnImage::TASKS_LOAD] {
+                show(&mut build(&image)).await?;
+            }
+        }
+        product::install(&kubectl, Changed::default()).await?;
+        product::sample(&kubectl, Changed::default()).await?;
+    }
+    Ok(kubectl)
+}
+
+/// `minikube image build` of one of the project's images, from its own Dockerfile.
+fn build(image: &OwnImage) -> Command {
+    let mut command = minikube(&[
+        "image",
+        "build",
+        "--tag",
+        image.reference,
+        "--file",
+        image.dockerfile,
+    ]);
+    if let Some(stage) = image.stage {
+        command.arg(format!("--build-opt=target={stage}"));
+    }
+    command.arg(".");
+    command
+}
+
+/// kube-prometheus-stack under the release name `lab`, which is the label it selects by, and the prober.
+async fn install_stack(kubectl: &Kubectl) -> Result<()> {
+    let values = paths::state_dir().join("kube-prometheus-stack.yaml");
+    paths::write(&values, STACK_VALUES)?;
+    let mut helm = helm::upgrade(
+        kubectl,
+        "lab",
+        Path::new("kube-prometheus-stack"),
+        STACK_NAMESPACE,
+    )
+    .await?;
+    helm.args(["--repo", STACK_REPOSITORY, "--wait", "--timeout=10m", "--values"])
+        .arg(&values);
+    command::output(&mut helm).await?;
+    stack::prober(kubectl).await
+}
+
+/// Ends minikube; in somebody's own cluster takes back the sample app and the operator, and leaves the stack.
+pub async fn down(cluster: Cluster) -> Result<()> {
+    if cluster == Cluster::Minikube {
+        show(&mut minikube(&["delete"])).await?;
+        return paths::remove_dir(&paths::state_dir().join("minikube"));
+    }
+    let kubectl = Kubectl::new(&kubeconfig(cluster)?).await?;
+    product::uninstall(&kubectl).await?;
+    println!("kube-prometheus-stack stays; `helm uninstall lab --namespace {STACK_NAMESPACE}` removes it");
+    Ok(())
+}
+
+/// What to look at.
+pub fn welcome(cluster: Cluster, kubeconfig: &Path) -> String {
+    let forward = |service: &str, port: &str| {
+        format!("kubectl --namespace {STACK_NAMESPACE} port-forward service/{service} {port}")
+    };
+    format!(
+        "
+kube-prometheus-stack, the ObservedApp operator and the sample app `tasks` run on {cluster:?}.
+
+  export KUBECONFIG={}
+
+  Grafana       http://127.0.0.1:3000  after  {}
+  Prometheus    http://127.0.0.1:9090  after  {}
+  Alertmanager  http://127.0.0.1:9093  after  {}
+
+Three things to try:
+  kubectl get oapp
+  kubectl describe oapp tasks
+  cargo lab load",
+        kubeconfig.display(),
+        forward("lab-grafana", "3000:80"),
+        forward("prometheus-operated", "9090"),
+        forward("alertmanager-operated", "9093"),
+    )
+}

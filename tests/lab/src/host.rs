@@ -1,0 +1,249 @@
+//! The machine under the node: what it must have, and what the lab changes on it and puts back.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{IpAddr, Ipv4Addr, UdpSocket},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+use crate::{command, paths};
+
+/// Debian's packages, each with a program that shows that it is there.
+const PACKAGES: [(&str, &str); 9] = [
+    ("containerd", "containerd"),
+    ("runc", "runc"),
+    ("containernetworking-plugins", "/usr/lib/cni/bridge"),
+    ("iptables", "iptables"),
+    ("conntrack", "conntrack"),
+    ("ipset", "ipset"),
+    ("iproute2", "ip"),
+    ("buildah", "buildah"),
+    ("util-linux", "nsenter"),
+];
+
+/// What a running node and its images take.
+const FREE_BYTES: u64 = 4 << 30;
+
+/// The kernel's settings that the node's programs change, so that `down` can put them back.
+const SETTINGS: [&str; 9] = [
+    "net/ipv4/ip_forward",
+    "net/ipv4/conf/all/route_localnet",
+    "net/bridge/bridge-nf-call-iptables",
+    "net/bridge/bridge-nf-call-ip6tables",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+];
+
+/// Capabilities that the node cannot do without, with their bit.
+const CAPABILITIES: [(&str, u32); 4] = [
+    ("CAP_NET_ADMIN", 12),
+    ("CAP_SYS_ADMIN", 21),
+    ("CAP_SYS_CHROOT", 18),
+    ("CAP_MKNOD", 27),
+];
+
+/// Says in one sentence what keeps a node from running here, if anything does; installs what is missing.
+pub async fn prepare(state_dir: &Path) -> Result<()> {
+    capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default())?;
+    disk(state_dir, FREE_BYTES)?;
+    packages().await
+}
+
+fn capabilities(status: &str) -> Result<()> {
+    let effective = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())
+        .context("this is no Linux: the embedded cluster needs one; try `--cluster minikube`")?;
+    if is_root(status) {
+        for (name, bit) in CAPABILITIES {
+            if effective & (1 << bit) == 0 {
+                bail!(
+                    "this container or user lacks {name}, without which no node can run; give it that capability, or try `--cluster minikube`"
+                );
+            }
+        }
+        return Ok(());
+    }
+    bail!(
+        "the embedded cluster needs root: run `sudo -E env PATH=\"$PATH\" cargo lab up`, or try `--cluster minikube`"
+    )
+}
+
+fn is_root(status: &str) -> bool {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .and_then(|ids| ids.split_whitespace().nth(1))
+        .is_some_and(|effective| effective == "0")
+}
+
+fn disk(dir: &Path, needed: u64) -> Result<()> {
+    paths::create_dir(dir)?;
+    let stat =
+        rustix::fs::statvfs(dir).with_context(|| format!("cannot look at the disk of {}", dir.display()))?;
+    let free = stat.f_bavail * stat.f_frsize;
+    if free < needed {
+        bail!(
+            "{} has {:.1} GiB free and the lab needs {}; free some space, or set CARGO_TARGET_DIR to a bigger disk",
+            dir.display(),
+            free as f64 / f64::from(1 << 30),
+            needed >> 30,
+        );
+    }
+    Ok(())
+}
+
+async fn packages() -> Result<()> {
+    let missing: Vec<&str> = PACKAGES
+        .into_iter()
+        .filter(|(_, proof)| !is_installed(proof))
+        .map(|(package, _)| package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    let by_hand = format!("install them yourself: `apt-get install --no-install-recommends {list}`");
+    if !is_installed("apt-get") {
+        bail!(
+            "these programs are missing: {list}; this is no Debian, so {by_hand} or what your system calls them"
+        );
+    }
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive")
+        // Debian's containerd starts its own daemon where systemd runs; it does not disturb the lab's, nor the lab it.
+        .args(["install", "--yes", "--quiet", "--no-install-recommends"])
+        .args(&missing);
+    if command::output(&mut apt).await.is_err() {
+        // A fresh machine has no package lists yet.
+        command::output(Command::new("apt-get").args(["update", "--quiet"]))
+            .await
+            .context(by_hand.clone())?;
+        command::output(&mut apt).await.context(by_hand)?;
+    }
+    Ok(())
+}
+
+fn is_installed(proof: &str) -> bool {
+    if proof.starts_with('/') {
+        return Path::new(proof).exists();
+    }
+    // Root's own PATH may lack the folders for administrators.
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':')
+        .chain(["/usr/sbin", "/sbin"])
+        .any(|dir| Path::new(dir).join(proof).exists())
+}
+
+/// The address by which this machine speaks to others, hence also the node's. Nothing is sent.
+pub fn node_ip() -> Result<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket
+        // An address set aside for documentation, so certainly not this machine's own.
+        .connect((Ipv4Addr::new(203, 0, 113, 1), 9))
+        .and_then(|()| socket.local_addr())
+        .map(|address| address.ip())
+        .context("this machine has no default route, so the node has no address; add one, for instance `ip link add lab-uplink type dummy && ip addr add 198.18.0.1/24 dev lab-uplink && ip link set lab-uplink up && ip route add default dev lab-uplink`")
+}
+
+/// Remembers the kernel's settings as they are before the node's programs change them.
+pub fn remember_settings(file: &Path) -> Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    let known: BTreeMap<&str, String> = settings().collect();
+    paths::write(file, serde_json::to_vec_pretty(&known)?)
+}
+
+/// The kernel's settings that a node changes, as they are now.
+pub(crate) fn settings() -> impl Iterator<Item = (&'static str, String)> {
+    SETTINGS
+        .into_iter()
+        .filter_map(|name| Some((name, fs::read_to_string(setting(name)).ok()?.trim().to_owned())))
+}
+
+pub fn restore_settings(file: &Path) -> Result<()> {
+    let Ok(known) = fs::read(file) else { return Ok(()) };
+    let known: BTreeMap<String, String> = serde_json::from_slice(&known)?;
+    for (name, value) in known {
+        set(&name, &value)?;
+    }
+    Ok(())
+}
+
+/// What a node's network needs of the kernel.
+pub fn enable_forwarding() -> Result<()> {
+    set("net/ipv4/ip_forward", "1")?;
+    if !setting("net/bridge/bridge-nf-call-iptables").exists() {
+        // Where it is a module; where it is not, the next line says what is missing.
+        let _ = std::process::Command::new("modprobe")
+            .args(["-a", "br_netfilter", "overlay"])
+            .output();
+    }
+    set("net/bridge/bridge-nf-call-iptables", "1")
+        .context("the kernel lacks br_netfilter, without which Services and network policies do not work within the node")
+}
+
+fn setting(name: &str) -> PathBuf {
+    Path::new("/proc/sys").join(name)
+}
+
+fn set(name: &str, value: &str) -> Result<()> {
+    let path = setting(name);
+    if fs::read_to_string(&path).is_ok_and(|now| now.trim() == value) {
+        return Ok(());
+    }
+    fs::write(&path, value).with_context(|| format!("cannot set {} to {value}", path.display()))
+}
+
+/// There is one node a machine, whichever clone started it.
+pub fn take_machine(owner: &Path) -> Result<()> {
+    let file = Path::new(paths::RUN).join("owner");
+    match fs::read_to_string(&file) {
+        Ok(other) if Path::new(&other) != owner && Path::new(&other).exists() => {
+            bail!(
+                "the lab of {other} runs on this machine, and there is room for one; end it there with `cargo lab down`"
+            )
+        }
+        _ => paths::write(&file, owner.display().to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_missing_capability_is_named() {
+        let without_net_admin = format!("Uid:\t0\t0\t0\t0\nCapEff:\t{:016x}\n", !(1_u64 << 12));
+        assert!(
+            capabilities(&without_net_admin)
+                .unwrap_err()
+                .to_string()
+                .contains("CAP_NET_ADMIN")
+        );
+        assert!(capabilities(&format!("Uid:\t0\t0\t0\t0\nCapEff:\t{:016x}\n", u64::MAX)).is_ok());
+    }
+
+    #[test]
+    fn who_is_not_root_is_told_the_command() {
+        let user = format!("Uid:\t1000\t1000\t1000\t1000\nCapEff:\t{:016x}\n", 0);
+        assert!(capabilities(&user).unwrap_err().to_string().contains("sudo"));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_in_one_sentence() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(disk(dir.path(), 1).is_ok());
+        let error = disk(dir.path(), u64::MAX).unwrap_err().to_string();
+        assert!(error.contains("free some space"), "{error}");
+    }
+}

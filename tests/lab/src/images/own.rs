@@ -1,0 +1,123 @@
+//! The project's own images, from its own Dockerfiles.
+//!
+//! `docker build -f operator/Dockerfile .` and `minikube image build` compile inside the `build` stage. Where
+//! there is no registry for that stage's base image, the lab compiles on the host and lets the same Dockerfile
+//! take the result:
+//!
+//! ```dockerfile
+//! ARG BINARIES=build
+//! FROM docker.io/library/rust:1 AS build
+//! …
+//! FROM scratch AS prebuilt
+//! COPY target/x86_64-unknown-linux-gnu/release/observedapp /out/
+//! FROM ${BINARIES} AS binaries
+//! FROM scratch
+//! COPY --from=binaries /out/observedapp /bin/observedapp
+//! ```
+//!
+//! Buildah (1.28 at least) and BuildKit leave out the stage that is not asked for, so its base image is not pulled.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use lab_tools::Checksum;
+
+use super::{
+    Archive,
+    build::{self, Input},
+};
+use crate::paths;
+
+/// Only the gnu target's standard library is sure to be there; linked statically it runs `FROM scratch`.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+const STATIC: &str = "-C target-feature=+crt-static";
+
+/// An image made from this repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnImage {
+    pub reference: &'static str,
+    pub(crate) dockerfile: &'static str,
+    /// The stage of the Dockerfile that is this image.
+    pub(crate) stage: Option<&'static str>,
+    /// The cargo packages that the Dockerfile packs, each with a program of the same name.
+    packages: &'static [&'static str],
+}
+
+impl OwnImage {
+    pub const OPERATOR: Self = Self {
+        reference: concat!("ghcr.io/observedapp/observedapp:", env!("CARGO_PKG_VERSION")),
+        dockerfile: "operator/Dockerfile",
+        stage: None,
+        packages: &["observedapp"],
+    };
+    pub const TASKS: Self = Self {
+        reference: concat!("ghcr.io/observedapp/tasks:", env!("CARGO_PKG_VERSION")),
+        dockerfile: "workload/Dockerfile",
+        stage: Some("tasks"),
+        packages: WORKLOAD,
+    };
+    pub const TASKS_LOAD: Self = Self {
+        reference: concat!("ghcr.io/observedapp/tasks-load:", env!("CARGO_PKG_VERSION")),
+        dockerfile: "workload/Dockerfile",
+        stage: Some("tasks-load"),
+        packages: WORKLOAD,
+    };
+}
+
+const WORKLOAD: &[&str] = &["tasks", "tasks-load"];
+
+/// Compiles the programs and packs them. Cargo itself knows what has changed since the last time.
+pub fn build_own(image: &OwnImage) -> Result<Archive> {
+    let programs =
+        compile(image).with_context(|| format!("cannot compile the programs of {}", image.reference))?;
+    let mut context = Checksum::default();
+    for program in &programs {
+        context.add_file(program)?;
+    }
+    let input = Input {
+        reference: image.reference,
+        dockerfile: &paths::workspace_dir().join(image.dockerfile),
+        stage: image.stage,
+        build_args: &[("BINARIES", "prebuilt")],
+        context,
+    };
+    build::archive(input, |context| {
+        let folder = context.join("target").join(TARGET).join("release");
+        paths::create_dir(&folder)?;
+        programs
+            .iter()
+            .try_for_each(|program| build::copy_into(program, &folder))
+    })
+}
+
+fn compile(image: &OwnImage) -> Result<Vec<PathBuf>> {
+    let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
+    flags.push(' ');
+    flags.push_str(STATIC);
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(paths::workspace_dir())
+        .env("RUSTFLAGS", flags.trim())
+        .stdin(Stdio::null());
+    cargo.args(["build", "--release", "--locked", "--target", TARGET]);
+    for package in image.packages {
+        cargo.args(["--package", package, "--bin", package]);
+    }
+    let status = cargo.status().context("cannot run `cargo`")?;
+    if !status.success() {
+        bail!(
+            "`cargo build --release` of {} failed ({status})",
+            image.packages.join(" and ")
+        );
+    }
+    let folder = paths::target_dir().join(TARGET).join("release");
+    Ok(image
+        .packages
+        .iter()
+        .map(|program| folder.join(program))
+        .collect())
+}

@@ -1,0 +1,30 @@
+//! Kubeconfig files, with everything inside them so that they can be handed around. The lab writes its own and
+//! never touches the user's.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::json;
+
+use crate::{certs::Pair, paths};
+
+/// Writes a kubeconfig whose only context, `lab`, speaks to `url` with the given certificate.
+pub fn write(path: &Path, url: &str, ca: &Path, user: &Pair) -> Result<()> {
+    let data = |file: &Path| -> Result<String> {
+        Ok(STANDARD.encode(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?))
+    };
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "lab", "cluster": {"server": url, "certificate-authority-data": data(ca)?}}],
+        "users": [{"name": "lab", "user": {
+            "client-certificate-data": data(&user.cert)?,
+            "client-key-data": data(&user.key)?,
+        }}],
+        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}],
+        "current-context": "lab",
+    });
+    // JSON is YAML.
+    paths::write(path, serde_json::to_vec_pretty(&config)?)
+}

@@ -1,0 +1,34 @@
+//! A real Kubernetes with its observability stack: what `cargo lab` does, for the tests to use too.
+
+pub mod addons;
+pub mod apiserver;
+pub mod certs;
+pub mod cgroups;
+pub mod command;
+pub mod containerd;
+pub mod controlplane;
+pub mod elsewhere;
+pub mod etcd;
+pub mod evidence;
+pub mod helm;
+pub mod host;
+pub mod images;
+pub mod kubeconfig;
+pub mod kubectl;
+pub mod kubelet;
+pub mod layers;
+pub mod load;
+pub mod machine;
+pub mod netpol;
+pub mod network;
+pub mod node;
+pub mod paths;
+pub mod ports;
+pub mod process;
+pub mod product;
+pub mod programs;
+pub mod screen;
+pub mod stack;
+pub mod steps;
+pub mod tls;
+pub mod wait;

@@ -1,0 +1,436 @@
+//! `--cluster embedded`: a one-node Kubernetes on this very machine.
+
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use indicatif::MultiProgress;
+use lab_tools::Tool;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    addons::AddOn,
+    cgroups,
+    containerd::{self, Containerd},
+    controlplane::ControlPlane,
+    etcd::{Durability, Etcd},
+    host,
+    images::{self, Image},
+    kubectl::Kubectl,
+    kubelet::{self, NODE},
+    netpol, network, paths, ports,
+    process::{Lifetime, Supervisor},
+    product,
+    programs::program,
+    stack,
+    steps::Steps,
+};
+
+/// The node and what it is made of.
+#[derive(Debug)]
+pub struct Node {
+    dir: PathBuf,
+    supervisor: Supervisor,
+    containerd: Containerd,
+    plane: ControlPlane,
+    ip: IpAddr,
+    ports: Ports,
+}
+
+/// Where the node's programs listen; kept, so that a second `up` finds the first one's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Ports {
+    apiserver: u16,
+    kubelet: u16,
+    etcd: u16,
+    controller_manager: u16,
+    scheduler: u16,
+    kube_proxy: u16,
+    kube_proxy_health: u16,
+}
+
+impl Ports {
+    /// Kubernetes' usual ports where they are free, others where they are taken.
+    fn choose(supervisor: &Supervisor, file: &Path) -> Result<Self> {
+        let [etcd, controller_manager, scheduler, kube_proxy, kube_proxy_health] = ports::free()?;
+        let known: Option<Self> = fs::read(file)
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
+        let mut ports = known.unwrap_or(Self {
+            apiserver: 6443,
+            kubelet: 10250,
+            etcd,
+            controller_manager,
+            scheduler,
+            kube_proxy,
+            kube_proxy_health,
+        });
+        for (program, port) in [
+            ("kube-apiserver", &mut ports.apiserver),
+            ("kubelet", &mut ports.kubelet),
+            ("etcd", &mut ports.etcd),
+            ("kube-controller-manager", &mut ports.controller_manager),
+            ("kube-scheduler", &mut ports.scheduler),
+            ("kube-proxy", &mut ports.kube_proxy),
+            ("kube-proxy", &mut ports.kube_proxy_health),
+        ] {
+            if supervisor.running(program).is_none() && !ports::is_free(*port) {
+                [*port] = ports::free()?;
+            }
+        }
+        paths::write(file, serde_json::to_vec_pretty(&ports)?)?;
+        Ok(ports)
+    }
+}
+
+fn node_dir() -> PathBuf {
+    paths::state_dir().join("node")
+}
+
+fn supervisor() -> Supervisor {
+    Supervisor::new(node_dir(), Lifetime::Detached)
+}
+
+/// The administrator's kubeconfig, when there is a node.
+pub fn kubeconfig() -> Option<PathBuf> {
+    Some(node_dir().join("kubeconfig")).filter(|path| path.exists())
+}
+
+impl Node {
+    /// Takes up this machine's node, or lays the ground for one.
+    pub async fn open() -> Result<Self> {
+        let dir = node_dir();
+        paths::create_dir(&dir)?;
+        host::take_machine(&dir)?;
+        host::remember_settings(&dir.join("settings.json"))?;
+        network::remember_chains(&dir.join("chains.json")).await?;
+        let supervisor = supervisor();
+        let ip = host::node_ip()?;
+        let ports = Ports::choose(&supervisor, &dir.join("ports.json"))?;
+        let plane = ControlPlane::new(&dir, Some(ip), ports.apiserver)?;
+        plane.write_admin_kubeconfig()?;
+        let containerd = Containerd::new(&paths::state_dir(), &dir);
+        Ok(Self {
+            dir,
+            supervisor,
+            containerd,
+            plane,
+            ip,
+            ports,
+        })
+    }
+
+    pub fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.plane.admin_kubeconfig()
+    }
+
+    pub async fn kubectl(&self) -> Result<Kubectl> {
+        Kubectl::new(&self.kubeconfig()).await
+    }
+
+    /// All that leads to a Ready node with the observability stack on it.
+    pub fn steps(self: &Arc<Self>, bars: &MultiProgress) -> Steps {
+        let mut steps = Steps::default();
+        let node = || Arc::clone(self);
+        macro_rules! step {
+            ($name:literal, $needs:expr, $work:ident) => {{
+                let node = node();
+                steps.add($name, &$needs, async move { node.$work().await });
+            }};
+        }
+        step!("containerd", [], start_containerd);
+        let bars = bars.clone();
+        steps.add(
+            "images",
+            &["containerd"],
+            load_images(images::BASE.to_vec(), bars),
+        );
+        step!("etcd", [], start_etcd);
+        step!("API server", ["etcd"], start_apiserver);
+        step!("controllers", ["API server"], start_controllers);
+        step!("pod network", [], start_network);
+        step!("kube-proxy", ["API server", "pod network"], start_kube_proxy);
+        let enforcer = node();
+        steps.add("network policies", &["API server", "pod network"], async move {
+            enforcer.start_policy_enforcer()
+        });
+        step!(
+            "kubelet",
+            // An image that is not there yet would cost its pod a growing back-off.
+            ["API server", "images", "pod network"],
+            start_kubelet
+        );
+        step!("node", ["kubelet", "controllers"], wait_for_node);
+        step!("DNS", ["API server"], apply_dns);
+        step!("volumes", ["API server"], apply_storage);
+        step!("Prometheus' definitions", ["API server"], apply_definitions);
+        step!(
+            "Prometheus' operator",
+            ["Prometheus' definitions"],
+            apply_operator
+        );
+        step!("Prometheus", ["Prometheus' operator"], apply_prometheus);
+        step!(
+            "stack",
+            [
+                "node",
+                "kube-proxy",
+                "network policies",
+                "DNS",
+                "volumes",
+                "Prometheus"
+            ],
+            wait_for_stack
+        );
+        steps
+    }
+
+    /// What adds to a node that is up; side by side, but their programs are built one after the other.
+    pub fn add_on_steps(self: &Arc<Self>, add_ons: &[AddOn], bars: &MultiProgress) -> Steps {
+        let mut steps = Steps::default();
+        let images: Vec<Image> = add_ons
+            .iter()
+            .flat_map(|add_on| add_on.images())
+            .copied()
+            .collect();
+        let bars = bars.clone();
+        steps.add("add-ons' images", &[], load_images(images, bars));
+        for &add_on in add_ons {
+            let node = Arc::clone(self);
+            steps.add(add_on.name(), &["add-ons' images"], async move {
+                let logs = kubelet::pod_logs(&node.kubelet_dir());
+                add_on.install(&node.kubectl().await?, node.ip, &logs).await
+            });
+        }
+        steps
+    }
+
+    /// What puts the project itself on a node that is up.
+    pub fn product_steps(self: &Arc<Self>) -> Steps {
+        let mut steps = Steps::default();
+        let node = Arc::clone(self);
+        let changed = Arc::new(OnceLock::new());
+        let images = Arc::clone(&changed);
+        steps.add("project's images", &[], async move {
+            let changed = product::load_images().await?;
+            images.get_or_init(|| changed);
+            Ok(())
+        });
+        let changed = move || changed.get().copied().unwrap_or_default();
+        let (operator, operator_changed) = (Arc::clone(&node), changed.clone());
+        steps.add("operator", &["project's images"], async move {
+            product::install(&operator.kubectl().await?, operator_changed()).await
+        });
+        steps.add("sample app", &["operator"], async move {
+            product::sample(&node.kubectl().await?, changed()).await
+        });
+        steps
+    }
+
+    async fn start_containerd(&self) -> Result<()> {
+        network::write_cni_config(self.containerd.cni_config())?;
+        self.containerd.ensure(&self.supervisor).await?;
+        // Until the kubelet has run, containers can only be those of an earlier cluster.
+        if !self.kubelet_dir().exists() {
+            self.containerd.forget_containers().await?;
+        }
+        Ok(())
+    }
+
+    async fn start_etcd(&self) -> Result<()> {
+        self.supervisor.ensure(&self.etcd().await?.program).map(drop)
+    }
+
+    async fn etcd(&self) -> Result<Etcd> {
+        let binary = program(Tool::Etcd).await?;
+        Etcd::new(
+            &binary,
+            &self.dir,
+            self.ports.etcd,
+            Durability::Crash,
+            &self.plane.authority,
+        )
+    }
+
+    async fn start_apiserver(&self) -> Result<()> {
+        let binary = program(Tool::KubeApiserver).await?;
+        self.supervisor
+            .ensure(&self.plane.apiserver(&binary, &self.etcd().await?)?)?;
+        self.plane.ready(&self.supervisor).await.map(drop)
+    }
+
+    async fn start_controllers(&self) -> Result<()> {
+        let binary = program(Tool::KubeControllerManager).await?;
+        self.supervisor.ensure(&self.plane.controller_manager(
+            &binary,
+            self.ports.controller_manager,
+            &[],
+        )?)?;
+        let binary = program(Tool::KubeScheduler).await?;
+        self.supervisor
+            .ensure(&self.plane.scheduler(&binary, self.ports.scheduler)?)
+            .map(drop)
+    }
+
+    async fn start_network(&self) -> Result<()> {
+        host::enable_forwarding()?;
+        network::allow_pods().await
+    }
+
+    async fn start_kube_proxy(&self) -> Result<()> {
+        let binary = program(Tool::KubeProxy).await?;
+        let (health, metrics) = (self.ports.kube_proxy_health, self.ports.kube_proxy);
+        self.supervisor
+            .ensure(&network::kube_proxy(&self.plane, &binary, NODE, health, metrics)?)
+            .map(drop)
+    }
+
+    fn start_policy_enforcer(&self) -> Result<()> {
+        self.supervisor.ensure(&netpol::program(&self.plane)?).map(drop)
+    }
+
+    fn kubelet_dir(&self) -> PathBuf {
+        self.dir.join("kubelet")
+    }
+
+    async fn start_kubelet(&self) -> Result<()> {
+        let binary = program(Tool::Kubelet).await?;
+        let dir = self.kubelet_dir();
+        let kubelet = kubelet::kubelet(
+            &self.plane,
+            &self.supervisor,
+            &binary,
+            &dir,
+            self.ip,
+            self.ports.kubelet,
+        )?;
+        self.supervisor.ensure(&kubelet).map(drop)
+    }
+
+    async fn wait_for_node(&self) -> Result<()> {
+        let kubectl = self.kubectl().await?;
+        let ready = async {
+            // It registers itself, and there is nothing to wait on until it has.
+            crate::wait::until("the node's registration", Duration::from_mins(2), || async {
+                self.supervisor.check("kubelet")?;
+                Ok(match kubectl.run(&["get", "node", NODE]).await {
+                    Ok(_) => crate::wait::Look::Met,
+                    Err(error) => crate::wait::Look::NotYet(error.to_string()),
+                })
+            })
+            .await?;
+            kubectl
+                .run(&[
+                    "wait",
+                    "--for=condition=Ready",
+                    &format!("node/{NODE}"),
+                    "--timeout=120s",
+                ])
+                .await
+        };
+        ready.await.map(drop).with_context(|| {
+            format!(
+                "the node is not Ready; its kubelet's log: {}",
+                self.supervisor.log_path("kubelet").display()
+            )
+        })
+    }
+
+    async fn apply_dns(&self) -> Result<()> {
+        stack::dns(&self.kubectl().await?).await
+    }
+
+    async fn apply_storage(&self) -> Result<()> {
+        stack::storage(&self.kubectl().await?, &self.dir.join("volumes")).await
+    }
+
+    async fn apply_definitions(&self) -> Result<()> {
+        stack::definitions(&self.kubectl().await?).await
+    }
+
+    async fn apply_operator(&self) -> Result<()> {
+        stack::operator(&self.kubectl().await?).await
+    }
+
+    async fn apply_prometheus(&self) -> Result<()> {
+        stack::prometheus(&self.kubectl().await?, self.ip).await
+    }
+
+    async fn wait_for_stack(&self) -> Result<()> {
+        stack::ready(&self.kubectl().await?).await
+    }
+}
+
+/// Builds the images that are not in the user's cache, and makes them known to the node.
+async fn load_images(images: Vec<Image>, bars: MultiProgress) -> Result<()> {
+    tokio::task::spawn_blocking(move || {
+        let archives = images::build(&images, &bars)?;
+        images::import_all(&Containerd::socket(), &archives).map(drop)
+    })
+    .await?
+}
+
+/// Forgets the images, and all else that outlives a node.
+pub fn purge() -> Result<()> {
+    paths::remove_dir(&paths::state_dir().join("containerd"))
+}
+
+/// Ends the node, and leaves nothing of it but the images, which the next one takes up.
+pub async fn down() -> Result<bool> {
+    let (dir, supervisor) = (node_dir(), supervisor());
+    let run = Path::new(paths::RUN);
+    if !dir.exists() && !run.exists() {
+        return Ok(false);
+    }
+    if let Ok(owner) = fs::read_to_string(run.join("owner"))
+        && Path::new(&owner) != dir
+        && Path::new(&owner).exists()
+    {
+        bail!("the lab on this machine is that of {owner}; end it there with `cargo lab down`");
+    }
+    // The kubelet first, or it would start again what is ended here.
+    for name in ["kubelet", "kube-controller-manager", "kube-proxy"] {
+        supervisor.end(name, Duration::from_secs(5))?;
+    }
+    supervisor.end_all()?;
+    cgroups::remove_pods().await?;
+    network::remove_chains(&dir.join("chains.json")).await?;
+    network::remove_bridge().await?;
+    host::restore_settings(&dir.join("settings.json"))?;
+    containerd::remove_mount_points();
+    paths::remove_dir(run)?;
+    paths::remove_dir(&dir)?;
+    Ok(true)
+}
+
+/// The node's programs in the order of their start, and whether each runs.
+pub fn programs() -> Vec<(String, Option<i32>)> {
+    let supervisor = supervisor();
+    supervisor
+        .names()
+        .into_iter()
+        .map(|name| (name.clone(), supervisor.running(&name).map(|it| it.pid)))
+        .collect()
+}
+
+/// The log of one of the node's programs.
+pub fn log(name: &str) -> Result<PathBuf> {
+    let supervisor = supervisor();
+    let names = supervisor.names();
+    if names.iter().any(|known| known == name) {
+        return Ok(supervisor.log_path(name));
+    }
+    match names.as_slice() {
+        [] => bail!("no node runs; start one with `cargo lab up`"),
+        names => bail!("there is no `{name}`; there are {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,56 @@
+//! Where the lab keeps things: only under the repository's target folder, the user's cache folder (see
+//! `lab_tools`) and `/run/observedapp-lab`, the state folder of its containerd, whose sockets need a short path.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+/// Sockets and mount points of the node's containerd. There is one node a machine, so one such folder.
+pub const RUN: &str = "/run/observedapp-lab";
+
+/// The lab's own folder, `target/lab`.
+pub fn state_dir() -> PathBuf {
+    target_dir().join("lab")
+}
+
+/// The workspace's root folder.
+pub fn workspace_dir() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+pub(crate) fn target_dir() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => workspace_dir().join(dir),
+        None => workspace_dir().join("target"),
+    }
+}
+
+/// Writes a file in one step, so that a killed lab never leaves half of one.
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}", std::process::id()));
+    let new = path.with_file_name(name);
+    if let Some(parent) = path.parent() {
+        create_dir(parent)?;
+    }
+    fs::write(&new, content).with_context(|| format!("cannot write {}", new.display()))?;
+    fs::rename(&new, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+pub(crate) fn create_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("cannot make the folder {}", path.display()))
+}
+
+/// Removes a folder and all in it; one that is already gone is fine.
+pub(crate) fn remove_dir(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,473 @@
+//! Starting, recognising and ending the programs that the lab runs.
+//!
+//! A process is known by its id, its start time and the boot it belongs to, so that the lab never signals a
+//! stranger that was given the same id later.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{OnceLock, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+
+use crate::paths;
+
+/// Carried by every process that the lab starts, and inherited by what those start themselves. Its value is
+/// the state folder and the component, so that what a killed lab had no time to record is still found.
+pub const MARK: &str = "OBSERVEDAPP_LAB";
+
+/// A program and how to run it.
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub name: String,
+    pub path: PathBuf,
+    pub args: Vec<String>,
+}
+
+impl Program {
+    pub fn new(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            path: path.into(),
+            args: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// Who a process is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub pid: i32,
+    /// Clock ticks from the boot to its start.
+    started: u64,
+    boot: String,
+}
+
+impl Identity {
+    /// The process that has this id now, unless it is gone or only waits to be reaped.
+    pub fn of(pid: i32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The second field is the program's name in parentheses, and may itself hold spaces and parentheses.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        if matches!(fields.next()?, "Z" | "X") {
+            return None;
+        }
+        let started = fields.nth(18)?.parse().ok()?;
+        Some(Self {
+            pid,
+            started,
+            boot: boot_id(),
+        })
+    }
+
+    pub fn is_alive(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+
+    /// Asks the process to end, and ends it if it has not obeyed within `patience`.
+    pub fn end(&self, patience: Duration) -> Result<()> {
+        if !patience.is_zero() {
+            self.signal(Signal::TERM)?;
+            if self.gone_within(patience) {
+                return Ok(());
+            }
+        }
+        self.signal(Signal::KILL)?;
+        if self.gone_within(Duration::from_secs(10)) {
+            return Ok(());
+        }
+        bail!(
+            "process {} does not end, even when killed; look at `cat /proc/{}/stack`",
+            self.pid,
+            self.pid
+        )
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let Some(pid) = Pid::from_raw(self.pid).filter(|_| self.is_alive()) else {
+            return Ok(());
+        };
+        match kill_process(pid, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("cannot end process {}", self.pid)),
+        }
+    }
+
+    fn gone_within(&self, limit: Duration) -> bool {
+        let start = Instant::now();
+        while self.is_alive() {
+            if start.elapsed() > limit {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+}
+
+fn boot_id() -> String {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(|| {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    })
+    .clone()
+}
+
+/// How long a process may live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Ends with the process that started it, however that one ends.
+    Owned,
+    /// Goes on in a session of its own after the lab has returned to its caller.
+    Detached,
+}
+
+/// The processes whose records lie in one folder.
+#[derive(Debug, Clone)]
+pub struct Supervisor {
+    dir: PathBuf,
+    lifetime: Lifetime,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    identity: Identity,
+    command: Vec<String>,
+}
+
+impl Supervisor {
+    pub fn new(dir: impl Into<PathBuf>, lifetime: Lifetime) -> Self {
+        Self {
+            dir: dir.into(),
+            lifetime,
+        }
+    }
+
+    pub fn log_path(&self, name: &str) -> PathBuf {
+        self.dir.join("logs").join(format!("{name}.log"))
+    }
+
+    fn record_path(&self, name: &str) -> PathBuf {
+        self.dir.join("run").join(format!("{name}.json"))
+    }
+
+    /// Makes sure that the program runs, as it is described here: one that already does is left alone, one
+    /// that runs with other arguments is started anew. Says whether it had to be started.
+    pub fn ensure(&self, program: &Program) -> Result<bool> {
+        let command = command_line(program);
+        if let Some(record) = self.record(&program.name)
+            && record.identity.is_alive()
+        {
+            if record.command == command {
+                return Ok(false);
+            }
+            record.identity.end(Duration::from_secs(10))?;
+        }
+        // One that a killed lab started and had no time to record would hold the new one's ports and locks.
+        let mark = self.mark(&program.name);
+        for stray in marked(|value| value == mark)
+            .into_iter()
+            .filter(|pid| runs(*pid, &command))
+        {
+            if let Some(identity) = Identity::of(stray) {
+                identity.end(Duration::from_secs(10))?;
+            }
+        }
+        self.start(program, command)?;
+        Ok(true)
+    }
+
+    fn start(&self, program: &Program, command: Vec<String>) -> Result<()> {
+        let log = self.log_path(&program.name);
+        paths::create_dir(&self.dir.join("logs"))?;
+        let output = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        let mut wrapped = match self.lifetime {
+            Lifetime::Detached => Command::new("setsid"),
+            Lifetime::Owned => {
+                let mut command = Command::new("setpriv");
+                command.args(["--pdeathsig", "KILL"]);
+                command
+            }
+        };
+        wrapped
+            .arg(&program.path)
+            .args(&program.args)
+            .env(MARK, self.mark(&program.name))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        let pid = spawn(wrapped)?;
+        let identity = Identity::of(pid)
+            .with_context(|| format!("{} ended at once; its log is {}", program.name, log.display()))?;
+        let record = serde_json::to_vec_pretty(&Record { identity, command })?;
+        paths::write(&self.record_path(&program.name), record)
+    }
+
+    fn mark(&self, name: &str) -> String {
+        format!("{}:{name}", self.dir.display())
+    }
+
+    fn record(&self, name: &str) -> Option<Record> {
+        serde_json::from_slice(&fs::read(self.record_path(name)).ok()?).ok()
+    }
+
+    /// The running process of this name.
+    pub fn running(&self, name: &str) -> Option<Identity> {
+        self.record(name)
+            .map(|record| record.identity)
+            .filter(Identity::is_alive)
+    }
+
+    /// Fails, with the end of its log, when the program no longer runs.
+    pub fn check(&self, name: &str) -> Result<()> {
+        if self.running(name).is_some() {
+            return Ok(());
+        }
+        let log = self.log_path(name);
+        Err(anyhow!(
+            "{name} ended:\n{}\nIts whole log: {}",
+            tail(&log, 12),
+            log.display()
+        ))
+    }
+
+    /// The names of all programs that were ever started here.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.join("run")).into_iter().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| {
+                Some(
+                    entry
+                        .ok()?
+                        .file_name()
+                        .to_str()?
+                        .strip_suffix(".json")?
+                        .to_owned(),
+                )
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Ends the program of this name, if it runs.
+    pub fn end(&self, name: &str, patience: Duration) -> Result<()> {
+        if let Some(identity) = self.running(name) {
+            identity.end(patience)?;
+        }
+        Ok(())
+    }
+
+    /// Ends every process that carries this supervisor's mark, recorded or not, and their children that do.
+    pub fn end_all(&self) -> Result<()> {
+        // A process that is just being started shows no environment, hence no mark, for a moment.
+        for name in self.names() {
+            self.end(&name, Duration::ZERO)?;
+        }
+        let prefix = format!("{}:", self.dir.display());
+        loop {
+            let left = marked(|value| value.starts_with(&prefix));
+            if left.is_empty() {
+                return Ok(());
+            }
+            for identity in left.into_iter().filter_map(Identity::of) {
+                identity.end(Duration::ZERO)?;
+            }
+        }
+    }
+}
+
+fn command_line(program: &Program) -> Vec<String> {
+    let mut line = vec![program.path.display().to_string()];
+    line.extend(program.args.iter().cloned());
+    line
+}
+
+/// The ids of all living processes whose mark satisfies `wanted`; of other users' processes nothing is known.
+pub(crate) fn marked(wanted: impl Fn(&str) -> bool) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let prefix = format!("{MARK}=");
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| {
+            let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else {
+                return false;
+            };
+            environ
+                .split(|byte| *byte == 0)
+                .filter_map(|variable| std::str::from_utf8(variable).ok()?.strip_prefix(&prefix))
+                .any(&wanted)
+        })
+        .filter(|pid| Identity::of(*pid).is_some())
+        .collect()
+}
+
+/// Whether the process was started as this command, or is what its wrappers (`nsenter …`) became.
+fn runs(pid: i32, command: &[String]) -> bool {
+    let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else {
+        return false;
+    };
+    let line: Vec<&[u8]> = line
+        .strip_suffix(b"\0")
+        .unwrap_or(&line)
+        .split(|byte| *byte == 0)
+        .collect();
+    line.len() <= command.len()
+        && command
+            .iter()
+            .rev()
+            .zip(line.iter().rev())
+            .all(|(wanted, is)| wanted.as_bytes() == *is)
+}
+
+/// Spawns from a thread that lives as long as this process: a child that is to end with its parent really ends
+/// with the *thread* that spawned it, and a test's thread ends before the tests that share its server do.
+fn spawn(command: Command) -> Result<i32> {
+    type Order = (Command, mpsc::Sender<std::io::Result<i32>>);
+    static ORDERS: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+    let orders = ORDERS.get_or_init(|| {
+        let (orders, inbox) = mpsc::channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, answer) in inbox {
+                let child = command.spawn().map(|mut child| {
+                    let pid = child.id().cast_signed();
+                    // Reaps it whenever it ends, so that it does not stay behind as a zombie.
+                    thread::spawn(move || child.wait().map(ExitStatusExt::into_raw));
+                    pid
+                });
+                // Whoever asked may have been cancelled meanwhile.
+                let _ = answer.send(child);
+            }
+        });
+        orders
+    });
+    let (answer, reply) = mpsc::channel();
+    let program = command.get_program().display().to_string();
+    orders
+        .send((command, answer))
+        .map_err(|_| anyhow!("the thread that starts programs is gone"))?;
+    reply
+        .recv()?
+        .with_context(|| format!("cannot run {program} (Debian has it in util-linux)"))
+}
+
+/// The last lines of a file.
+pub fn tail(path: &Path, lines: usize) -> String {
+    let Ok(mut file) = File::open(path) else {
+        return "(no log)".to_owned();
+    };
+    let mut text = String::new();
+    {
+        use std::io::{Read, Seek, SeekFrom};
+        let length = file.metadata().map_or(0, |meta| meta.len());
+        let mut end = Vec::new();
+        if file
+            .seek(SeekFrom::Start(length.saturating_sub(64 * 1024)))
+            .is_ok()
+            && file.read_to_end(&mut end).is_ok()
+        {
+            text = String::from_utf8_lossy(&end).into_owned();
+        }
+    }
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn sleeper(seconds: &str) -> Program {
+        Program::new("sleeper", "/bin/sleep").args([seconds])
+    }
+
+    #[test]
+    fn a_running_program_is_left_alone_and_a_changed_one_is_started_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let supervisor = Supervisor::new(dir.path(), Lifetime::Owned);
+        assert!(supervisor.ensure(&sleeper("600")).unwrap());
+        let first = supervisor.running("sleeper").unwrap();
+        assert!(!supervisor.ensure(&sleeper("600")).unwrap());
+        assert_eq!(supervisor.running("sleeper").unwrap(), first);
+        assert!(supervisor.ensure(&sleeper("601")).unwrap());
+        assert!(!first.is_alive());
+        supervisor.end_all().unwrap();
+        assert_eq!(supervisor.running("sleeper"), None);
+    }
+
+    #[test]
+    fn a_program_that_was_started_but_never_recorded_is_found_by_its_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let supervisor = Supervisor::new(dir.path(), Lifetime::Detached);
+        supervisor.ensure(&sleeper("602")).unwrap();
+        let lost = supervisor.running("sleeper").unwrap();
+        while !runs(lost.pid, &command_line(&sleeper("602"))) {
+            thread::yield_now();
+        }
+        fs::remove_file(supervisor.record_path("sleeper")).unwrap();
+        supervisor.end_all().unwrap();
+        assert!(!lost.is_alive());
+    }
+
+    #[test]
+    fn an_id_that_was_given_to_someone_else_is_not_taken_for_ours() {
+        let me = Identity::of(std::process::id().cast_signed()).unwrap();
+        assert!(me.is_alive());
+        assert!(
+            !Identity {
+                started: me.started + 1,
+                ..me.clone()
+            }
+            .is_alive()
+        );
+        assert!(
+            !Identity {
+                boot: "another boot".to_owned(),
+                ..me
+            }
+            .is_alive()
+        );
+    }
+
+    #[test]
+    fn what_a_program_said_last_explains_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let supervisor = Supervisor::new(dir.path(), Lifetime::Owned);
+        let program = Program::new("loud", "/bin/sh").args(["-c", "echo the port is taken; sleep 600"]);
+        supervisor.ensure(&program).unwrap();
+        while tail(&supervisor.log_path("loud"), 1).is_empty() {
+            thread::yield_now();
+        }
+        supervisor.end("loud", Duration::ZERO).unwrap();
+        assert!(
+            supervisor
+                .check("loud")
+                .unwrap_err()
+                .to_string()
+                .contains("the port is taken")
+        );
+    }
+}

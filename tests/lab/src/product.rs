@@ -1,0 +1,174 @@
+//! The project itself on a cluster: its operator, installed by its own chart, and the sample app.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::{
+    command,
+    containerd::Containerd,
+    helm,
+    images::{self, OwnImage},
+    kubectl::Kubectl,
+    paths,
+    wait::{self, Look},
+};
+
+/// The namespace of the operator.
+const NAMESPACE: &str = "observedapp-system";
+const RELEASE: &str = "observedapp";
+/// The namespace of the sample app.
+pub const SAMPLE_NAMESPACE: &str = "default";
+/// The name of the sample app, and of its Service.
+pub const SAMPLE: &str = "tasks";
+
+const PATIENCE: Duration = Duration::from_mins(6);
+
+/// Which of the project's images are others than the node had before.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Changed {
+    operator: bool,
+    tasks: bool,
+}
+
+/// Compiles the project's programs, packs them, and makes the images known to the embedded node.
+pub async fn load_images() -> Result<Changed> {
+    tokio::task::spawn_blocking(|| {
+        let load = |image| images::import(&Containerd::socket(), &images::build_own(image)?);
+        let changed = Changed {
+            operator: load(&OwnImage::OPERATOR)?,
+            tasks: load(&OwnImage::TASKS)?,
+        };
+        load(&OwnImage::TASKS_LOAD)?;
+        Ok(changed)
+    })
+    .await?
+}
+
+/// Installs the operator's chart, or brings the installed one up to date, and waits until it runs.
+pub async fn install(kubectl: &Kubectl, changed: Changed) -> Result<()> {
+    let chart = paths::workspace_dir().join("charts/observedapp");
+    let mut helm = helm::upgrade(kubectl, RELEASE, &chart, NAMESPACE).await?;
+    helm.args(["--set", "prober.url=blackbox.monitoring.svc:9115"])
+        .args([
+            "--set",
+            "serviceMonitor.labels.release=lab,prometheusRule.labels.release=lab",
+        ]);
+    command::output(&mut helm).await?;
+    if changed.operator {
+        restart(kubectl, NAMESPACE, "deployment/observedapp").await?;
+    }
+    kubectl
+        .run(&[
+            "rollout",
+            "status",
+            "--namespace",
+            NAMESPACE,
+            "deployment/observedapp",
+            "--timeout=3m",
+        ])
+        .await?;
+    Ok(())
+}
+
+/// Takes back the sample app, then the operator; its data and the resource's definition stay, as the chart has it.
+pub async fn uninstall(kubectl: &Kubectl) -> Result<()> {
+    let app = [
+        "delete",
+        "observedapp",
+        SAMPLE,
+        "--namespace",
+        SAMPLE_NAMESPACE,
+        "--ignore-not-found",
+    ];
+    kubectl.run(&app).await?;
+    command::output(&mut helm::uninstall(kubectl, RELEASE, NAMESPACE).await?)
+        .await
+        .map(drop)
+}
+
+/// While one works on the project an image's content changes under the same tag, which Kubernetes does not see.
+async fn restart(kubectl: &Kubectl, namespace: &str, object: &str) -> Result<()> {
+    kubectl
+        .run(&["rollout", "restart", "--namespace", namespace, object])
+        .await
+        .map(drop)
+}
+
+/// Applies the sample app and waits until all that is said of it is True.
+pub async fn sample(kubectl: &Kubectl, changed: Changed) -> Result<()> {
+    let file = paths::workspace_dir().join("manifests/samples/tasks.yaml");
+    let manifest = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let existed = get_sample(kubectl).await.is_ok();
+    kubectl.apply(&manifest).await?;
+    if changed.tasks && existed {
+        restart(kubectl, SAMPLE_NAMESPACE, &format!("deployment/{SAMPLE}")).await?;
+    }
+    wait::until("the sample app", PATIENCE, || async {
+        let app = get_sample(kubectl).await?;
+        Ok(match untrue(&app) {
+            open if open.is_empty() => Look::Met,
+            open => Look::NotYet(open.join("; ")),
+        })
+    })
+    .await
+    .context("look at it with `kubectl describe oapp tasks`")
+}
+
+async fn get_sample(kubectl: &Kubectl) -> Result<Value> {
+    let json = kubectl
+        .run(&[
+            "get",
+            "observedapp",
+            SAMPLE,
+            "--namespace",
+            SAMPLE_NAMESPACE,
+            "--output=json",
+        ])
+        .await?;
+    Ok(serde_json::from_str(&json)?)
+}
+
+/// The conditions that are not True of the app as it is now, in words.
+fn untrue(app: &Value) -> Vec<String> {
+    let text = |condition: &Value, key: &str| condition[key].as_str().unwrap_or_default().to_owned();
+    let generation = &app["metadata"]["generation"];
+    match app["status"]["conditions"].as_array() {
+        Some(conditions) if !conditions.is_empty() => conditions
+            .iter()
+            .filter(|condition| {
+                condition["status"] != "True" || condition["observedGeneration"] != *generation
+            })
+            .map(|condition| {
+                let [kind, status, message] = ["type", "status", "message"].map(|key| text(condition, key));
+                format!("{kind} is {status}: {message}")
+            })
+            .collect(),
+        _ => vec!["the operator has said nothing of it yet".to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_app_is_done_when_every_condition_of_its_newest_spec_is_true() {
+        let app = |status, observed| {
+            json!({
+                "metadata": {"generation": 2},
+                "status": {"conditions": [
+                    {"type": "Ready", "status": "True", "observedGeneration": 2},
+                    {"type": "Monitored", "status": status, "observedGeneration": observed, "message": "no target"},
+                ]},
+            })
+        };
+        assert!(untrue(&app("True", 2)).is_empty());
+        assert_eq!(untrue(&app("Unknown", 2)), ["Monitored is Unknown: no target"]);
+        assert_eq!(untrue(&app("True", 1)).len(), 1);
+        assert_eq!(untrue(&json!({"metadata": {"generation": 1}})).len(), 1);
+    }
+}

@@ -1,0 +1,119 @@
+//! What runs on the node for every app: DNS, volumes, Prometheus with its operator, Alertmanager, the prober.
+
+use std::{fs, net::IpAddr, path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use lab_tools::{Module, Tool, module_dir};
+
+use crate::kubectl::Kubectl;
+
+const COREDNS: &str = include_str!("../manifests/coredns.yaml");
+const STORAGE: &str = include_str!("../manifests/storage.yaml");
+const OPERATOR: &str = include_str!("../manifests/prometheus-operator.yaml");
+const PROMETHEUS: &str = include_str!("../manifests/prometheus.yaml");
+const BLACKBOX: &str = include_str!("../manifests/blackbox-exporter.yaml");
+
+pub const PROMETHEUS_PORT: u16 = 30090;
+pub const ALERTMANAGER_PORT: u16 = 30093;
+
+const PATIENCE: Duration = Duration::from_mins(5);
+
+pub async fn dns(kubectl: &Kubectl) -> Result<()> {
+    kubectl.apply(COREDNS).await
+}
+
+pub async fn storage(kubectl: &Kubectl, volumes: &Path) -> Result<()> {
+    kubectl
+        .apply(&STORAGE.replace("VOLUMES_DIR", &volumes.display().to_string()))
+        .await
+}
+
+/// The definitions that nothing here uses and the operator does without. They are a third of the text, and
+/// the API server takes many seconds over it.
+const LEFT_OUT: [&str; 3] = ["prometheusagents", "scrapeconfigs", "thanosrulers"];
+
+/// The definitions of prometheus-operator's resources, from the very module that the operator is built of.
+pub async fn definitions(kubectl: &Kubectl) -> Result<()> {
+    let dir = tokio::task::spawn_blocking(|| module_dir(Module::PROMETHEUS_OPERATOR)).await??;
+    let dir = dir.join("example/prometheus-operator-crd");
+    let mut wanted = Vec::new();
+    for entry in fs::read_dir(&dir).with_context(|| format!("{} is not there", dir.display()))? {
+        let path = entry?.path();
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if !LEFT_OUT.iter().any(|left_out| name.ends_with(left_out)) {
+            wanted.push(fs::read_to_string(path)?);
+        }
+    }
+    let versions = r"--output=jsonpath={.items[*].metadata.annotations.operator\.prometheus\.io/version}";
+    let there = kubectl.run(&["get", "crd", versions]).await?;
+    let current = |version: &&str| *version == Tool::PrometheusOperator.version();
+    if there.split_whitespace().filter(current).count() >= wanted.len() {
+        return Ok(());
+    }
+    kubectl.apply(&wanted.join("\n---\n")).await?;
+    kubectl
+        .run(&[
+            "wait",
+            "--for=condition=Established",
+            "--timeout=60s",
+            "crd",
+            "--all",
+        ])
+        .await
+        .map(drop)
+}
+
+pub async fn operator(kubectl: &Kubectl) -> Result<()> {
+    kubectl.apply(OPERATOR).await
+}
+
+pub async fn prometheus(kubectl: &Kubectl, node_ip: IpAddr) -> Result<()> {
+    kubectl
+        .apply(&PROMETHEUS.replace("NODE_IP", &node_ip.to_string()))
+        .await?;
+    prober(kubectl).await
+}
+
+pub async fn prober(kubectl: &Kubectl) -> Result<()> {
+    kubectl.apply(BLACKBOX).await
+}
+
+/// Waits until everything answers.
+pub async fn ready(kubectl: &Kubectl) -> Result<()> {
+    let wait = |namespace, object| kubectl.wait(namespace, object, "condition=Available", PATIENCE);
+    tokio::try_join!(
+        wait("kube-system", "deployment/coredns"),
+        wait("local-path-storage", "deployment/local-path-provisioner"),
+        wait("monitoring", "deployment/prometheus-operator"),
+        wait("monitoring", "deployment/blackbox"),
+        wait("monitoring", "prometheus/lab"),
+        wait("monitoring", "alertmanager/lab"),
+    )
+    .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::images;
+
+    #[test]
+    fn every_image_of_the_manifests_is_one_that_the_lab_has() {
+        let known: Vec<&str> = images::BASE.iter().map(|image| image.reference).collect();
+        for manifest in [COREDNS, STORAGE, OPERATOR, PROMETHEUS, BLACKBOX] {
+            let named = manifest.lines().filter_map(|line| {
+                let (key, value) = line.trim().split_once(['=', ':'])?;
+                key.ends_with("image")
+                    .then(|| value.trim())
+                    .or_else(|| key.ends_with("prometheus-config-reloader").then_some(value))
+            });
+            for image in named {
+                assert!(known.contains(&image), "{image} is none of {known:?}");
+            }
+        }
+    }
+}
