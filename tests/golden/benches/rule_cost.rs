@@ -1,0 +1,338 @@
+//! What rule evaluation costs a real Prometheus over 30 days of data, beside the shapes that Sloth
+//! publishes for the same SLIs; a third Prometheus without rules is what both are measured above.
+//!
+//! `cargo bench -p golden-tests --bench rule_cost`; `SLOS=100` for more than twenty of them.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+use lab_tools::{Tool, ensure};
+use observedapp_slo::{App, Histogram, Links, Metrics, PromDuration, Symptoms, parse_slos, rules_for, spec};
+use serde_json::{Value, json};
+
+const DAY: u64 = 86_400;
+/// The slots' group runs once in this.
+const MEASURED: Duration = Duration::from_mins(5);
+
+fn app(i: usize) -> App {
+    App {
+        namespace: "shop".to_owned(),
+        name: format!("app-{i}"),
+        metrics: Some(Metrics {
+            requests: "http_requests_total".parse().unwrap(),
+            errors: r#"code=~"5..""#.parse().unwrap(),
+            latency: "http_request_duration_seconds".parse().unwrap(),
+            histogram: Histogram::Either,
+            interval: PromDuration::from_secs(15),
+        }),
+        probe: None,
+        links: Links::default(),
+    }
+}
+
+fn own_rules(slos: usize) -> Value {
+    let spec = spec::Slo {
+        name: "availability".to_owned(),
+        description: String::new(),
+        objective: "99.9".to_owned(),
+        window: None,
+        indicator: spec::Indicator::Availability {
+            matchers: String::new(),
+        },
+        alerting: spec::Alerting::default(),
+    };
+    let mut groups = Vec::new();
+    for i in 0..slos {
+        let app = app(i);
+        let (parsed, problems) = parse_slos(std::slice::from_ref(&spec), &app);
+        assert_eq!(problems, []);
+        for mut group in rules_for(&app, &parsed, &Symptoms::default(), &[]).groups {
+            group.name = format!("{}-{}", app.name, group.name);
+            groups.push(group);
+        }
+    }
+    json!({"groups": groups})
+}
+
+/// Seventeen rules in three groups, each 30 s: ratios of seven windows from the raw counters, the period
+/// as the unweighted mean of the five-minute ratios, seven records about these, and two alerts.
+fn sloth_shapes(slos: usize) -> Value {
+    let mut groups = Vec::new();
+    for i in 0..slos {
+        let job = format!(r#"namespace="shop",job="app-{i}""#);
+        let id =
+            format!(r#"sloth_id="app-{i}-availability",sloth_service="app-{i}",sloth_slo="availability""#);
+        let labels = json!({"sloth_id": format!("app-{i}-availability"), "sloth_service": format!("app-{i}"), "sloth_slo": "availability"});
+        let with = |name: &str, value: &str| {
+            let mut labels = labels.clone();
+            labels[name] = json!(value);
+            labels
+        };
+        let record = |name: &str, expr: String, labels: &Value| json!({"record": name, "expr": expr, "labels": labels});
+        let mut sli = Vec::new();
+        for window in ["5m", "30m", "1h", "2h", "6h", "1d", "3d"] {
+            let expr = format!(
+                "(sum(rate(http_requests_total{{{job},code=~\"5..\"}}[{window}]))) / (sum(rate(http_requests_total{{{job}}}[{window}])))"
+            );
+            sli.push(record(
+                &format!("slo:sli_error:ratio_rate{window}"),
+                expr,
+                &with("sloth_window", window),
+            ));
+        }
+        sli.push(record(
+            "slo:sli_error:ratio_rate30d",
+            format!("sum_over_time(slo:sli_error:ratio_rate5m{{{id}}}[30d]) / ignoring (sloth_window) count_over_time(slo:sli_error:ratio_rate5m{{{id}}}[30d])"),
+            &with("sloth_window", "30d"),
+        ));
+        let burn = |window: &str| {
+            format!(
+                "slo:sli_error:ratio_rate{window}{{{id}}} / on(sloth_id, sloth_slo, sloth_service) group_left slo:error_budget:ratio{{{id}}}"
+            )
+        };
+        let meta = vec![
+            record("slo:objective:ratio", "vector(0.999)".to_owned(), &labels),
+            record("slo:error_budget:ratio", "vector(1-0.999)".to_owned(), &labels),
+            record("slo:time_period:days", "vector(30)".to_owned(), &labels),
+            record("slo:current_burn_rate:ratio", burn("5m"), &labels),
+            record("slo:period_burn_rate:ratio", burn("30d"), &labels),
+            record(
+                "slo:period_error_budget_remaining:ratio",
+                format!("1 - slo:period_burn_rate:ratio{{{id}}}"),
+                &labels,
+            ),
+            record(
+                "sloth_slo_info",
+                "vector(1)".to_owned(),
+                &with("sloth_objective", "99.9"),
+            ),
+        ];
+        let pair = |short: &str, long: &str, factor: &str| {
+            let one = |window| {
+                format!(
+                    "max(slo:sli_error:ratio_rate{window}{{{id}}} > ({factor} * 0.001)) without (sloth_window)"
+                )
+            };
+            format!("({} and {})", one(short), one(long))
+        };
+        let alert = |severity: &str, one: String, other: String| json!({"alert": "ErrorBudgetBurn", "expr": format!("{one} or {other}"), "labels": {"sloth_severity": severity}});
+        let alerts = vec![
+            alert("page", pair("5m", "1h", "14.4"), pair("30m", "6h", "6")),
+            alert("ticket", pair("2h", "1d", "3"), pair("6h", "3d", "1")),
+        ];
+        for (part, rules) in [("sli", sli), ("meta", meta), ("alerts", alerts)] {
+            groups.push(json!({"name": format!("sloth-{part}-app-{i}"), "interval": "30s", "rules": rules}));
+        }
+    }
+    json!({"groups": groups})
+}
+
+/// What both read: raw counters of three days, and each side's own records of thirty.
+fn write_history(path: &Path, slos: usize, end: u64) {
+    let mut out = BufWriter::new(File::create(path).unwrap());
+    let mut series = |name: &str, days: u64, every: u64, value: &dyn Fn(u64) -> f64| {
+        let begin = (end - days * DAY) / every * every;
+        let mut line = String::new();
+        for at in (begin..=end).step_by(every as usize) {
+            line.clear();
+            let _ = writeln!(line, "{name} {} {at}", value((at - begin) / every));
+            out.write_all(line.as_bytes()).unwrap();
+        }
+    };
+    // Samples of one family lie together.
+    for i in 0..slos {
+        for (code, step) in [("500", 1.0), ("200", 999.0)] {
+            let name = format!(
+                r#"http_requests_total{{namespace="shop",job="app-{i}",code="{code}",instance="a"}}"#
+            );
+            series(&name, 4, 15, &|k| k as f64 * step);
+        }
+    }
+    let own = |i: usize| format!(r#"{{namespace="shop",app="app-{i}",slo="availability"}}"#);
+    for (record, every, value) in [
+        ("slo:errors:slot5m", 300, 20.0),
+        ("slo:events:slot5m", 300, 20_000.0),
+        ("slo:objective:ratio", 120, 0.999),
+    ] {
+        for i in 0..slos {
+            series(&format!("{record}{}", own(i)), 30, every, &|_| value);
+        }
+    }
+    for i in 0..slos {
+        let labels = format!(
+            r#"{{sloth_id="app-{i}-availability",sloth_service="app-{i}",sloth_slo="availability",sloth_window="5m"}}"#
+        );
+        series(&format!("slo:sli_error:ratio_rate5m{labels}"), 30, 30, &|k| {
+            0.001 + (k % 7) as f64 * 1e-5
+        });
+    }
+    out.write_all(b"# EOF\n").unwrap();
+}
+
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(folder: &Path, name: &str, rules: &Value) -> Self {
+        let own = folder.join(name);
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(folder.join("data"))
+            .arg(&own)
+            .status()
+            .unwrap();
+        assert!(copied.success());
+        fs::write(folder.join(format!("{name}-rules.yaml")), rules.to_string()).unwrap();
+        let config = folder.join(format!("{name}.yml"));
+        fs::write(
+            &config,
+            json!({"rule_files": [format!("{name}-rules.yaml")]}).to_string(),
+        )
+        .unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let address = format!("127.0.0.1:{port}");
+        let child = Command::new(&ensure(&[Tool::Prometheus]).unwrap()[&Tool::Prometheus])
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", own.display()))
+            // No compaction of what was made: only rules shall work.
+            .args([
+                "--storage.tsdb.retention.time=1y",
+                "--storage.tsdb.min-block-duration=2h",
+            ])
+            .args(["--storage.tsdb.max-block-duration=2h", "--log.level=error"])
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Self { child, address };
+        let patience = Instant::now() + Duration::from_mins(2);
+        while server
+            .get("/-/ready")
+            .is_none_or(|answer| !answer.contains("200 OK"))
+        {
+            assert!(Instant::now() < patience, "Prometheus does not become ready");
+            sleep(Duration::from_millis(200));
+        }
+        server
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// The sum of a metric over its labels.
+    fn metric(&self, name: &str) -> f64 {
+        let page = self.get("/metrics").unwrap();
+        let of = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (series.split('{').next()? == name)
+                .then(|| value.trim().parse::<f64>().ok())
+                .flatten()
+        };
+        page.lines().filter_map(of).sum()
+    }
+
+    fn cost(&self) -> [f64; 2] {
+        [
+            self.metric("process_cpu_seconds_total"),
+            self.metric("prometheus_engine_query_samples_total"),
+        ]
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn main() {
+    let slos: usize = std::env::var("SLOS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(20);
+    let folder = tempfile::tempdir().unwrap();
+    let end = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    println!("writing 30 days of {slos} SLOs");
+    let history = folder.path().join("history.om");
+    write_history(&history, slos, end);
+    let made = Command::new(&ensure(&[Tool::Promtool]).unwrap()[&Tool::Promtool])
+        .args([
+            "tsdb",
+            "create-blocks-from",
+            "--max-block-duration=1000h",
+            "openmetrics",
+            "--quiet",
+        ])
+        .arg(&history)
+        .arg(folder.path().join("data"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    fs::remove_file(&history).unwrap();
+
+    let servers = [
+        Server::start(folder.path(), "idle", &json!({"groups": []})),
+        Server::start(folder.path(), "own", &own_rules(slos)),
+        Server::start(folder.path(), "sloth", &sloth_shapes(slos)),
+    ];
+    println!("evaluating for {} s", MEASURED.as_secs());
+    let before = servers.each_ref().map(Server::cost);
+    sleep(MEASURED);
+    let after = servers.each_ref().map(Server::cost);
+    let spent = |server: usize, what: usize| after[server][what] - before[server][what];
+    let [idle, own, sloth] = &servers;
+
+    let of = |server: usize, what: usize| {
+        (spent(server, what) - spent(0, what)) / MEASURED.as_secs_f64() / slos as f64
+    };
+    println!(
+        "\nper SLO and second            {:>14} {:>14} {:>9}",
+        "here", "Sloth's", "ratio"
+    );
+    for (what, title, unit) in [(0, "CPU of rule evaluation", 1e6), (1, "samples read", 1.0)] {
+        let unit_name = if what == 0 { "µs" } else { "" };
+        let (ours, theirs) = (of(1, what) * unit, of(2, what) * unit);
+        println!(
+            "{title:<28} {ours:>12.1}{unit_name:<2} {theirs:>12.1}{unit_name:<2} {:>9.3}",
+            ours / theirs
+        );
+    }
+    let series = |server: &Server| {
+        (server.metric("prometheus_tsdb_head_series") - idle.metric("prometheus_tsdb_head_series"))
+            / slos as f64
+    };
+    println!(
+        "{:<28} {:>12.1}   {:>12.1}   {:>9.3}",
+        "series per SLO",
+        series(own),
+        series(sloth),
+        series(own) / series(sloth)
+    );
+    for (server, name) in [(own, "here"), (sloth, "Sloth's")] {
+        let missed = server.metric("prometheus_rule_group_iterations_missed_total");
+        let failed = server.metric("prometheus_rule_evaluation_failures_total");
+        println!("{name}: {missed} evaluations missed, {failed} failed");
+    }
+}

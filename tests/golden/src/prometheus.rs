@@ -1,0 +1,163 @@
+//! A real Prometheus over blocks made for a test, and promtool.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lab_tools::{Tool, ensure};
+use tempfile::TempDir;
+
+/// promtool, built if it is missing.
+pub fn promtool() -> Command {
+    Command::new(&ensure(&[Tool::Promtool]).expect("promtool can be built")[&Tool::Promtool])
+}
+
+/// Stops with the test.
+#[derive(Debug)]
+pub struct Prometheus {
+    folder: TempDir,
+    server: Option<(Child, String)>,
+}
+
+impl Prometheus {
+    /// With the samples of an OpenMetrics text, whatever their time.
+    pub fn with_openmetrics(text: &str) -> Self {
+        let mut prometheus = Self {
+            folder: tempfile::tempdir().unwrap(),
+            server: None,
+        };
+        let input = prometheus.folder.path().join("input.om");
+        fs::write(&input, text).unwrap();
+        run(promtool()
+            .args([
+                "tsdb",
+                "create-blocks-from",
+                "--max-block-duration=1000h",
+                "openmetrics",
+            ])
+            .arg(&input)
+            .arg(prometheus.data()));
+        fs::write(prometheus.folder.path().join("prometheus.yml"), "{}\n").unwrap();
+        prometheus.start();
+        prometheus
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn start(&mut self) {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let address = format!("127.0.0.1:{port}");
+        let program = &ensure(&[Tool::Prometheus]).expect("Prometheus can be built")[&Tool::Prometheus];
+        let log = fs::File::create(self.folder.path().join("log")).unwrap();
+        let child = Command::new(program)
+            .arg(format!(
+                "--config.file={}",
+                self.folder.path().join("prometheus.yml").display()
+            ))
+            .arg(format!("--storage.tsdb.path={}", self.data().display()))
+            .args(["--storage.tsdb.retention.time=100y", "--log.level=warn"])
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let url = format!("http://{address}");
+        self.server = Some((child, url.clone()));
+        let patience = Instant::now() + Duration::from_mins(1);
+        while !promtool()
+            .args(["check", "ready", "--url", &url])
+            .output()
+            .unwrap()
+            .status
+            .success()
+        {
+            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(
+                Instant::now() < patience,
+                "Prometheus does not become ready: {}",
+                log()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some((mut child, _)) = self.server.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.server.as_ref().expect("it runs").1
+    }
+
+    /// Evaluates recording rules at their groups' own intervals over past time; alerts are left out.
+    pub fn backfill(&mut self, groups: &serde_json::Value, from: u64, to: u64) {
+        let rules = self.folder.path().join("rules.yaml");
+        fs::write(&rules, serde_json::json!({"groups": groups}).to_string()).unwrap();
+        run(promtool()
+            .args(["tsdb", "create-blocks-from", "rules", "--url", self.url()])
+            .args([
+                "--start",
+                &from.to_string(),
+                "--end",
+                &to.to_string(),
+                "--output-dir",
+            ])
+            .arg(self.data())
+            .arg(&rules));
+        // Blocks are looked for when it starts.
+        self.stop();
+        self.start();
+    }
+
+    /// The value of an expression that gives one series.
+    pub fn value(&self, query: &str, at: u64) -> Option<f64> {
+        let output = promtool()
+            .args([
+                "query",
+                "instant",
+                "--format",
+                "json",
+                "--time",
+                &at.to_string(),
+                self.url(),
+                query,
+            ])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{query}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        answer.pointer("/0/value/1")?.as_str()?.parse().ok()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

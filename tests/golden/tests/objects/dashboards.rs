@@ -1,0 +1,169 @@
+//! What holds of every dashboard: Grafana's types, its linter's rules, and queries that parse.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::process::Command;
+use std::{fs, str};
+
+use golden_tests::Case;
+use observedapp_desired::{Object, desired};
+use serde_json::Value;
+
+fn dashboards() -> Vec<(String, Value)> {
+    let mut dashboards = Vec::new();
+    for case in Case::all().unwrap() {
+        for object in desired(&case.validate().unwrap()).objects {
+            if let Object::ConfigMap(config_map) = object
+                && let Some(label) = config_map
+                    .metadata
+                    .labels
+                    .as_ref()
+                    .unwrap()
+                    .get("grafana_dashboard")
+            {
+                assert_eq!(label, "1");
+                for json in config_map.data.unwrap().values() {
+                    dashboards.push((case.name.clone(), serde_json::from_str(json).unwrap()));
+                }
+            }
+        }
+    }
+    assert!(dashboards.len() > 3);
+    dashboards
+}
+
+fn charts(dashboard: &Value) -> impl Iterator<Item = &Value> {
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    panels.filter(|panel| panel["type"] != "row")
+}
+
+#[test]
+fn every_panel_is_finished() {
+    for (case, dashboard) in dashboards() {
+        let mut ids = BTreeSet::new();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{case}: {panel}");
+            assert!(!panel["title"].as_str().unwrap().is_empty(), "{case}: {panel}");
+        }
+        for panel in charts(&dashboard) {
+            let defaults = &panel["fieldConfig"]["defaults"];
+            assert!(!defaults["unit"].as_str().unwrap().is_empty(), "{case}: {panel}");
+            assert!(
+                !panel["description"].as_str().unwrap().is_empty(),
+                "{case}: {panel}"
+            );
+            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{case}: {panel}");
+            assert!(
+                !panel["targets"].as_array().unwrap().is_empty(),
+                "{case}: {panel}"
+            );
+        }
+    }
+}
+
+#[test]
+fn panels_do_not_overlap() {
+    for (case, dashboard) in dashboards() {
+        let mut taken = BTreeSet::new();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            let at = |field: &str| panel["gridPos"][field].as_u64().unwrap();
+            assert!(at("x") + at("w") <= 24, "{case}: {panel}");
+            for x in at("x")..at("x") + at("w") {
+                for y in at("y")..at("y") + at("h") {
+                    assert!(taken.insert((x, y)), "{case}: {panel}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_query_parses_and_names_nothing() {
+    for (case, dashboard) in dashboards() {
+        let annotations = dashboard["annotations"]["list"].as_array().unwrap().iter();
+        let targets = charts(&dashboard).flat_map(|panel| panel["targets"].as_array().unwrap());
+        let mut exprs = BTreeSet::new();
+        for query in annotations.chain(targets) {
+            assert_eq!(query["datasource"]["uid"], "${datasource}", "{case}: {query}");
+            let expr = query["expr"].as_str().unwrap();
+            exprs.insert(expr);
+            let plain = expr.replace("$__rate_interval", "5m");
+            observedapp_slo::promql::parse(&plain)
+                .unwrap_or_else(|refusal| panic!("{case}: {expr}: {refusal}"));
+            for named in ["\"shop", "\"tasks"] {
+                assert!(
+                    !expr.contains(named),
+                    "{case}: {expr} names what a variable should"
+                );
+            }
+            // A rate over a fixed range shows gaps or smears peaks, as the zoom has it.
+            assert!(
+                !expr.contains("rate(") || expr.contains("[$__rate_interval]"),
+                "{case}: {expr}"
+            );
+        }
+        let series = exprs.iter().filter(|expr| !expr.starts_with("vector("));
+        for expr in series {
+            assert!(expr.contains("namespace=\"$namespace\""), "{case}: {expr}");
+        }
+    }
+}
+
+#[test]
+fn every_runbook_it_links_to_is_there() {
+    let runbooks = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/runbooks");
+    for (case, dashboard) in dashboards() {
+        for link in dashboard["links"].as_array().unwrap() {
+            let page = link["url"].as_str().unwrap().rsplit('/').next().unwrap();
+            assert!(
+                runbooks.join(page).is_file(),
+                "{case}: there is no runbook {page}"
+            );
+        }
+    }
+}
+
+/// Against the types that Grafana publishes, by their own compiler: an unknown field or a wrong one is an error.
+#[test]
+fn grafana_knows_every_field() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana");
+    let installed = Command::new("npm")
+        .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+        .current_dir(&folder)
+        .output()
+        .expect(
+            "this test needs Node.js with npm: install it (apt install nodejs npm) and run the test again",
+        );
+    assert!(
+        installed.status.success(),
+        "npm ci failed in {}:\n{}",
+        folder.display(),
+        String::from_utf8_lossy(&installed.stderr)
+    );
+    let mut source = fs::read_to_string(folder.join("dashboard.ts")).unwrap();
+    for (i, (case, dashboard)) in dashboards().into_iter().enumerate() {
+        writeln!(
+            source,
+            "\n// {case}\nexport const dashboard{i}: Ours = {dashboard:#};"
+        )
+        .unwrap();
+    }
+    let checked = tempfile::Builder::new()
+        .prefix("checked-")
+        .suffix(".ts")
+        .tempfile_in(&folder)
+        .unwrap();
+    fs::write(&checked, source).unwrap();
+    let output = Command::new(folder.join("node_modules/.bin/tsc"))
+        .args(["--noEmit", "--strict", "--skipLibCheck", "--target", "es2022"])
+        .args(["--module", "esnext", "--moduleResolution", "bundler"])
+        .arg(checked.path())
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        str::from_utf8(&output.stdout).unwrap()
+    );
+}

@@ -1,0 +1,13 @@
+//! The rules, run by Prometheus' own engine: `promtool check rules` on everything that is generated, and
+//! `promtool test rules` against the truth computed from the events themselves.
+#![allow(clippy::unwrap_used)]
+
+mod lint;
+mod matrix;
+mod pages;
+mod records;
+mod runbooks;
+mod simulation;
+mod support;
+mod symptoms;
+mod tickets;

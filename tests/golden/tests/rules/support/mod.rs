@@ -1,0 +1,9 @@
+//! What the tests share: apps, traffic whose truth is known, and promtool.
+
+mod fixture;
+mod promtool;
+mod traffic;
+
+pub(crate) use fixture::{app, labels, record, rules, slo};
+pub(crate) use promtool::{Series, UnitTest, check_rules};
+pub(crate) use traffic::{SCRAPE, Traffic};
