@@ -1,0 +1,14 @@
+//! The controller against a real API server, and what its tests share: one server for a test program, a namespace for
+//! each test, a proxy that makes requests fail, and operators that can be killed and started again.
+
+mod cluster;
+mod operator;
+mod proxy;
+mod snapshot;
+mod space;
+
+pub use cluster::{block_on, cluster, install, schemaless};
+pub use operator::{Running, hasty, options};
+pub use proxy::{Call, Proxy, Verdict};
+pub use snapshot::{difference, settled, snapshot};
+pub use space::{Space, condition, eventually};

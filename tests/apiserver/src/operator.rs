@@ -1,0 +1,74 @@
+//! Operators that can be killed.
+
+use std::time::Duration;
+
+use clap::{Args, Command, FromArgMatches};
+use observedapp_controller::{LeaseTiming, Operator, RunError, RunOptions, Timing};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The options that these arguments give, on a port that the kernel chooses.
+pub fn options(arguments: &[&str]) -> RunOptions {
+    let command = RunOptions::augment_args(Command::new("run"));
+    let arguments = ["run", "--listen=127.0.0.1:0"].iter().chain(arguments);
+    let matches = command.get_matches_from(arguments);
+    RunOptions::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Everything that happens by itself happens soon.
+pub fn hasty() -> Timing {
+    Timing {
+        lease: LeaseTiming {
+            duration: Duration::from_secs(3),
+            deadline: Duration::from_secs(2),
+            period: Duration::from_millis(300),
+        },
+        resync: Duration::from_secs(10),
+        discovery: Duration::from_secs(1),
+        poll: Duration::from_secs(1),
+    }
+}
+
+/// An operator that runs.
+#[derive(Debug)]
+pub struct Running {
+    task: Option<JoinHandle<Result<(), RunError>>>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    pub fn start(options: RunOptions, config: kube::Config) -> Self {
+        let stop = CancellationToken::new();
+        let operator = Operator::new(options, config).timing(hasty());
+        let task = tokio::spawn(operator.run(stop.clone()));
+        Self {
+            task: Some(task),
+            stop,
+        }
+    }
+
+    /// Ends it at once, in the middle of whatever it does.
+    pub async fn kill(mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+
+    /// Asks it to end, and waits for that.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            task.await??;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}

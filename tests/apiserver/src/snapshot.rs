@@ -1,0 +1,135 @@
+//! All that exists in a namespace, without what differs from one run to the next.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use kube::ResourceExt;
+use kube::api::ListParams;
+use observedapp_desired::{Kind, dashboard_uid};
+use serde_json::Value;
+
+use crate::Space;
+
+/// Every object of every kind that the operator makes, and every app, as text that can be compared.
+pub async fn snapshot(space: &Space) -> Result<BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    for &kind in Kind::ALL {
+        let Ok(list) = space.objects(kind).list(&ListParams::default()).await else {
+            continue; // an API that is not served holds nothing
+        };
+        for object in list {
+            let name = object.name_any();
+            if ["kube-root-ca.crt", "default"].contains(&name.as_str()) {
+                continue;
+            }
+            let value = normalised(&serde_json::to_value(&object)?, &space.name);
+            all.insert(format!("{}/{name}", kind.as_str()), value);
+        }
+    }
+    for app in space.apps().list(&ListParams::default()).await? {
+        let value = normalised(&serde_json::to_value(&app)?, &space.name);
+        all.insert(format!("ObservedApp/{}", app.name_any()), value);
+    }
+    Ok(all)
+}
+
+/// What exists, once it has stopped changing.
+pub async fn settled(space: &Space) -> Result<BTreeMap<String, String>> {
+    // As long as several of the operator's polls and of the controllers' rounds: on a busy machine they come late.
+    const QUIET: Duration = Duration::from_secs(3);
+    let mut last = snapshot(space).await?;
+    let mut since = Instant::now();
+    while since.elapsed() < QUIET {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let now = snapshot(space).await?;
+        if now != last {
+            last = now;
+            since = Instant::now();
+        }
+    }
+    Ok(last)
+}
+
+/// How one snapshot differs from another, line by line.
+pub fn difference(expected: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> String {
+    let mut lines = Vec::new();
+    let new = found.keys().filter(|key| !expected.contains_key(*key));
+    for key in expected.keys().chain(new) {
+        let (one, other) = (expected.get(key), found.get(key));
+        if one == other {
+            continue;
+        }
+        lines.push(format!("{key}:"));
+        let split = |text: Option<&String>| -> Vec<String> {
+            text.map_or("(absent)", String::as_str)
+                .lines()
+                .map(str::to_owned)
+                .collect()
+        };
+        let (one, other) = (split(one), split(other));
+        let missing = one.iter().filter(|line| !other.contains(line));
+        lines.extend(missing.map(|line| format!("  - {line}")));
+        let more = other.iter().filter(|line| !one.contains(line));
+        lines.extend(more.map(|line| format!("  + {line}")));
+    }
+    lines.join("\n")
+}
+
+fn normalised(value: &Value, namespace: &str) -> String {
+    let mut value = value.clone();
+    strip(&mut value);
+    if value["type"] == "kubernetes.io/basic-auth"
+        || value["data"]["password"].is_string()
+        || value["data"]["uri"].is_string()
+    {
+        for (_, secret) in value["data"].as_object_mut().into_iter().flatten() {
+            *secret = "drawn".into();
+        }
+    }
+    // A dashboard's uid is made of the namespace and the name.
+    let name = value["metadata"]["labels"]["app.kubernetes.io/instance"]
+        .as_str()
+        .unwrap_or_default();
+    serde_json::to_string_pretty(&value)
+        .unwrap_or_default()
+        .replace(&dashboard_uid(namespace, name), "UID")
+        .replace(namespace, "NAMESPACE")
+}
+
+/// Removes what no two runs have in common.
+fn strip(value: &mut Value) {
+    const DIFFERS: [&str; 13] = [
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+        "time",
+        "generation",
+        "observedGeneration",
+        "lastTransitionTime",
+        "clusterIP",
+        "clusterIPs",
+        "applied",
+        "nodePort",
+        "managedFields",
+        "deploymentGeneration",
+    ];
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| !DIFFERS.contains(&key.as_str()));
+            // Digests of contents that were drawn at random, and of names with the namespace in them.
+            for (key, value) in map.iter_mut() {
+                if ["digest", "hash", "observedapp.dev/references"]
+                    .iter()
+                    .any(|part| key.contains(part))
+                {
+                    *value = "digest".into();
+                } else {
+                    strip(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
+}

@@ -1,0 +1,148 @@
+//! A namespace of a test's own.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::core::ApiResource;
+use kube::{Client, ResourceExt};
+use observedapp_api::ObservedApp;
+use observedapp_desired::Kind;
+use serde_json::{Value, json};
+
+use crate::cluster;
+
+/// How long anything may take before it is taken for stuck. Nothing is measured by it.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A namespace, and what is done in it.
+#[derive(Clone)]
+pub struct Space {
+    pub client: Client,
+    pub name: String,
+}
+
+impl std::fmt::Debug for Space {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Space")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Space {
+    pub async fn new(purpose: &str) -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let client = cluster().await?;
+        let name = format!("{purpose}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let namespace = Namespace {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        Api::<Namespace>::all(client.clone())
+            .create(&PostParams::default(), &namespace)
+            .await?;
+        Ok(Self { client, name })
+    }
+
+    pub fn apps(&self) -> Api<ObservedApp> {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    pub fn objects(&self, kind: Kind) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk_with_plural(&kind.gvk(), kind.plural());
+        Api::namespaced_with(self.client.clone(), &self.name, &resource)
+    }
+
+    /// Creates or replaces an app's spec, as a user does.
+    pub async fn apply(&self, name: &str, spec: Value) -> Result<ObservedApp> {
+        let app = json!({
+            "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
+            "metadata": {"name": name}, "spec": spec,
+        });
+        let params = PatchParams::apply("user").force();
+        Ok(self.apps().patch(name, &params, &Patch::Apply(&app)).await?)
+    }
+
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        self.apps().delete(name, &DeleteParams::background()).await?;
+        Ok(())
+    }
+
+    /// Waits until all of the newest spec is applied.
+    pub async fn applied(&self, name: &str) -> Result<ObservedApp> {
+        self.until(name, "it is applied", |app| condition(app, "Applied").0 == "True")
+            .await
+    }
+
+    /// Waits until the operator has seen the newest spec and this holds.
+    pub async fn until(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&ObservedApp) -> bool,
+    ) -> Result<ObservedApp> {
+        let what = format!("{}/{name}: {what}", self.name);
+        eventually(&what, async || {
+            let app = self.apps().get(name).await?;
+            let current =
+                app.status.as_ref().and_then(|status| status.observed_generation) == app.metadata.generation;
+            if current && holds(&app) {
+                return Ok(Ok(app));
+            }
+            Ok(Err(serde_json::to_string_pretty(&app.status)?))
+        })
+        .await
+    }
+
+    /// The names of all objects of a kind.
+    pub async fn names(&self, kind: Kind) -> Result<Vec<String>> {
+        let mut names: Vec<String> = self
+            .objects(kind)
+            .list(&kube::api::ListParams::default())
+            .await?
+            .iter()
+            .map(ResourceExt::name_any)
+            .filter(|name| !["kube-root-ca.crt", "default"].contains(&name.as_str()))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Status and reason of a condition.
+pub fn condition(app: &ObservedApp, type_: &str) -> (String, String, String) {
+    app.status
+        .iter()
+        .flat_map(|status| &status.conditions)
+        .find(|condition| condition.type_ == type_)
+        .map(|condition| {
+            (
+                condition.status.clone(),
+                condition.reason.clone(),
+                condition.message.clone(),
+            )
+        })
+        .unwrap_or_default()
+}
+
+/// Asks again and again; what was found last is told when it never came true.
+pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Result<Result<T, String>>) -> Result<T> {
+    let began = Instant::now();
+    loop {
+        let found = match ask().await.with_context(|| what.to_owned()) {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(found)) => found,
+            Err(error) => format!("{error:#}"),
+        };
+        if began.elapsed() > PATIENCE {
+            bail!("it never came true that {what}; last seen: {found}");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
