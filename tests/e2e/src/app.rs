@@ -1,0 +1,221 @@
+//! An ObservedApp under test: its conditions, its objects, its HTTP.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use observedapp_api::ObservedApp;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::{Cluster, eventually};
+
+/// An app on the lab's cluster.
+#[derive(Debug)]
+pub struct App<'a> {
+    pub cluster: &'a Cluster,
+    pub namespace: String,
+    pub name: String,
+}
+
+/// An HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.body).with_context(|| format!("{self:?} is not JSON"))
+    }
+}
+
+impl<'a> App<'a> {
+    /// Applies a manifest that holds one ObservedApp.
+    pub async fn apply(cluster: &'a Cluster, namespace: &str, yaml: &str) -> Result<Self> {
+        let applied = cluster.apply(namespace, yaml).await?;
+        let app = applied
+            .iter()
+            .find(|object| {
+                object
+                    .types
+                    .as_ref()
+                    .is_some_and(|types| types.kind == "ObservedApp")
+            })
+            .context("the manifest holds no ObservedApp")?;
+        Ok(Self {
+            cluster,
+            namespace: namespace.to_owned(),
+            name: app.name_any(),
+        })
+    }
+
+    pub fn api(&self) -> Api<ObservedApp> {
+        Api::namespaced(self.cluster.client.clone(), &self.namespace)
+    }
+
+    /// Changes the spec by a merge patch.
+    pub async fn patch(&self, spec: Value) -> Result<()> {
+        let patch = serde_json::json!({ "spec": spec });
+        self.api()
+            .patch(&self.name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes the app and waits until it and its pods are gone.
+    pub async fn delete(&self) -> Result<()> {
+        self.api().delete(&self.name, &DeleteParams::background()).await?;
+        eventually(
+            &format!("{} and its pods are gone", self.name),
+            Duration::from_mins(2),
+            async || {
+                if self.api().get_opt(&self.name).await?.is_some() {
+                    bail!("the app is still there");
+                }
+                let pods = self.pods("").await?;
+                if !pods.is_empty() {
+                    bail!("{} pods are still there", pods.len());
+                }
+                anyhow::Ok(())
+            },
+        )
+        .await
+    }
+
+    /// Waits until a condition of the current generation has this status.
+    pub async fn condition(&self, condition: &str, status: &str, timeout: Duration) -> Result<String> {
+        let what = format!(
+            "{}/{}: condition {condition} is {status}",
+            self.namespace, self.name
+        );
+        eventually(&what, timeout, async || {
+            let app = self.api().get(&self.name).await?;
+            let generation = app.metadata.generation;
+            let conditions = app.status.map(|status| status.conditions).unwrap_or_default();
+            let said: Vec<String> = conditions
+                .iter()
+                .filter(|c| c.status != "True")
+                .map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message))
+                .collect();
+            match conditions.iter().find(|c| c.type_ == condition) {
+                Some(found) if found.status == status && found.observed_generation == generation => {
+                    Ok(found.message.clone())
+                }
+                Some(found) => Err(anyhow!(
+                    "it is {} of generation {:?}; {said:?}",
+                    found.status,
+                    found.observed_generation
+                )),
+                None => Err(anyhow!("there is no such condition yet; {said:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Waits until every condition there is, is True.
+    pub async fn all_true(&self, timeout: Duration) -> Result<()> {
+        let what = format!("{}/{}: all conditions are True", self.namespace, self.name);
+        eventually(&what, timeout, async || {
+            let app = self.api().get(&self.name).await?;
+            let conditions = app.status.map(|status| status.conditions).unwrap_or_default();
+            let open: Vec<String> = conditions
+                .iter()
+                .filter(|c| c.status != "True" || c.observed_generation != app.metadata.generation)
+                .map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message))
+                .collect();
+            if conditions.is_empty() || !open.is_empty() {
+                bail!("{open:?}");
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The pods of one component (`app`, `database`, `cache`), or of all with `""`.
+    pub async fn pods(&self, component: &str) -> Result<Vec<Pod>> {
+        let mut labels = format!("app.kubernetes.io/instance={}", self.name);
+        if !component.is_empty() {
+            labels = format!("{labels},app.kubernetes.io/component={component}");
+        }
+        self.cluster.pods(&self.namespace, &labels).await
+    }
+
+    /// Asks the app through its Service.
+    pub async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Reply> {
+        let uri = format!(
+            "/api/v1/namespaces/{}/services/{}:http/proxy{path}",
+            self.namespace, self.name
+        );
+        let request = http::Request::builder()
+            .method(method)
+            .uri(&uri)
+            .header("content-type", "application/json")
+            .body(kube::client::Body::from(
+                body.map(Value::to_string).unwrap_or_default().into_bytes(),
+            ))?;
+        let response = self
+            .cluster
+            .client
+            .send(request)
+            .await
+            .with_context(|| format!("{method} {uri}"))?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect_bytes().await?;
+        Ok(Reply {
+            status,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        })
+    }
+
+    /// Asks one of the app's pods at a port of its own, by port-forward.
+    pub async fn pod_request(
+        &self,
+        port: u16,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply> {
+        let pods = self.pods("app").await?;
+        let pod = pods.first().context("the app has no pod")?.name_any();
+        self.one_pod_request(&pod, port, method, path, body).await
+    }
+
+    /// Asks one named pod at a port of its own, by port-forward.
+    pub async fn one_pod_request(
+        &self,
+        pod: &str,
+        port: u16,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply> {
+        let pods = Api::<Pod>::namespaced(self.cluster.client.clone(), &self.namespace);
+        let mut forwarded = pods.portforward(pod, &[port]).await?;
+        let mut stream = forwarded
+            .take_stream(port)
+            .context("the port was not forwarded")?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {pod}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        drop(stream);
+        let answer = String::from_utf8_lossy(&answer);
+        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let body = answer
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body.to_owned())
+            .unwrap_or_default();
+        Ok(Reply {
+            status: status.with_context(|| format!("not an HTTP answer: {answer}"))?,
+            body,
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! The lab's cluster, and namespaces that go with their test.
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::discovery::{Discovery, Scope};
+use kube::{Api, Client, Config, ResourceExt};
+use serde_json::json;
+
+use crate::eventually;
+
+/// The field manager of what the tests apply: a user's, not the operator's.
+const MANAGER: &str = "e2e-tests";
+
+/// A connection to the lab's cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    pub client: Client,
+    pub kubeconfig: PathBuf,
+}
+
+impl Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cluster({})", self.kubeconfig.display())
+    }
+}
+
+impl Cluster {
+    /// The cluster that `KUBECONFIG` names. There is no default: a test must never touch a cluster nobody named.
+    pub async fn connect() -> Result<Self> {
+        let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG").context(
+            "KUBECONFIG is not set: run these tests by `cargo lab test --layer node`, or `export KUBECONFIG=$(cargo lab kubeconfig)` first",
+        )?);
+        let config = Kubeconfig::read_from(&kubeconfig)
+            .with_context(|| format!("read {}; is the lab up? `cargo lab up`", kubeconfig.display()))?;
+        // Built together, the workspace's programs bring two kinds of cryptography, and then none is the default.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+        Ok(Self {
+            client: Client::try_from(config)?,
+            kubeconfig,
+        })
+    }
+
+    /// A namespace of its own for one test, under the restricted Pod Security Standard.
+    pub async fn temp_namespace(&self, prefix: &str) -> Result<TempNamespace> {
+        let namespace: Namespace = serde_json::from_value(json!({
+            "metadata": {
+                "generateName": format!("{prefix}-"),
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
+        }))?;
+        let made = Api::<Namespace>::all(self.client.clone())
+            .create(&PostParams::default(), &namespace)
+            .await
+            .context("create a namespace for the test")?;
+        Ok(TempNamespace {
+            cluster: self.clone(),
+            name: made.name_any(),
+        })
+    }
+
+    /// Applies every document of some YAML to a namespace, as `kubectl apply --server-side` does.
+    pub async fn apply(&self, namespace: &str, yaml: &str) -> Result<Vec<DynamicObject>> {
+        let discovery = Discovery::new(self.client.clone()).run().await?;
+        let mut applied = Vec::new();
+        for object in serde_yaml::from_multiple::<DynamicObject>(yaml)? {
+            let types = object
+                .types
+                .clone()
+                .context("a document without apiVersion and kind")?;
+            let gvk = kube::core::GroupVersionKind::try_from(&types)?;
+            let (resource, capabilities) = discovery
+                .resolve_gvk(&gvk)
+                .with_context(|| format!("the cluster serves no {}", gvk.kind))?;
+            let api = self.api_of(
+                &resource,
+                (capabilities.scope == Scope::Namespaced).then_some(namespace),
+            );
+            let name = object.name_any();
+            applied.push(
+                api.patch(
+                    &name,
+                    &PatchParams::apply(MANAGER).force(),
+                    &Patch::Apply(&object),
+                )
+                .await
+                .with_context(|| format!("apply {} {name}", gvk.kind))?,
+            );
+        }
+        ensure!(!applied.is_empty(), "nothing to apply");
+        Ok(applied)
+    }
+
+    fn api_of(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        }
+    }
+
+    /// The answer of a Service, through the API server's proxy: works on every cluster, from everywhere.
+    pub async fn service_get(
+        &self,
+        namespace: &str,
+        service: &str,
+        port: &str,
+        path: &str,
+    ) -> Result<String> {
+        let uri = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}");
+        let request = http::Request::get(&uri).body(Vec::new())?;
+        self.client
+            .request_text(request)
+            .await
+            .with_context(|| format!("GET {uri}"))
+    }
+
+    /// The pods with these labels.
+    pub async fn pods(&self, namespace: &str, labels: &str) -> Result<Vec<Pod>> {
+        Ok(Api::<Pod>::namespaced(self.client.clone(), namespace)
+            .list(&ListParams::default().labels(labels))
+            .await?
+            .items)
+    }
+}
+
+/// A namespace that one test has for itself.
+#[derive(Debug)]
+pub struct TempNamespace {
+    cluster: Cluster,
+    pub name: String,
+}
+
+impl TempNamespace {
+    /// Deletes the namespace and waits until it is gone. A test that fails leaves it behind, to be looked at.
+    pub async fn delete(self) -> Result<()> {
+        let api = Api::<Namespace>::all(self.cluster.client.clone());
+        api.delete(&self.name, &DeleteParams::background()).await?;
+        eventually(
+            &format!("namespace {} is gone", self.name),
+            Duration::from_mins(2),
+            async || match api.get_opt(&self.name).await {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) => Err("it is still there".to_owned()),
+                Err(error) => Err(error.to_string()),
+            },
+        )
+        .await
+    }
+}

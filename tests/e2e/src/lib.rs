@@ -1,0 +1,13 @@
+//! What the end-to-end tests share: the lab's cluster, conditions to await, Prometheus and Alertmanager to ask.
+//!
+//! The tests run on the cluster that `cargo lab up` made, which `cargo lab test --layer node` names in `KUBECONFIG`.
+
+mod app;
+mod cluster;
+mod monitoring;
+mod wait;
+
+pub use app::{App, Reply};
+pub use cluster::{Cluster, TempNamespace};
+pub use monitoring::{Alert, Alertmanager, Prometheus, Sample};
+pub use wait::eventually;

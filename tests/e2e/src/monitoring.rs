@@ -1,0 +1,116 @@
+//! Prometheus and Alertmanager, asked through the API server.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::Cluster;
+
+/// The namespace of the lab's observability stack.
+const NAMESPACE: &str = "monitoring";
+
+/// The lab's Prometheus.
+#[derive(Debug)]
+pub struct Prometheus<'a>(pub &'a Cluster);
+
+/// One sample of an instant query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    pub labels: BTreeMap<String, String>,
+    pub value: f64,
+}
+
+impl Prometheus<'_> {
+    async fn get(&self, path: &str) -> Result<Value> {
+        let text = self
+            .0
+            .service_get(NAMESPACE, "prometheus-operated", "9090", path)
+            .await?;
+        let answer: Value = serde_json::from_str(&text).with_context(|| format!("{path}: {text}"))?;
+        if answer["status"] != "success" {
+            bail!("{path}: {answer}");
+        }
+        Ok(answer["data"].clone())
+    }
+
+    /// The samples of an instant query.
+    pub async fn query(&self, promql: &str) -> Result<Vec<Sample>> {
+        let query = percent_encoding::utf8_percent_encode(promql, percent_encoding::NON_ALPHANUMERIC);
+        let data = self.get(&format!("/api/v1/query?query={query}")).await?;
+        let samples = data["result"]
+            .as_array()
+            .with_context(|| format!("{promql}: {data}"))?;
+        samples
+            .iter()
+            .map(|sample| {
+                Ok(Sample {
+                    labels: serde_json::from_value(sample["metric"].clone())?,
+                    value: sample["value"][1]
+                        .as_str()
+                        .context("a sample without value")?
+                        .parse()?,
+                })
+            })
+            .collect()
+    }
+
+    /// The one sample of an instant query.
+    pub async fn value(&self, promql: &str) -> Result<f64> {
+        match self.query(promql).await?.as_slice() {
+            [sample] => Ok(sample.value),
+            samples => bail!("{promql}: {} samples instead of one", samples.len()),
+        }
+    }
+
+    /// The health and last error of every active target of a job.
+    pub async fn targets(&self, namespace: &str, job: &str) -> Result<Vec<(String, String)>> {
+        let data = self.get("/api/v1/targets?state=active").await?;
+        Ok(data["activeTargets"]
+            .as_array()
+            .context("no targets")?
+            .iter()
+            .filter(|target| target["labels"]["namespace"] == namespace && target["labels"]["job"] == job)
+            .map(|target| {
+                let text = |key: &str| target[key].as_str().unwrap_or_default().to_owned();
+                (text("health"), text("lastError"))
+            })
+            .collect())
+    }
+}
+
+/// The lab's Alertmanager.
+#[derive(Debug)]
+pub struct Alertmanager<'a>(pub &'a Cluster);
+
+/// An alert as Alertmanager has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    pub inhibited: bool,
+}
+
+impl Alertmanager<'_> {
+    /// The active alerts of a namespace.
+    pub async fn alerts(&self, namespace: &str) -> Result<Vec<Alert>> {
+        let text = self
+            .0
+            .service_get(NAMESPACE, "alertmanager-operated", "9093", "/api/v2/alerts")
+            .await?;
+        let alerts: Vec<Value> = serde_json::from_str(&text).with_context(|| text.clone())?;
+        alerts
+            .into_iter()
+            .filter(|alert| alert["labels"]["namespace"] == namespace)
+            .map(|alert| {
+                Ok(Alert {
+                    labels: serde_json::from_value(alert["labels"].clone())?,
+                    annotations: serde_json::from_value(alert["annotations"].clone())?,
+                    inhibited: alert["status"]["inhibitedBy"]
+                        .as_array()
+                        .is_some_and(|by| !by.is_empty()),
+                })
+            })
+            .collect()
+    }
+}

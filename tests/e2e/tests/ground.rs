@@ -1,0 +1,307 @@
+//! The ground that everything else stands on: pods, volumes, Services, DNS, limits, and what kubectl does to a pod.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e_tests::{Cluster, Prometheus, eventually};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{AttachParams, DeleteParams, LogParams, PostParams};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// A shell and its tools.
+const IMAGE: &str = "docker.io/library/busybox:1.37";
+const SOON: Duration = Duration::from_mins(1);
+
+/// A pod under the restricted Pod Security Standard that runs a shell script.
+fn pod(name: &str, script: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": false,
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": 1000,
+                "fsGroup": 1000,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [{
+                "name": "main",
+                "image": IMAGE,
+                "command": ["sh", "-c", script],
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+            }],
+        },
+    })
+}
+
+fn volume_claim(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "16Mi"}}},
+    })
+}
+
+/// Mounts a claim at `/data`.
+fn with_volume(mut pod: Value, claim: &str) -> Value {
+    pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]);
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "data", "mountPath": "/data"}]);
+    pod
+}
+
+/// A test's namespace and what is done in it.
+struct Ground {
+    cluster: Cluster,
+    namespace: e2e_tests::TempNamespace,
+}
+
+impl Ground {
+    async fn new(name: &str) -> Result<Self> {
+        let cluster = Cluster::connect().await?;
+        let namespace = cluster.temp_namespace(&format!("ground-{name}")).await?;
+        // A pod needs its namespace's service account, which a controller makes.
+        let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> =
+            Api::namespaced(cluster.client.clone(), &namespace.name);
+        eventually("the namespace has its service account", SOON, async || {
+            accounts.get("default").await.map(drop)
+        })
+        .await?;
+        Ok(Self { cluster, namespace })
+    }
+
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.cluster.client.clone(), &self.namespace.name)
+    }
+
+    async fn apply(&self, objects: &[Value]) -> Result<()> {
+        for object in objects {
+            self.cluster
+                .apply(&self.namespace.name, &object.to_string())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the pod is in this phase, and gives what it wrote.
+    async fn log_when(&self, pod: &str, phase: &str) -> Result<String> {
+        eventually(&format!("pod {pod} is {phase}"), SOON, async || {
+            let status = self.pods().get(pod).await?.status.unwrap_or_default();
+            if status.phase.as_deref() != Some(phase) {
+                bail!("{status:?}");
+            }
+            anyhow::Ok(())
+        })
+        .await?;
+        Ok(self.pods().logs(pod, &LogParams::default()).await?)
+    }
+
+    async fn delete_pod(&self, pod: &str) -> Result<()> {
+        self.pods().delete(pod, &DeleteParams::default()).await?;
+        eventually(&format!("pod {pod} is gone"), SOON, async || {
+            match self.pods().get_opt(pod).await? {
+                None => anyhow::Ok(()),
+                Some(_) => bail!("it is still there"),
+            }
+        })
+        .await
+    }
+
+    async fn end(self) -> Result<()> {
+        self.namespace.delete().await
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_breaks_the_restricted_standard_is_refused() -> Result<()> {
+    let ground = Ground::new("restricted").await?;
+    let mut loose = pod("loose", "true");
+    loose["spec"]["securityContext"]["runAsNonRoot"] = json!(false);
+    let loose: Pod = serde_json::from_value(loose)?;
+    let refused = ground.pods().create(&PostParams::default(), &loose).await;
+    let message = refused.unwrap_err().to_string();
+    ensure!(message.contains("runAsNonRoot"), "{message}");
+    ground.end().await
+}
+
+#[tokio::test]
+async fn a_restricted_pod_is_not_root_cannot_write_its_root_and_is_filtered() -> Result<()> {
+    let ground = Ground::new("confined").await?;
+    ground
+        .apply(&[pod(
+            "who",
+            "id -u; touch /bin/x 2>/dev/null || echo read-only; grep Seccomp: /proc/self/status; grep CapEff /proc/self/status",
+        )])
+        .await?;
+    let log = ground.log_when("who", "Succeeded").await?;
+    let lines: Vec<&str> = log.lines().collect();
+    ensure!(
+        lines == ["1000", "read-only", "Seccomp:\t2", "CapEff:\t0000000000000000"],
+        "{lines:?}"
+    );
+    ground.end().await
+}
+
+#[tokio::test]
+async fn a_volume_outlives_its_pod() -> Result<()> {
+    let ground = Ground::new("volume").await?;
+    let writer = with_volume(pod("writer", "echo kept > /data/file"), "data");
+    ground.apply(&[volume_claim("data"), writer]).await?;
+    ground.log_when("writer", "Succeeded").await?;
+    ground.delete_pod("writer").await?;
+    ground
+        .apply(&[with_volume(pod("reader", "cat /data/file"), "data")])
+        .await?;
+    let log = ground.log_when("reader", "Succeeded").await?;
+    ensure!(log == "kept\n", "{log}");
+    ground.end().await
+}
+
+#[tokio::test]
+async fn a_service_answers_under_all_its_names() -> Result<()> {
+    let ground = Ground::new("service").await?;
+    let namespace = ground.namespace.name.clone();
+    let mut server = pod(
+        "web",
+        "while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello\\n' | nc -l -p 8080 >/dev/null; done",
+    );
+    server["spec"]["containers"][0]["ports"] = json!([{"name": "http", "containerPort": 8080}]);
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]},
+    });
+    // The names resolve some moments after the Service was made, and the server listens anew for each caller.
+    let ask = |host: &str| {
+        format!(
+            "for _ in {{1..60}}; do (exec 3<>/dev/tcp/{host}/80 && echo >&3 && tail -n 1 <&3) 2>/dev/null && break; sleep 0.5; done"
+        )
+    };
+    let names = [
+        "web".to_owned(),
+        format!("web.{namespace}"),
+        format!("web.{namespace}.svc"),
+        format!("web.{namespace}.svc.cluster.local"),
+    ];
+    let script: Vec<String> = names.iter().map(|name| ask(name)).collect();
+    let mut client = pod("client", "");
+    // It has bash, which speaks TCP, and a C library that reads the pod's resolv.conf.
+    client["spec"]["containers"][0]["image"] = json!("docker.io/library/redis:8");
+    client["spec"]["containers"][0]["command"] = json!(["bash", "-c", script.join("; ")]);
+    ground.apply(&[server, service, client]).await?;
+    let log = ground.log_when("client", "Succeeded").await?;
+    ensure!(log == "hello\n".repeat(names.len()), "{log}");
+    ground.end().await
+}
+
+#[tokio::test]
+async fn a_memory_limit_ends_who_exceeds_it() -> Result<()> {
+    let ground = Ground::new("limit").await?;
+    // A line without an end: the shell's tool must hold all of it.
+    let mut greedy = pod("greedy", "tail /dev/zero");
+    greedy["spec"]["containers"][0]["resources"] = json!({"limits": {"memory": "24Mi", "cpu": "500m"}});
+    ground.apply(&[greedy]).await?;
+    ground.log_when("greedy", "Failed").await?;
+    let status = ground.pods().get("greedy").await?.status.context("no status")?;
+    let ended = status
+        .container_statuses
+        .and_then(|containers| containers.into_iter().next()?.state?.terminated)
+        .context("it has not ended")?;
+    ensure!(ended.reason.as_deref() == Some("OOMKilled"), "{ended:?}");
+    ground.end().await
+}
+
+#[tokio::test]
+async fn logs_exec_and_port_forward_reach_a_pod() -> Result<()> {
+    let ground = Ground::new("reach").await?;
+    ground
+        .apply(&[pod(
+            "web",
+            "echo started; while true; do echo through | nc -l -p 8080; done",
+        )])
+        .await?;
+    ground.log_when("web", "Running").await?;
+    eventually("the log holds the first line", SOON, async || {
+        let log = ground.pods().logs("web", &LogParams::default()).await?;
+        ensure!(log == "started\n", "{log}");
+        anyhow::Ok(())
+    })
+    .await?;
+
+    let mut exec = ground
+        .pods()
+        .exec("web", ["sh", "-c", "echo said; exit 3"], &AttachParams::default())
+        .await?;
+    let mut said = String::new();
+    exec.stdout()
+        .context("no output")?
+        .read_to_string(&mut said)
+        .await?;
+    let status = exec
+        .take_status()
+        .context("no status")?
+        .await
+        .context("no exit status")?;
+    ensure!(said == "said\n", "{said}");
+    ensure!(
+        status
+            .message
+            .as_deref()
+            .is_some_and(|message| message.contains("exit code 3")),
+        "{status:?}"
+    );
+
+    let heard = eventually("the forwarded port answers", SOON, async || {
+        let mut forward = ground.pods().portforward("web", &[8080]).await?;
+        let mut stream = forward.take_stream(8080).context("the port was not forwarded")?;
+        stream.write_all(b"hello\n").await?;
+        let mut heard = vec![0; 8];
+        stream.read_exact(&mut heard).await?;
+        anyhow::Ok(heard)
+    })
+    .await?;
+    ensure!(heard == b"through\n", "{heard:?}");
+    ground.end().await
+}
+
+#[tokio::test]
+async fn a_node_and_its_containers_are_measured() -> Result<()> {
+    let ground = Ground::new("measured").await?;
+    let mut idle = pod("idle", "sleep 600");
+    idle["spec"]["containers"][0]["resources"] = json!({"limits": {"memory": "32Mi"}});
+    ground.apply(&[idle]).await?;
+    let selector = format!(r#"namespace="{}",container="main""#, ground.namespace.name);
+    let prometheus = Prometheus(&ground.cluster);
+    eventually(
+        "the container's memory and its limit are in Prometheus",
+        Duration::from_mins(2),
+        async || {
+            let used = prometheus
+                .value(&format!("container_memory_working_set_bytes{{{selector}}}"))
+                .await?;
+            let limit = prometheus
+                .value(&format!("container_spec_memory_limit_bytes{{{selector}}}"))
+                .await?;
+            ensure!(
+                used > 0.0 && (limit - 32.0 * 1024.0 * 1024.0).abs() < 1.0,
+                "{used} of {limit}"
+            );
+            anyhow::Ok(())
+        },
+    )
+    .await?;
+    ground.end().await
+}

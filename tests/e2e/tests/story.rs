@@ -1,0 +1,329 @@
+//! The demo workload's whole story: it serves, keeps its data, is measured, pages when users are hurt, and stops paging
+//! when they are not.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e_tests::{Alertmanager, App, Cluster, Prometheus, eventually};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::DeleteParams;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+
+const SAMPLE: &str = include_str!("../../../manifests/samples/tasks.yaml");
+/// Images are on the node already; what takes time is Postgres' first start and Prometheus' next look.
+const READY: Duration = Duration::from_mins(3);
+const OBSERVED: Duration = Duration::from_mins(4);
+
+async fn add(app: &App<'_>, task: &str) -> Result<()> {
+    let reply = app
+        .request("POST", "/tasks", Some(&json!({ "task": task })))
+        .await?;
+    ensure!(
+        reply.status == 201 && reply.json()? == json!({"message": "Task added"}),
+        "{reply:?}"
+    );
+    Ok(())
+}
+
+async fn tasks(app: &App<'_>) -> Result<Vec<(u64, String)>> {
+    let reply = app.request("GET", "/tasks", None).await?;
+    ensure!(reply.status == 200, "{reply:?}");
+    let tasks = reply.json()?;
+    tasks
+        .as_array()
+        .context("not a list")?
+        .iter()
+        .map(|task| {
+            Ok((
+                task["id"].as_u64().context("id")?,
+                task["task"].as_str().context("task")?.to_owned(),
+            ))
+        })
+        .collect()
+}
+
+async fn password(app: &App<'_>) -> Result<Vec<u8>> {
+    let secrets = Api::<Secret>::namespaced(app.cluster.client.clone(), &app.namespace);
+    let secret = secrets.get(&format!("{}-db-app", app.name)).await?;
+    let data = secret.data.context("no data")?;
+    Ok(data.get("password").context("no password")?.0.clone())
+}
+
+#[tokio::test]
+async fn data_outlives_the_database_pod_and_the_app() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let namespace = cluster.temp_namespace("story-data").await?;
+    let app = App::apply(&cluster, &namespace.name, SAMPLE).await?;
+    app.condition("Ready", "True", READY).await?;
+
+    add(&app, "Buy milk").await?;
+    add(&app, "Walk the dog").await?;
+    let (id, task) = tasks(&app).await?.remove(0);
+    assert_eq!(task, "Buy milk");
+    let changed = app
+        .request(
+            "PUT",
+            &format!("/tasks/{id}"),
+            Some(&json!({"task": "Buy oat milk"})),
+        )
+        .await?;
+    assert_eq!(
+        (changed.status, changed.json()?),
+        (200, json!({"message": "Task updated"}))
+    );
+    let (second, _) = tasks(&app).await?.remove(1);
+    let gone = app.request("DELETE", &format!("/tasks/{second}"), None).await?;
+    assert_eq!(
+        (gone.status, gone.json()?),
+        (200, json!({"message": "Task deleted"}))
+    );
+    let kept = vec![(id, "Buy oat milk".to_owned())];
+    assert_eq!(tasks(&app).await?, kept);
+
+    // The database's pod goes and comes back.
+    let pods = Api::<Pod>::namespaced(cluster.client.clone(), &namespace.name);
+    let database = app
+        .pods("database")
+        .await?
+        .pop()
+        .context("the database has no pod")?
+        .name_any();
+    pods.delete(&database, &DeleteParams::default().grace_period(0))
+        .await?;
+    eventually("the tasks are still there", READY, async || {
+        let found = tasks(&app).await?;
+        ensure!(found == kept, "{found:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+
+    // The app goes, its data stays; made again, it finds them, with the same password.
+    let before = password(&app).await?;
+    app.delete().await?;
+    assert_eq!(
+        password(&app).await?,
+        before,
+        "the Secret must stay with the data"
+    );
+    let app = App::apply(&cluster, &namespace.name, SAMPLE).await?;
+    app.condition("Ready", "True", READY).await?;
+    assert_eq!(tasks(&app).await?, kept);
+    assert_eq!(password(&app).await?, before);
+    namespace.delete().await
+}
+
+#[tokio::test]
+async fn each_capability_goes_with_its_field_and_comes_back() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let namespace = cluster.temp_namespace("story-switch").await?;
+    let app = App::apply(&cluster, &namespace.name, SAMPLE).await?;
+    app.condition("Ready", "True", READY).await?;
+    let before = password(&app).await?;
+    add(&app, "Still here").await?;
+
+    let switches: [(&str, &str, &str, Value); 4] = [
+        (
+            "cache",
+            "apps/v1/namespaces/NS/deployments/tasks-cache",
+            "/apis",
+            json!({"builtin": {"memory": "32Mi"}}),
+        ),
+        (
+            "metrics",
+            "monitoring.coreos.com/v1/namespaces/NS/servicemonitors/tasks",
+            "/apis",
+            json!({"port": 8000}),
+        ),
+        (
+            "probe",
+            "monitoring.coreos.com/v1/namespaces/NS/probes/tasks",
+            "/apis",
+            json!({"path": "/tasks"}),
+        ),
+        (
+            "database",
+            "apps/v1/namespaces/NS/statefulsets/tasks-db",
+            "/apis",
+            json!({"builtin": {"version": "18", "storage": {"size": "1Gi"}}}),
+        ),
+    ];
+    let exists = async |path: &str, base: &str| {
+        let uri = format!("{base}/{}", path.replace("NS", &namespace.name));
+        match cluster
+            .client
+            .request::<Value>(http::Request::get(uri).body(Vec::new()).unwrap())
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+            Err(error) => Err(anyhow::Error::from(error)),
+        }
+    };
+    for (field, object, base, on) in switches {
+        // Objectives need the metrics, so both go together.
+        let off = if field == "metrics" {
+            json!({"metrics": null, "slos": null})
+        } else {
+            json!({ field: null })
+        };
+        app.patch(off).await?;
+        eventually(&format!("{object} is gone"), READY, async || {
+            ensure!(!exists(object, base).await?, "it is still there");
+            anyhow::Ok(())
+        })
+        .await?;
+        app.patch(json!({ field: on })).await?;
+        eventually(&format!("{object} is back"), READY, async || {
+            ensure!(exists(object, base).await?, "it is not there");
+            anyhow::Ok(())
+        })
+        .await?;
+    }
+    app.condition("Ready", "True", READY).await?;
+    assert_eq!(
+        password(&app).await?,
+        before,
+        "given back, the database has its old password"
+    );
+    let found = tasks(&app).await?;
+    assert!(found.iter().any(|(_, task)| task == "Still here"), "{found:?}");
+    namespace.delete().await
+}
+
+#[tokio::test]
+async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let namespace = cluster.temp_namespace("story-burn").await?;
+    // Over one day the page's windows are the shortest that the contract allows: ten minutes and five.
+    let app = App::apply(
+        &cluster,
+        &namespace.name,
+        &SAMPLE.replace("objective: 99.9\n", "objective: 99.9\n      window: 1d\n"),
+    )
+    .await?;
+    app.all_true(OBSERVED).await.or_else(only_without_data)?;
+
+    let prometheus = Prometheus(&cluster);
+    for job in ["tasks", "tasks-db", "tasks-cache", "tasks-probe"] {
+        eventually(&format!("the targets of {job} are up"), OBSERVED, async || {
+            let targets = prometheus.targets(&namespace.name, job).await?;
+            ensure!(
+                !targets.is_empty() && targets.iter().all(|(health, _)| health == "up"),
+                "{targets:?}"
+            );
+            anyhow::Ok(())
+        })
+        .await?;
+    }
+
+    let traffic = traffic(&app);
+    let alerting = async {
+        // A service that is well: no failed request, and the records say so.
+        let of = format!(
+            r#"{{namespace="{}",app="tasks",slo="availability"}}"#,
+            namespace.name
+        );
+        eventually(
+            "the records tell the truth of a healthy service",
+            OBSERVED,
+            async || {
+                let ratio = prometheus.value(&format!("slo:error_ratio:rate5m{of}")).await?;
+                let events = prometheus.value(&format!("slo:events:rate5m{of}")).await?;
+                ensure!(
+                    ratio == 0.0 && events > 1.0,
+                    "ratio {ratio}, {events} events a second"
+                );
+                anyhow::Ok(())
+            },
+        )
+        .await?;
+        app.all_true(OBSERVED).await?;
+
+        fault(&app, 1.0).await?;
+        page(&cluster, &namespace.name, true, Duration::from_mins(3)).await?;
+        eventually("the status names the alert", Duration::from_mins(2), async || {
+            let status = app.api().get(&app.name).await?.status.context("no status")?;
+            ensure!(
+                status
+                    .alerts
+                    .iter()
+                    .any(|alert| alert.name == "ErrorBudgetBurnFast"),
+                "{:?}",
+                status.alerts
+            );
+            anyhow::Ok(())
+        })
+        .await?;
+        assert_eq!(
+            app.condition("Ready", "True", Duration::from_mins(1))
+                .await
+                .err()
+                .map(|e| e.to_string()),
+            None
+        );
+
+        fault(&app, 0.0).await?;
+        page(&cluster, &namespace.name, false, Duration::from_mins(9)).await
+    };
+    tokio::select! {
+        done = alerting => done?,
+        never = traffic => never?,
+    }
+    namespace.delete().await
+}
+
+/// Some ten requests a second, for as long as it is polled.
+async fn traffic(app: &App<'_>) -> Result<()> {
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        ticks.tick().await;
+        // Failing is what some of them are for.
+        let _ = app.request("GET", "/tasks", None).await;
+    }
+}
+
+/// Makes every pod fail this share of its requests.
+async fn fault(app: &App<'_>, ratio: f64) -> Result<()> {
+    for pod in app.pods("app").await? {
+        let body = json!({ "error_ratio": ratio, "latency_ms": 0 });
+        let reply = app
+            .one_pod_request(&pod.name_any(), 8000, "PUT", "/faults", Some(&body))
+            .await?;
+        ensure!(reply.status == 200, "{reply:?}");
+    }
+    Ok(())
+}
+
+/// Waits until the page of the availability objective is there, or is not.
+async fn page(cluster: &Cluster, namespace: &str, wanted: bool, timeout: Duration) -> Result<()> {
+    let what = format!(
+        "the page {} in Alertmanager",
+        if wanted { "is firing" } else { "is resolved" }
+    );
+    eventually(&what, timeout, async || {
+        let alerts = Alertmanager(cluster).alerts(namespace).await?;
+        let firing = alerts.iter().any(|alert| {
+            alert.labels["alertname"] == "ErrorBudgetBurnFast"
+                && alert.labels.get("slo").is_some_and(|slo| slo == "availability")
+        });
+        if firing != wanted {
+            bail!("{alerts:?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Before there was any request, the objectives have no data: `SLOsMet` alone may then be Unknown.
+fn only_without_data(error: anyhow::Error) -> Result<()> {
+    let text = error.to_string();
+    let open = text.matches("=Unknown").count() + text.matches("=False").count();
+    if open == 1 && text.contains("SLOsMet=Unknown") {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}

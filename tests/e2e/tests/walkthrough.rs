@@ -1,0 +1,152 @@
+//! The walkthrough's commands, run from the document itself, with the output it promises.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use e2e_tests::Cluster;
+
+const FIRST_HOUR: &str = include_str!("../../../manifests/walkthroughs/first-hour.md");
+
+/// A block of commands and the output that the document promises.
+#[derive(Debug, PartialEq)]
+struct Step<'a> {
+    commands: &'a str,
+    promised: &'a str,
+}
+
+/// The ```sh blocks of a document, each with the ```text block that follows it.
+fn steps(document: &str) -> Vec<Step<'_>> {
+    let mut steps: Vec<Step<'_>> = Vec::new();
+    let mut parts = document.split("```");
+    parts.next();
+    // Fences come in pairs: the inside of one, then the prose after it.
+    while let Some(block) = parts.next() {
+        parts.next();
+        if let Some(commands) = block.strip_prefix("sh\n") {
+            steps.push(Step {
+                commands,
+                promised: "",
+            });
+        } else if let (Some(promised), Some(step)) = (block.strip_prefix("text\n"), steps.last_mut()) {
+            step.promised = promised;
+        }
+    }
+    steps
+}
+
+/// Whether an output is what was promised, where `…` stands for anything, several lines included.
+fn keeps(promised: &str, actual: &str) -> bool {
+    let mut rest = actual.trim();
+    let mut pieces = promised.trim().split('…').map(|piece| piece.trim_matches('\n'));
+    let Some(first) = pieces.next() else { return true };
+    let Some(after) = rest.strip_prefix(first) else {
+        return false;
+    };
+    rest = after;
+    let mut open = false;
+    for piece in pieces {
+        open = piece.is_empty();
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    open || rest.trim().is_empty()
+}
+
+#[test]
+fn an_ellipsis_stands_for_anything() {
+    assert!(keeps("a\nb", "a\nb\n"));
+    assert!(keeps("a …\n…", "a 1\nb 2\n"));
+    assert!(keeps("a\n…\nz", "a\nb\nc\nz\n"));
+    assert!(!keeps("a\nb", "a\nc"));
+    assert!(!keeps("a\n…\nz", "a\nb"));
+    assert!(!keeps("a", "a\nb"));
+}
+
+#[test]
+fn blocks_are_found_with_their_output() {
+    let found = steps("x\n```sh\nls\n```\n\n```text\nfile\n```\n```sh\npwd\n```\n");
+    assert_eq!(
+        found,
+        [
+            Step {
+                commands: "ls\n",
+                promised: "file\n"
+            },
+            Step {
+                commands: "pwd\n",
+                promised: ""
+            }
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_first_hour_is_as_it_is_told() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let namespace = cluster.temp_namespace("first-hour").await?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+
+    // A kubeconfig of its own, so that the commands need not name the namespace.
+    let kubeconfig = std::env::temp_dir().join(format!("{}.kubeconfig", namespace.name));
+    std::fs::copy(&cluster.kubeconfig, &kubeconfig)?;
+    let output = Command::new("kubectl")
+        .args([
+            "config",
+            "set-context",
+            "--current",
+            "--namespace",
+            &namespace.name,
+        ])
+        .env("KUBECONFIG", &kubeconfig)
+        .output()
+        .context("kubectl is not on PATH; `cargo lab test` puts the pinned one there")?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
+    // One shell for all steps, as a learner has: what one step defines the next one uses.
+    let marker = "=== end of step";
+    let mut script = String::from("set -u\n");
+    for step in steps(FIRST_HOUR) {
+        write!(script, "{}\necho \"{marker} $?\"\n", step.commands)?;
+    }
+    let mut shell = Command::new("bash")
+        .arg("-s")
+        .current_dir(&root)
+        .env("KUBECONFIG", &kubeconfig)
+        .env("NAMESPACE", &namespace.name)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()?;
+    let mut stdin = shell.stdin.take().context("no standard input")?;
+    let feeder = std::thread::spawn(move || stdin.write_all(script.as_bytes()));
+    let output = shell.wait_with_output()?;
+    feeder.join().unwrap()?;
+    std::fs::remove_file(&kubeconfig)?;
+
+    let output = String::from_utf8(output.stdout)?;
+    let mut told = output.split(marker);
+    for step in steps(FIRST_HOUR) {
+        let actual = told.next().unwrap_or_default();
+        // The marker before this step left its exit code on the rest of its line.
+        let actual = actual
+            .split_once('\n')
+            .filter(|(code, _)| code.trim().parse::<i32>().is_ok())
+            .map_or(actual, |(_, rest)| rest);
+        ensure!(
+            keeps(step.promised, actual),
+            "the walkthrough says\n{}\nprints\n{}\nbut it printed\n{actual}",
+            step.commands,
+            step.promised
+        );
+    }
+    namespace.delete().await
+}
