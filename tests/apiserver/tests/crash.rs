@@ -172,7 +172,11 @@ fn a_crash_before_or_after_any_write_changes_nothing_in_the_end() -> Result<()> 
         let crashes = (1..=undisturbed.writes).flat_map(|k| [Crash::Before(k), Crash::After(k)]);
         let ends = &undisturbed.ends;
         let lived = stream::iter(crashes)
-            .map(|crash| async move { live(crash, Some(ends)).await.with_context(|| format!("{crash:?}")) })
+            .map(|crash| async move {
+                live(crash, Some(ends))
+                    .await
+                    .with_context(|| format!("{crash:?}"))
+            })
             .buffer_unordered(SIDE_BY_SIDE)
             .try_fold(0, |count, _| async move { Ok(count + 1) })
             .await?;

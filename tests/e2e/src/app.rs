@@ -12,6 +12,23 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{Cluster, eventually};
 
+/// The task service with nothing beside it: one pod, its metrics, one objective.
+pub const SMALL: &str = r#"
+apiVersion: observedapp.dev/v1alpha1
+kind: ObservedApp
+metadata: {name: tasks}
+spec:
+  image: ghcr.io/observedapp/tasks:0.1.0
+  port: 5000
+  replicas: 1
+  env: [{name: DATABASE_URL, value: "sqlite::memory:"}]
+  resources: {requests: {cpu: 20m, memory: 32Mi}, limits: {memory: 64Mi}}
+  health: {livenessPath: /healthz, readinessPath: /readyz}
+  metrics: {port: 8000}
+  slos:
+  - {name: availability, objective: 99.9, indicator: {availability: {}}}
+"#;
+
 /// An app on the lab's cluster.
 #[derive(Debug)]
 pub struct App<'a> {
@@ -218,4 +235,42 @@ impl<'a> App<'a> {
             body,
         })
     }
+}
+
+/// Waits until a condition has this status, and its message names each of these.
+pub async fn told(
+    app: &App<'_>,
+    condition: &str,
+    status: &str,
+    words: &[&str],
+    timeout: Duration,
+) -> Result<()> {
+    let what = format!(
+        "{}/{}: {condition} is {status} and says {words:?}",
+        app.namespace, app.name
+    );
+    eventually(&what, timeout, async || {
+        let conditions = app
+            .api()
+            .get(&app.name)
+            .await?
+            .status
+            .map(|status| status.conditions);
+        let found = conditions
+            .into_iter()
+            .flatten()
+            .find(|found| found.type_ == condition)
+            .context("there is no such condition yet")?;
+        if found.status == status && words.iter().all(|word| found.message.contains(word)) {
+            Ok(())
+        } else {
+            Err(anyhow!(
+                "it is {} {}: {}",
+                found.status,
+                found.reason,
+                found.message
+            ))
+        }
+    })
+    .await
 }

@@ -65,6 +65,38 @@ impl Cluster {
         })
     }
 
+    /// Makes a namespace, unless there is one by this name, under the restricted Pod Security Standard.
+    pub async fn ensure_namespace(&self, name: &str) -> Result<()> {
+        let namespace: Namespace = serde_json::from_value(json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+        }))?;
+        Api::<Namespace>::all(self.client.clone())
+            .patch(name, &PatchParams::apply(MANAGER), &Patch::Apply(&namespace))
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes a namespace, if there is one, and waits until it is gone.
+    pub async fn forget_namespace(&self, name: &str) -> Result<()> {
+        let api = Api::<Namespace>::all(self.client.clone());
+        match api.delete(name, &DeleteParams::background()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
+            deleted => deleted?,
+        };
+        eventually(
+            &format!("namespace {name} is gone"),
+            Duration::from_mins(2),
+            async || match api.get_opt(name).await {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) => Err("it is still there".to_owned()),
+                Err(error) => Err(error.to_string()),
+            },
+        )
+        .await
+    }
+
     /// Applies every document of some YAML to a namespace, as `kubectl apply --server-side` does.
     pub async fn apply(&self, namespace: &str, yaml: &str) -> Result<Vec<DynamicObject>> {
         let discovery = Discovery::new(self.client.clone()).run().await?;
@@ -139,17 +171,6 @@ pub struct TempNamespace {
 impl TempNamespace {
     /// Deletes the namespace and waits until it is gone. A test that fails leaves it behind, to be looked at.
     pub async fn delete(self) -> Result<()> {
-        let api = Api::<Namespace>::all(self.cluster.client.clone());
-        api.delete(&self.name, &DeleteParams::background()).await?;
-        eventually(
-            &format!("namespace {} is gone", self.name),
-            Duration::from_mins(2),
-            async || match api.get_opt(&self.name).await {
-                Ok(None) => Ok(()),
-                Ok(Some(_)) => Err("it is still there".to_owned()),
-                Err(error) => Err(error.to_string()),
-            },
-        )
-        .await
+        self.cluster.forget_namespace(&self.name).await
     }
 }

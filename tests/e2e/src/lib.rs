@@ -7,7 +7,7 @@ mod cluster;
 mod monitoring;
 mod wait;
 
-pub use app::{App, Reply};
+pub use app::{App, Reply, SMALL, told};
 pub use cluster::{Cluster, TempNamespace};
 pub use monitoring::{Alert, Alertmanager, Prometheus, Sample};
 pub use wait::eventually;

@@ -14,7 +14,9 @@ use tokio::{
     process::Command,
 };
 
-use crate::paths;
+use lab_tools::Tool;
+
+use crate::{paths, programs::program};
 
 /// Where a failing test's API servers leave their logs.
 pub const FAILURES: &str = "OBSERVEDAPP_LAB_FAILURES";
@@ -121,7 +123,7 @@ pub async fn run(layer: Layer, kubeconfig: Option<&Path>, tally: &mut Tally) -> 
         // most of what the layers before have compiled.
         Layer::Apiserver => &[&["--test", "apiserver-*"]],
         // They share one node of two cores.
-        Layer::Node => &[&["--test", "node-*"]],
+        Layer::Node => &[&["--test", "node*"]],
     };
     let mut output = String::new();
     for args in runs {
@@ -158,7 +160,12 @@ async fn cargo_test(
         .env_remove("KUBECONFIG")
         .stdin(Stdio::null());
     if let Some(kubeconfig) = kubeconfig {
-        cargo.env("KUBECONFIG", kubeconfig);
+        // The walkthrough types `kubectl`: it is to be the pinned one, whatever else the machine has.
+        let kubectl = program(Tool::Kubectl).await?;
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = kubectl.parent().map(Path::to_path_buf).into_iter();
+        let path = env::join_paths(folders.chain(env::split_paths(&path)))?;
+        cargo.env("KUBECONFIG", kubeconfig).env("PATH", path);
     }
     let timed = !args.contains(&"--doc");
     if timed {

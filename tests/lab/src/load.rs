@@ -1,46 +1,90 @@
-//! `cargo lab load`: many users of the sample app, as a Job on its cluster.
+//! `cargo lab load`: many users of an app, as a Job on its cluster, and what came of it.
 
-use std::time::Duration;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use anyhow::{Result, bail};
-use serde_json::json;
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{
     images::OwnImage,
     kubectl::Kubectl,
+    paths,
     product::{SAMPLE, SAMPLE_NAMESPACE},
     wait::{self, Look},
 };
 
 const JOB: &str = "tasks-load";
 
-/// How much load.
+/// How much load, and on what.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Load {
     /// Users at once
     #[arg(long, default_value_t = 1000)]
-    users: u32,
+    pub users: u32,
     /// Users that come each second
-    #[arg(long, default_value_t = 50)]
-    spawn_rate: u32,
+    #[arg(long, default_value_t = 100)]
+    pub spawn_rate: u32,
     /// How long, counted from when all users are there: 30s, 5m, 1h
-    #[arg(long, default_value = "1m")]
-    duration: String,
+    #[arg(long, default_value = "5m")]
+    pub duration: String,
+    /// Pause of a user between two requests: 1s-5s, 500ms, or none
+    #[arg(long, default_value = "1s-5s")]
+    pub think_time: String,
+    /// Share of failed requests above which the load counts as not served
+    #[arg(long, value_name = "PERCENT", default_value = "0%")]
+    pub fail_above: String,
+    /// The app's name
+    #[arg(long, default_value = SAMPLE)]
+    pub app: String,
+    /// The app's namespace
+    #[arg(long, short, default_value = SAMPLE_NAMESPACE)]
+    pub namespace: String,
 }
 
-/// Runs the load and shows how it goes; fails when requests did.
+/// What the users met with.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The load generator's figures.
+    pub summary: Value,
+    /// A page to look at.
+    pub report: PathBuf,
+    /// Whether no more requests failed than were allowed.
+    pub served: bool,
+}
+
+/// Runs the load, shows how it goes and what it cost; fails when more requests did than were allowed.
 pub async fn run(kubectl: &Kubectl, load: &Load) -> Result<()> {
+    let outcome = put(kubectl, load, |line| println!("{line}")).await?;
+    match cost(
+        kubectl,
+        load,
+        outcome.summary["seconds"].as_f64().unwrap_or_default(),
+    )
+    .await
+    {
+        Ok(cost) => println!("{cost}"),
+        Err(error) => println!("what it cost could not be asked from Prometheus: {error:#}"),
+    }
+    println!("the report: {}", outcome.report.display());
+    if outcome.served {
+        Ok(())
+    } else {
+        bail!("requests failed: {}", outcome.summary["failures"])
+    }
+}
+
+/// Puts the load on, and brings its report out. Every line of progress is told.
+pub async fn put(kubectl: &Kubectl, load: &Load, mut tell: impl FnMut(&str)) -> Result<Outcome> {
+    let namespace = format!("--namespace={}", load.namespace);
     // One that is there already is of an earlier run, and a Job cannot be changed.
     kubectl
-        .run(&[
-            "delete",
-            "job",
-            JOB,
-            "--namespace",
-            SAMPLE_NAMESPACE,
-            "--ignore-not-found",
-            "--wait",
-        ])
+        .run(&["delete", "job", JOB, &namespace, "--ignore-not-found", "--wait"])
         .await?;
     kubectl.apply(&job(load).to_string()).await?;
     let pod = format!("job/{JOB}");
@@ -48,55 +92,143 @@ pub async fn run(kubectl: &Kubectl, load: &Load) -> Result<()> {
         let phase = [
             "get",
             "pods",
-            "--namespace",
-            SAMPLE_NAMESPACE,
+            &namespace,
             "--selector=job-name=tasks-load",
             "--output=jsonpath={.items[*].status.phase}",
         ];
         Ok(match kubectl.run(&phase).await?.as_str() {
-            "" | "Pending" => {
-                Look::NotYet("it is not running yet; see `kubectl describe job tasks-load`".to_owned())
-            }
+            "" | "Pending" => Look::NotYet(format!(
+                "it is not running yet; see `kubectl describe {namespace} job {JOB}`"
+            )),
             _ => Look::Met,
         })
     })
     .await?;
-    let status = kubectl
-        .command(&["logs", "--namespace", SAMPLE_NAMESPACE, "--follow", &pod])
-        .status()
-        .await?;
-    if !status.success() {
-        bail!("the load's log could not be followed; see `kubectl logs job/{JOB}`");
+
+    let mut follow = kubectl
+        .command(&["logs", &namespace, "--follow", &pod])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut lines = BufReader::new(follow.stdout.take().context("kubectl has no output")?).lines();
+    let mut log = Log::default();
+    while let Some(line) = lines.next_line().await? {
+        if let Some(line) = log.read(&line) {
+            tell(line);
+        }
     }
-    kubectl
-        .run(&[
-            "wait",
-            "--namespace",
-            SAMPLE_NAMESPACE,
-            &pod,
-            "--for=jsonpath={.status.conditions[*].status}=True",
-            "--timeout=1m",
-        ])
-        .await?;
-    let succeeded = [
-        "get",
-        "--namespace",
-        SAMPLE_NAMESPACE,
+    follow.wait().await?;
+
+    let ended = [
+        "wait",
+        &namespace,
         &pod,
-        "--output=jsonpath={.status.succeeded}",
+        "--for=jsonpath={.status.conditions[*].status}=True",
+        "--timeout=1m",
     ];
-    if kubectl.run(&succeeded).await? == "1" {
-        Ok(())
-    } else {
-        bail!("requests failed; the report is above")
+    // A Job that failed has two conditions, one that succeeded too: either way its counts say what came of it.
+    let waited = kubectl.run(&ended).await;
+    let succeeded = ["get", &namespace, &pod, "--output=jsonpath={.status.succeeded}"];
+    let served = kubectl.run(&succeeded).await? == "1";
+    let Some(summary) = log.summary() else {
+        waited?;
+        bail!("the load ended without a report; see `kubectl logs {namespace} {pod}`");
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let report = paths::state_dir()
+        .join("load")
+        .join(format!("{now}-{}.html", load.namespace));
+    save(&report, &log.report)?;
+    Ok(Outcome {
+        summary,
+        report,
+        served,
+    })
+}
+
+fn save(file: &Path, text: &str) -> Result<()> {
+    let folder = file.parent().context("a file without a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    paths::write(file, text)
+}
+
+/// The load generator's output: lines for people, and between them the figures and the page.
+#[derive(Debug, Default)]
+struct Log {
+    part: Part,
+    summary: String,
+    report: String,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    #[default]
+    People,
+    Summary,
+    Report,
+}
+
+impl Log {
+    /// Takes a line in; gives it back if it is meant for people.
+    fn read<'a>(&mut self, line: &'a str) -> Option<&'a str> {
+        if self.part == Part::People {
+            self.part = match line {
+                "{" => Part::Summary,
+                _ if line.to_ascii_lowercase().starts_with("<!doctype html") => Part::Report,
+                _ => return Some(line),
+            };
+        }
+        let (text, last) = match self.part {
+            Part::Summary => (&mut self.summary, line == "}"),
+            _ => (&mut self.report, line.ends_with("</html>")),
+        };
+        text.push_str(line);
+        text.push('\n');
+        if last {
+            self.part = Part::People;
+        }
+        None
+    }
+
+    fn summary(&self) -> Option<Value> {
+        serde_json::from_str(&self.summary).ok()
     }
 }
 
-fn job(load: &Load) -> serde_json::Value {
+/// What the app's pods used meanwhile, in words.
+async fn cost(kubectl: &Kubectl, load: &Load, seconds: f64) -> Result<String> {
+    let of = format!(
+        "{{namespace=\"{}\",container=\"{}\"}}[{seconds:.0}s]",
+        load.namespace, load.app
+    );
+    let ask = async |promql: String| -> Result<f64> {
+        let query = percent_encoding::utf8_percent_encode(&promql, percent_encoding::NON_ALPHANUMERIC);
+        let path = format!(
+            "/api/v1/namespaces/monitoring/services/prometheus-operated:9090/proxy/api/v1/query?query={query}"
+        );
+        let answer: Value = serde_json::from_str(&kubectl.run(&["get", "--raw", &path]).await?)?;
+        answer["data"]["result"][0]["value"][1]
+            .as_str()
+            .and_then(|value| value.parse().ok())
+            .with_context(|| format!("no figure for {promql}"))
+    };
+    let cpu = ask(format!("sum(rate(container_cpu_usage_seconds_total{of}))")).await?;
+    let memory = ask(format!(
+        "max(max_over_time(container_memory_working_set_bytes{of}))"
+    ))
+    .await?;
+    Ok(format!(
+        "meanwhile all pods of {} used {cpu:.2} cores, and none more than {:.0} MiB of memory",
+        load.app,
+        memory / 1024.0 / 1024.0
+    ))
+}
+
+fn job(load: &Load) -> Value {
     json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": JOB, "namespace": SAMPLE_NAMESPACE},
+        "metadata": {"name": JOB, "namespace": load.namespace},
         "spec": {
             "backoffLimit": 0,
             "template": {"spec": {
@@ -107,10 +239,15 @@ fn job(load: &Load) -> serde_json::Value {
                     "name": "load",
                     "image": OwnImage::TASKS_LOAD.reference,
                     "args": [
-                        format!("--host=http://{SAMPLE}"),
+                        format!("--host=http://{}", load.app),
                         format!("--users={}", load.users),
                         format!("--spawn-rate={}", load.spawn_rate),
                         format!("--duration={}", load.duration),
+                        format!("--think-time={}", load.think_time),
+                        format!("--fail-above={}", load.fail_above),
+                        // The image has no shell that a file could be copied out with: both leave by the log.
+                        "--summary=-",
+                        "--report=-",
                     ],
                     "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
                     "securityContext": {
@@ -122,4 +259,21 @@ fn job(load: &Load) -> serde_json::Value {
             }},
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn figures_and_page_are_told_apart_from_what_people_read() {
+        let mut log = Log::default();
+        let output =
+            "10 users\n{\n  \"failed\": 0,\n  \"all\": {\n  }\n}\n<!DOCTYPE html>\n<p>{\n</html>\ndone";
+        let told: Vec<&str> = output.lines().filter_map(|line| log.read(line)).collect();
+        assert_eq!(told, ["10 users", "done"]);
+        assert_eq!(log.summary().unwrap()["failed"], 0);
+        assert_eq!(log.report, "<!DOCTYPE html>\n<p>{\n</html>\n");
+    }
 }

@@ -38,11 +38,11 @@ pub struct Cli {
     #[arg(long, value_name = "PERCENT", default_value = "0%")]
     pub fail_above: Percent,
 
-    /// File for a report to look at, in HTML
+    /// File for a report to look at, in HTML; `-` for the standard output
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 
-    /// File for the figures, in JSON
+    /// File for the figures, in JSON; `-` for the standard output
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
 

@@ -111,6 +111,10 @@ async fn watch(tally: Arc<Tally>, cli: Cli) {
 }
 
 fn write(file: &std::path::Path, text: &str) -> Result<(), String> {
+    if file == std::path::Path::new("-") {
+        println!("{text}");
+        return Ok(());
+    }
     std::fs::write(file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))
 }
 

@@ -1,8 +1,6 @@
 //! The demo workload's whole story: it serves, keeps its data, is measured, pages when users are hurt, and stops paging
 //! when they are not.
 
-#![allow(clippy::unwrap_used)]
-
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,7 +10,8 @@ use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-const SAMPLE: &str = include_str!("../../../manifests/samples/tasks.yaml");
+use crate::{SAMPLE, dashboard};
+
 /// Images are on the node already; what takes time is Postgres' first start and Prometheus' next look.
 const READY: Duration = Duration::from_mins(3);
 const OBSERVED: Duration = Duration::from_mins(4);
@@ -94,6 +93,11 @@ async fn data_outlives_the_database_pod_and_the_app() -> Result<()> {
     pods.delete(&database, &DeleteParams::default().grace_period(0))
         .await?;
     eventually("the tasks are still there", READY, async || {
+        let reply = app.request("GET", "/tasks", None).await?;
+        // Meanwhile the service answers, and says what is the matter.
+        if reply.status == 503 {
+            ensure!(reply.json()?["error"].is_string(), "{reply:?}");
+        }
         let found = tasks(&app).await?;
         ensure!(found == kept, "{found:?}");
         anyhow::Ok(())
@@ -241,6 +245,8 @@ async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()
         )
         .await?;
         app.all_true(OBSERVED).await?;
+
+        dashboard::every_panel_has_data(&app, OBSERVED).await?;
 
         fault(&app, 1.0).await?;
         page(&cluster, &namespace.name, true, Duration::from_mins(3)).await?;

@@ -1,7 +1,5 @@
 //! The ground that everything else stands on: pods, volumes, Services, DNS, limits, and what kubectl does to a pod.
 
-#![allow(clippy::unwrap_used)]
-
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};

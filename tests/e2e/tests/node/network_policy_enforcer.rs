@@ -1,7 +1,5 @@
 //! The network policy enforcer's rules in a real kernel, on a network of its own: no cluster takes part.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     fs::File,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},

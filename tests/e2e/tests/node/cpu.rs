@@ -1,0 +1,58 @@
+//! A pod that burns its CPU alerts, and stops alerting when it has stopped.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use e2e_tests::{Alertmanager, App, Cluster, eventually};
+use serde_json::json;
+
+/// A server that answers on its port while a loop beside it takes all the CPU there is.
+const BURNER: &str = r#"
+apiVersion: observedapp.dev/v1alpha1
+kind: ObservedApp
+metadata: {name: burner}
+spec:
+  image: docker.io/library/redis:8
+  port: 6379
+  replicas: 1
+  command: [bash, -c]
+  args: ["redis-server --save '' & while :; do :; done"]
+  securityContext: {runAsUser: 999}
+  resources:
+    requests: {cpu: 50m, memory: 32Mi}
+    limits: {cpu: 200m, memory: 64Mi}
+  alerts:
+    highCPU: {percent: 80, for: 1m}
+"#;
+
+#[tokio::test]
+async fn burning_cpu_alerts_and_clears() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let namespace = cluster.temp_namespace("burn-cpu").await?;
+    let app = App::apply(&cluster, &namespace.name, BURNER).await?;
+    app.condition("Ready", "True", Duration::from_mins(3)).await?;
+    alert(&cluster, &namespace.name, true).await?;
+    app.patch(json!({"args": ["exec redis-server --save ''"]}))
+        .await?;
+    alert(&cluster, &namespace.name, false).await?;
+    namespace.delete().await
+}
+
+async fn alert(cluster: &Cluster, namespace: &str, wanted: bool) -> Result<()> {
+    let what = format!(
+        "HighCPUUsage {} in Alertmanager",
+        if wanted { "is firing" } else { "is resolved" }
+    );
+    // Its `for`, the span of its rate, a scrape, and what Alertmanager waits before it tells.
+    eventually(&what, Duration::from_mins(10), async || {
+        let alerts = Alertmanager(cluster).alerts(namespace).await?;
+        let firing = alerts
+            .iter()
+            .any(|alert| alert.labels["alertname"] == "HighCPUUsage");
+        if firing != wanted {
+            bail!("{alerts:?}");
+        }
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,66 @@
+//! The dashboard on a live app: every panel shows something.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e_tests::{App, Prometheus, eventually};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use serde_json::Value;
+
+/// Waits until each query of each panel returns data, asked as Grafana would ask it.
+pub async fn every_panel_has_data(app: &App<'_>, timeout: Duration) -> Result<()> {
+    let maps = Api::<ConfigMap>::namespaced(app.cluster.client.clone(), &app.namespace);
+    let map = maps.get(&format!("{}-dashboards", app.name)).await?;
+    let (_, dashboard) = map
+        .data
+        .and_then(|data| data.into_iter().next())
+        .context("the ConfigMap holds no dashboard")?;
+    let dashboard: Value = serde_json::from_str(&dashboard)?;
+    let mut queries = Vec::new();
+    gather(&dashboard, &dashboard["panels"], &mut queries);
+    ensure!(queries.len() > 20, "only {} queries: {queries:?}", queries.len());
+    let prometheus = Prometheus(app.cluster);
+    eventually("every panel's query returns data", timeout, async || {
+        let mut empty = Vec::new();
+        for (panel, query) in &queries {
+            if prometheus.query(query).await?.is_empty() {
+                empty.push(format!("{panel}: {query}"));
+            }
+        }
+        ensure!(empty.is_empty(), "no data for\n{}", empty.join("\n"));
+        anyhow::Ok(())
+    })
+    .await
+}
+
+fn gather(dashboard: &Value, panels: &Value, queries: &mut Vec<(String, String)>) {
+    for panel in panels.as_array().into_iter().flatten() {
+        gather(dashboard, &panel["panels"], queries);
+        let title = panel["title"].as_str().unwrap_or_default();
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            if let Some(query) = target["expr"].as_str() {
+                queries.push((title.to_owned(), filled_in(dashboard, query)));
+            }
+        }
+    }
+}
+
+/// A query with its variables replaced, as Grafana does before it asks.
+fn filled_in(dashboard: &Value, query: &str) -> String {
+    let mut query = query
+        .replace("$__rate_interval", "1m")
+        .replace("$__range", "1h")
+        .replace("$__interval", "15s");
+    for variable in dashboard["templating"]["list"].as_array().into_iter().flatten() {
+        let name = variable["name"].as_str().unwrap_or_default();
+        let value = variable["current"]["value"]
+            .as_str()
+            .or(variable["query"].as_str())
+            .unwrap_or_default();
+        query = query
+            .replace(&format!("${{{name}}}"), value)
+            .replace(&format!("${name}"), value);
+    }
+    query
+}

@@ -1,0 +1,132 @@
+//! Each link between an app and its Prometheus, broken and mended: the condition says which, why, and what to do.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use e2e_tests::{App, Cluster, SMALL, told};
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use serde_json::{Value, json};
+
+/// A scrape, a turn of prometheus-operator, a reload and a poll of the operator's, on a busy machine.
+const NOTICED: Duration = Duration::from_mins(4);
+
+/// Breaks a link of an app that is well, looks what is told, mends it, and waits until all is well again.
+async fn broken(
+    name: &str,
+    condition: &str,
+    words: &[&str],
+    breaking: impl AsyncFnOnce(&App<'_>) -> Result<()>,
+    mending: impl AsyncFnOnce(&App<'_>) -> Result<()>,
+) -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let namespace = cluster.temp_namespace(&format!("link-{name}")).await?;
+    let app = App::apply(&cluster, &namespace.name, SMALL).await?;
+    app.condition(condition, "True", NOTICED).await?;
+    breaking(&app).await.context("breaking it")?;
+    told(&app, condition, "False", words, NOTICED).await?;
+    mending(&app).await.context("mending it")?;
+    app.condition(condition, "True", NOTICED).await?;
+    namespace.delete().await
+}
+
+/// Changes an object that the operator has made, as somebody would who has paused the app first.
+async fn change(app: &App<'_>, kind: &str, plural: &str, patch: &Value) -> Result<()> {
+    app.patch(json!({"paused": true})).await?;
+    let gvk = GroupVersionKind::gvk("monitoring.coreos.com", "v1", kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(
+        app.cluster.client.clone(),
+        &app.namespace,
+        &ApiResource::from_gvk_with_plural(&gvk, plural),
+    );
+    api.patch(
+        &app.name,
+        &PatchParams::default(),
+        &Patch::Json::<()>(serde_json::from_value(patch.clone())?),
+    )
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_metrics_path() -> Result<()> {
+    broken(
+        "path",
+        "Monitored",
+        &["targets of the job tasks are down", "404", "spec.metrics"],
+        async |app| app.patch(json!({"metrics": {"path": "/nowhere"}})).await,
+        async |app| app.patch(json!({"metrics": {"path": "/metrics"}})).await,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_wrong_metrics_port() -> Result<()> {
+    broken(
+        "port",
+        "Monitored",
+        &[
+            "targets of the job tasks are down",
+            "connection refused",
+            "spec.metrics",
+        ],
+        async |app| app.patch(json!({"metrics": {"port": 8001}})).await,
+        async |app| app.patch(json!({"metrics": {"port": 8000}})).await,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_port_name_that_no_service_has() -> Result<()> {
+    broken(
+        "port-name",
+        "Monitored",
+        &["no target of the job tasks", "endpoints"],
+        async |app| {
+            let patch = json!([{"op": "replace", "path": "/spec/endpoints/0/port", "value": "nobodys"}]);
+            change(app, "ServiceMonitor", "servicemonitors", &patch).await
+        },
+        async |app| app.patch(json!({"paused": false})).await,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_network_policy_in_the_way() -> Result<()> {
+    broken(
+        "policy",
+        "Monitored",
+        &[
+            "targets of the job tasks are down",
+            "deadline exceeded",
+            "NetworkPolicies",
+        ],
+        async |app| {
+            app.patch(json!({"networkPolicy": {"enabled": false}})).await?;
+            let policy = r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: somebodys}
+spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [{port: 5000}]}]}
+";
+            app.cluster.apply(&app.namespace, policy).await.map(drop)
+        },
+        async |app| app.patch(json!({"networkPolicy": {"enabled": true}})).await,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_rule_that_prometheus_refuses() -> Result<()> {
+    broken(
+        "rule",
+        "RulesLoaded",
+        &["rules of this app", "prometheus-operator"],
+        async |app| {
+            let patch = json!([{"op": "replace", "path": "/spec/groups/0/rules/0/expr", "value": "sum(("}]);
+            change(app, "PrometheusRule", "prometheusrules", &patch).await
+        },
+        async |app| app.patch(json!({"paused": false})).await,
+    )
+    .await
+}

@@ -1,0 +1,264 @@
+//! The shared stack itself, broken and mended: what every app says of it. One after the other, for all use the one
+//! Prometheus there is.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use e2e_tests::{App, Cluster, SMALL, told};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+/// A restart of Prometheus, a scrape and a poll of the operator's, on a busy machine.
+const NOTICED: Duration = Duration::from_mins(5);
+const GROUP: &str = "monitoring.coreos.com";
+const NAMESPACE: &str = "broken-stack";
+
+/// Held by the one test that breaks something.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+fn api(cluster: &Cluster, kind: &str, plural: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1", kind), plural);
+    match namespace {
+        Some(namespace) => Api::namespaced_with(cluster.client.clone(), namespace, &resource),
+        None => Api::all_with(cluster.client.clone(), &resource),
+    }
+}
+
+fn prometheus(cluster: &Cluster) -> Api<DynamicObject> {
+    api(cluster, "Prometheus", "prometheuses", Some("monitoring"))
+}
+
+async fn set(cluster: &Cluster, spec: Value) -> Result<()> {
+    prometheus(cluster)
+        .patch(
+            "lab",
+            &PatchParams::default(),
+            &Patch::Merge(json!({ "spec": spec })),
+        )
+        .await?;
+    Ok(())
+}
+
+/// An object as it may be created again.
+fn anew(mut object: DynamicObject) -> DynamicObject {
+    object.metadata = kube::api::ObjectMeta {
+        name: object.metadata.name,
+        namespace: object.metadata.namespace,
+        labels: object.metadata.labels,
+        annotations: object.metadata.annotations,
+        ..Default::default()
+    };
+    if let Some(data) = object.data.as_object_mut() {
+        data.remove("status");
+    }
+    object
+}
+
+/// Breaks something that all share while an app is well, looks what the app says, and mends it again. The mending is
+/// done even when the wrong thing was said: the next test needs the stack.
+async fn broken(
+    condition: &str,
+    status: &str,
+    words: &[&str],
+    breaking: impl AsyncFnOnce(&Cluster) -> Result<()>,
+    mending: impl AsyncFnOnce(&Cluster) -> Result<()>,
+) -> Result<()> {
+    let _turn = TURN.lock().await;
+    let cluster = Cluster::connect().await?;
+    cluster.ensure_namespace(NAMESPACE).await?;
+    let app = App::apply(&cluster, NAMESPACE, SMALL).await?;
+    app.condition(condition, "True", NOTICED).await?;
+    let said = async {
+        breaking(&cluster).await.context("breaking it")?;
+        told(&app, condition, status, words, NOTICED).await
+    }
+    .await;
+    mending(&cluster).await.context("mending it")?;
+    said?;
+    app.condition(condition, "True", NOTICED).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_prometheus_that_looks_only_into_its_own_namespace() -> Result<()> {
+    broken(
+        "Monitored",
+        "False",
+        &["monitoring/lab", "own namespace", "namespace selector"],
+        async |cluster| set(cluster, json!({"serviceMonitorNamespaceSelector": null})).await,
+        async |cluster| set(cluster, json!({"serviceMonitorNamespaceSelector": {}})).await,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_prometheus_that_selects_no_monitor() -> Result<()> {
+    broken(
+        "Monitored",
+        "False",
+        &["monitoring/lab", "selects no ServiceMonitor", "selector"],
+        async |cluster| set(cluster, json!({"serviceMonitorSelector": null})).await,
+        async |cluster| {
+            set(
+                cluster,
+                json!({"serviceMonitorSelector": {"matchLabels": {"release": "lab"}}}),
+            )
+            .await
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+async fn another_label_is_wanted_and_given() -> Result<()> {
+    let _turn = TURN.lock().await;
+    let cluster = Cluster::connect().await?;
+    cluster.ensure_namespace(NAMESPACE).await?;
+    let app = App::apply(&cluster, NAMESPACE, SMALL).await?;
+    app.condition("Monitored", "True", NOTICED).await?;
+    let monitors = api(&cluster, "ServiceMonitor", "servicemonitors", Some(NAMESPACE));
+    let carries = async |label: &str| {
+        e2e_tests::eventually(&format!("the monitor carries {label}"), NOTICED, async || {
+            let labels = monitors.get(&app.name).await?.metadata.labels.unwrap_or_default();
+            anyhow::ensure!(labels.get("release").is_some_and(|it| it == label), "{labels:?}");
+            anyhow::Ok(())
+        })
+        .await
+    };
+    set(
+        &cluster,
+        json!({"serviceMonitorSelector": {"matchLabels": {"release": "other"}}}),
+    )
+    .await?;
+    let followed = carries("other").await;
+    set(
+        &cluster,
+        json!({"serviceMonitorSelector": {"matchLabels": {"release": "lab"}}}),
+    )
+    .await?;
+    followed?;
+    carries("lab").await?;
+    app.condition("Monitored", "True", NOTICED).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_retention_that_is_too_short() -> Result<()> {
+    broken(
+        "HistoryKept",
+        "False",
+        &["kept for 1h", "30d", "retention"],
+        async |cluster| set(cluster, json!({"retention": "1h"})).await,
+        async |cluster| set(cluster, json!({"retention": "40d"})).await,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_prometheus_that_is_down() -> Result<()> {
+    broken(
+        "RulesLoaded",
+        "Unknown",
+        &["check that it runs"],
+        async |cluster| set(cluster, json!({"replicas": 0})).await,
+        async |cluster| set(cluster, json!({"replicas": 1})).await,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn no_prometheus_at_all() -> Result<()> {
+    let saved = prometheus(&Cluster::connect().await?).get("lab").await?;
+    broken(
+        "Monitored",
+        "False",
+        &["no Prometheus object was found", "--prometheus-url"],
+        async |cluster| {
+            prometheus(cluster)
+                .delete("lab", &DeleteParams::default())
+                .await?;
+            Ok(())
+        },
+        async |cluster| {
+            prometheus(cluster)
+                .create(&PostParams::default(), &anew(saved))
+                .await?;
+            Ok(())
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+async fn the_api_of_monitors_is_missing() -> Result<()> {
+    without("Monitored", "ServiceMonitor", "servicemonitors").await
+}
+
+#[tokio::test]
+async fn the_api_of_rules_is_missing() -> Result<()> {
+    without("RulesLoaded", "PrometheusRule", "prometheusrules").await
+}
+
+/// Takes a kind away from the API server, and gives it back with all that was there of it.
+async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let definitions: Api<DynamicObject> = Api::all_with(
+        cluster.client.clone(),
+        &ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
+            "customresourcedefinitions",
+        ),
+    );
+    let name = format!("{plural}.{GROUP}");
+    let definition = definitions.get(&name).await?;
+    let objects = api(&cluster, kind, plural, None)
+        .list(&ListParams::default())
+        .await?
+        .items;
+    broken(
+        condition,
+        "False",
+        &[
+            "does not serve",
+            kind,
+            "CustomResourceDefinitions of prometheus-operator",
+        ],
+        async |_| {
+            definitions.delete(&name, &DeleteParams::default()).await?;
+            Ok(())
+        },
+        async |cluster| {
+            definitions
+                .create(&PostParams::default(), &anew(definition))
+                .await?;
+            // What the operator makes it makes again; the rest is the stack's own.
+            let others = objects.into_iter().filter(|object| {
+                object
+                    .labels()
+                    .get("app.kubernetes.io/managed-by")
+                    .is_none_or(|by| by != "observedapp")
+            });
+            for object in others {
+                let namespace = object.namespace().context("no namespace")?;
+                let api = api(cluster, kind, plural, Some(&namespace));
+                e2e_tests::eventually(
+                    &format!("the {kind} {} is back", object.name_any()),
+                    NOTICED,
+                    async || match api.create(&PostParams::default(), &anew(object.clone())).await {
+                        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+                        created => created.map(drop),
+                    },
+                )
+                .await?;
+            }
+            Ok(())
+        },
+    )
+    .await
+}
