@@ -186,6 +186,7 @@ pub async fn down(cluster: Cluster) -> Result<()> {
         return paths::remove_dir(&paths::state_dir().join("minikube"));
     }
     let kubectl = Kubectl::new(&kubeconfig(cluster)?).await?;
+    product::delete_sample(&kubectl).await?;
     product::uninstall(&kubectl).await?;
     println!("kube-prometheus-stack stays; `helm uninstall lab --namespace {STACK_NAMESPACE}` removes it");
     Ok(())

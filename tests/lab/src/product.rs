@@ -48,17 +48,29 @@ pub async fn load_images() -> Result<Changed> {
 
 /// Installs the operator's chart, or brings the installed one up to date, and waits until it runs.
 pub async fn install(kubectl: &Kubectl, changed: Changed) -> Result<()> {
+    upgrade(kubectl, &[]).await?;
+    if changed.operator {
+        restart(kubectl, NAMESPACE, "deployment/observedapp").await?;
+        rolled_out(kubectl).await?;
+    }
+    Ok(())
+}
+
+/// `helm upgrade --install` of the operator with more arguments of Helm's; waits until it runs.
+pub async fn upgrade(kubectl: &Kubectl, more: &[&str]) -> Result<()> {
     let chart = paths::workspace_dir().join("charts/observedapp");
     let mut helm = helm::upgrade(kubectl, RELEASE, &chart, NAMESPACE).await?;
     helm.args(["--set", "prober.url=blackbox.monitoring.svc:9115"])
         .args([
             "--set",
             "serviceMonitor.labels.release=lab,prometheusRule.labels.release=lab",
-        ]);
+        ])
+        .args(more);
     command::output(&mut helm).await?;
-    if changed.operator {
-        restart(kubectl, NAMESPACE, "deployment/observedapp").await?;
-    }
+    rolled_out(kubectl).await
+}
+
+async fn rolled_out(kubectl: &Kubectl) -> Result<()> {
     kubectl
         .run(&[
             "rollout",
@@ -68,12 +80,19 @@ pub async fn install(kubectl: &Kubectl, changed: Changed) -> Result<()> {
             "deployment/observedapp",
             "--timeout=3m",
         ])
-        .await?;
-    Ok(())
+        .await
+        .map(drop)
 }
 
-/// Takes back the sample app, then the operator; its data and the resource's definition stay, as the chart has it.
+/// Takes the operator back by its chart; apps, their data and the resource's definition stay.
 pub async fn uninstall(kubectl: &Kubectl) -> Result<()> {
+    command::output(&mut helm::uninstall(kubectl, RELEASE, NAMESPACE).await?)
+        .await
+        .map(drop)
+}
+
+/// Takes back the sample app; its data stays.
+pub async fn delete_sample(kubectl: &Kubectl) -> Result<()> {
     let app = [
         "delete",
         "observedapp",
@@ -82,10 +101,7 @@ pub async fn uninstall(kubectl: &Kubectl) -> Result<()> {
         SAMPLE_NAMESPACE,
         "--ignore-not-found",
     ];
-    kubectl.run(&app).await?;
-    command::output(&mut helm::uninstall(kubectl, RELEASE, NAMESPACE).await?)
-        .await
-        .map(drop)
+    kubectl.run(&app).await.map(drop)
 }
 
 /// While one works on the project an image's content changes under the same tag, which Kubernetes does not see.

@@ -83,6 +83,28 @@ struct Targets {
     active_targets: Vec<Target>,
 }
 
+/// A rule that Prometheus has loaded.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rule {
+    pub name: String,
+    #[serde(default)]
+    pub health: String,
+    #[serde(default)]
+    pub last_error: String,
+}
+
+#[derive(Deserialize)]
+struct Groups {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    #[serde(default)]
+    rules: Vec<Rule>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RuntimeInfo {
@@ -150,6 +172,18 @@ impl Server {
         self.ask::<Targets>(request)
             .await
             .map(|targets| targets.active_targets)
+    }
+
+    /// The rules of one app.
+    pub async fn rules(&self, namespace: &str, app: &str) -> Result<Vec<Rule>, Unanswered> {
+        // Both are Kubernetes names: nothing in them needs quoting.
+        let of = format!("{{namespace=\"{namespace}\",app=\"{app}\"}}");
+        let request = self
+            .client
+            .get(format!("{}/api/v1/rules", self.url))
+            .query(&[("match[]", of.as_str()), ("exclude_alerts", "true")]);
+        let groups = self.ask::<Groups>(request).await?.groups;
+        Ok(groups.into_iter().flat_map(|group| group.rules).collect())
     }
 
     /// How long it keeps samples, in its own words; empty where it does not say.

@@ -270,6 +270,15 @@ impl Case<'_> {
                 "the rules are not applied yet, see Applied",
             ));
         };
+        if let Some(error) = &self.view.rule_error {
+            return Some(Finding::no(
+                type_,
+                "RuleFails",
+                format!(
+                    "Prometheus cannot evaluate the rule {error}: mend it in spec.alerts.extra or spec.slos"
+                ),
+            ));
+        }
         if self.view.hashes.contains(hash) {
             return Some(Finding::yes(
                 type_,
@@ -538,6 +547,22 @@ mod tests {
         assert_eq!((slo.state, slo.sli), (SloState::NoData, None));
         let met = findings(&known).pop().unwrap();
         assert_eq!(met, (ConditionType::SLOsMet, "Unknown", "NoData".to_owned()));
+    }
+
+    #[test]
+    fn rules_that_are_loaded_and_fail_are_not_taken_for_good() {
+        let mut view = healthy();
+        view.rule_error = Some("Backlog: found duplicate series".to_owned());
+        let finding = proof(&known(Said::Answered, view)).findings.remove(1);
+        assert_eq!(
+            (finding.status.as_str(), finding.reason.as_str()),
+            ("False", "RuleFails")
+        );
+        assert!(
+            finding
+                .message
+                .contains("the rule Backlog: found duplicate series")
+        );
     }
 
     #[test]

@@ -17,10 +17,10 @@ use crate::metrics::{Metrics, ResultLabel};
 use crate::queue::Queue;
 use crate::watch::Apps;
 
-/// For how many apps at most the targets are asked for in one round: those with something down.
+/// For how many apps at most the reason is asked for in one round: those with a target down, or rules that fail.
 const DETAILS: usize = 20;
-/// The question about retention is asked every so many rounds.
-const RETENTION_EVERY: u32 = 20;
+/// The groups of rules that could not be evaluated lately; nothing where Prometheus does not scrape itself.
+const FAILING: &str = "sum by (rule_group) (increase(prometheus_rule_evaluation_failures_total[5m])) > 0";
 
 /// Asks Prometheus for all apps together.
 pub struct Poller {
@@ -55,7 +55,7 @@ impl Poller {
     pub async fn run(self) {
         let mut server: Option<Server> = None;
         let mut warned = false;
-        for round in 0_u32.. {
+        loop {
             self.look(&mut warned).await;
             let url = self.url.clone().or_else(|| {
                 self.prometheus
@@ -63,7 +63,7 @@ impl Poller {
             });
             let said = match url {
                 None => Said::Nobody,
-                Some(url) => match self.ask(&url, &mut server, round).await {
+                Some(url) => match self.ask(&url, &mut server).await {
                     Ok(()) => Said::Answered,
                     Err(error) => Said::Unreachable(error.to_string()),
                 },
@@ -127,7 +127,7 @@ impl Poller {
         }
     }
 
-    async fn ask(&self, url: &str, server: &mut Option<Server>, round_number: u32) -> Result<(), Unanswered> {
+    async fn ask(&self, url: &str, server: &mut Option<Server>) -> Result<(), Unanswered> {
         let known = server
             .take()
             .filter(|server| server.url() == url.trim_end_matches('/'));
@@ -150,20 +150,19 @@ impl Poller {
         let alerts =
             r#"{__name__="ALERTS",alertstate="firing",app!=""} or {__name__="ALERTS_FOR_STATE",app!=""}"#;
         round.alerts(&server.query(alerts).await?);
-        if round_number.is_multiple_of(RETENTION_EVERY) {
-            // What is not Prometheus itself does not say; that is no failure.
-            let retention = match server.retention().await {
-                Ok(said) => Retention::read(&said),
-                Err(_) => None,
-            };
-            let changed = self.prometheus.write(|known| {
-                let changed = known.retention != retention;
-                known.retention = retention;
-                changed
-            });
-            if changed {
-                self.apps.ask_all(&self.queue);
-            }
+        round.failing(&server.query(FAILING).await?);
+        // What is not Prometheus itself does not say; that is no failure.
+        let retention = match server.retention().await {
+            Ok(said) => Retention::read(&said),
+            Err(_) => None,
+        };
+        let changed = self.prometheus.write(|known| {
+            let changed = known.retention != retention;
+            known.retention = retention;
+            changed
+        });
+        if changed {
+            self.apps.ask_all(&self.queue);
         }
         self.tell(server, round).await;
         Ok(())
@@ -182,9 +181,14 @@ impl Poller {
             let key = (namespace, name);
             present.insert(key.clone());
             let mut view = round.take(&key.0, &key.1);
-            if details > 0 && view.jobs.values().any(|(_, down)| *down > 0) {
+            let down = view.jobs.values().any(|(_, down)| *down > 0);
+            let failing = round.fails(&key.0, &key.1);
+            if details > 0 && (down || failing) {
                 details -= 1;
                 view.errors = errors(server, &key.0, &key.1, &view).await;
+                if failing {
+                    view.rule_error = rule_error(server, &key.0, &key.1).await;
+                }
             }
             let news = self.prometheus.write(|known| {
                 let news = known
@@ -230,4 +234,11 @@ async fn errors(server: &Server, namespace: &str, app: &str, view: &View) -> BTr
         }
     }
     errors
+}
+
+/// What is wrong with the first rule that could not be evaluated, in Prometheus' own words.
+async fn rule_error(server: &Server, namespace: &str, app: &str) -> Option<String> {
+    let rules = server.rules(namespace, app).await.ok()?;
+    let rule = rules.into_iter().find(|rule| rule.health == "err")?;
+    Some(format!("{}: {}", rule.name, rule.last_error))
 }

@@ -20,6 +20,8 @@ pub struct View {
     pub alerts: BTreeSet<Alert>,
     /// For a job with targets that are down: what is wrong with one of them.
     pub errors: BTreeMap<String, String>,
+    /// What is wrong with one of the rules that are loaded.
+    pub rule_error: Option<String>,
     pub told: Option<Told>,
 }
 
@@ -56,9 +58,23 @@ pub struct Round {
     pub views: HashMap<(String, String), View>,
     /// By namespace and job.
     pub jobs: HashMap<(String, String), (u32, u32)>,
+    /// The groups with rules that failed lately, as Prometheus names them: `FILE;GROUP`.
+    failing: Vec<String>,
 }
 
 impl Round {
+    pub fn failing(&mut self, samples: &[Sample]) {
+        self.failing
+            .extend(samples.iter().map(|sample| sample.label("rule_group").to_owned()));
+    }
+
+    /// Whether a rule of this app failed lately. prometheus-operator names a file after the namespace, the name and the
+    /// UID of the object that its rules come from.
+    pub fn fails(&self, namespace: &str, app: &str) -> bool {
+        let file = format!("/{namespace}-{app}-");
+        self.failing.iter().any(|group| group.contains(&file))
+    }
+
     pub fn targets(&mut self, samples: &[Sample], up: bool) {
         for sample in samples {
             let key = (
@@ -179,6 +195,7 @@ impl View {
             || self.hashes != told.hashes
             || self.alerts != told.alerts
             || self.errors != told.errors
+            || self.rule_error != told.rule_error
             || names(self) != names(told)
         {
             return true;
@@ -252,6 +269,17 @@ mod tests {
         assert!(view.hashes.contains("h"));
         assert_eq!((view.slos["a"].budget, view.slos["a"].burn), (Some(0.5), None));
         assert_eq!(view.alerts.first().unwrap().since, Some(1700));
+    }
+
+    #[test]
+    fn a_failing_group_is_known_by_its_file() {
+        let mut round = Round::default();
+        let group = "/etc/prometheus/rules/prometheus-lab-rulefiles-0/shop-tasks-0aa0.yaml;extra";
+        round.failing(&samples(
+            json!([{"metric": {"rule_group": group}, "value": [0, "3"]}]),
+        ));
+        assert!(round.fails("shop", "tasks"));
+        assert!(!round.fails("shop", "task") && !round.fails("hop", "tasks"));
     }
 
     #[test]

@@ -102,14 +102,19 @@ async fn a_network_policy_in_the_way() -> Result<()> {
             "NetworkPolicies",
         ],
         async |app| {
-            app.patch(json!({"networkPolicy": {"enabled": false}})).await?;
             let policy = r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: somebodys}
 spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [{port: 5000}]}]}
 ";
-            app.cluster.apply(&app.namespace, policy).await.map(drop)
+            app.cluster.apply(&app.namespace, policy).await?;
+            // A connection that stands outlives the policy, so the pods go with it.
+            app.patch(json!({
+                "networkPolicy": {"enabled": false},
+                "podTemplate": {"annotations": {"policy": "new"}},
+            }))
+            .await
         },
         async |app| app.patch(json!({"networkPolicy": {"enabled": true}})).await,
     )
@@ -121,12 +126,29 @@ async fn a_rule_that_prometheus_refuses() -> Result<()> {
     broken(
         "rule",
         "RulesLoaded",
-        &["rules of this app", "prometheus-operator"],
+        &["this app's rules", "the log of prometheus-operator"],
         async |app| {
             let patch = json!([{"op": "replace", "path": "/spec/groups/0/rules/0/expr", "value": "sum(("}]);
             change(app, "PrometheusRule", "prometheusrules", &patch).await
         },
         async |app| app.patch(json!({"paused": false})).await,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_evaluated() -> Result<()> {
+    // Every route of the service on both sides, of which only the namespace is to match.
+    let many_to_many = "http_requests_total / on (namespace) http_requests_total > 2";
+    broken(
+        "evaluation",
+        "RulesLoaded",
+        &["TooManyRequests", "duplicate series", "spec.alerts.extra"],
+        async |app| {
+            let alert = json!({"alert": "TooManyRequests", "expr": many_to_many});
+            app.patch(json!({"alerts": {"extra": [alert]}})).await
+        },
+        async |app| app.patch(json!({"alerts": null})).await,
     )
     .await
 }

@@ -1,7 +1,4 @@
-//! The shared stack itself, broken and mended: what every app says of it. One after the other, for all use the one
-//! Prometheus there is.
-
-#![allow(clippy::unwrap_used)]
+//! The shared Prometheus, broken and mended: what every app says of it.
 
 use std::time::Duration;
 
@@ -12,15 +9,12 @@ use kube::api::{
 };
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+
+use crate::{NAMESPACE, TURN};
 
 /// A restart of Prometheus, a scrape and a poll of the operator's, on a busy machine.
 const NOTICED: Duration = Duration::from_mins(5);
 const GROUP: &str = "monitoring.coreos.com";
-const NAMESPACE: &str = "broken-stack";
-
-/// Held by the one test that breaks something.
-static TURN: Mutex<()> = Mutex::const_new(());
 
 fn api(cluster: &Cluster, kind: &str, plural: &str, namespace: Option<&str>) -> Api<DynamicObject> {
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1", kind), plural);
