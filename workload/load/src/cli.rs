@@ -23,7 +23,7 @@ pub struct Cli {
     pub spawn_rate: usize,
 
     /// How long, counted from when all users are there: 30s, 5m, 1h
-    #[arg(long, short = 't', default_value = "1m")]
+    #[arg(long, short = 't', default_value = "1m", value_parser = whole_seconds)]
     pub duration: Span,
 
     /// Pause of a user between two requests: 1s-5s, 500ms, or none
@@ -117,6 +117,15 @@ impl FromStr for Percent {
         percent
             .map(Self)
             .ok_or_else(|| "write a share such as 0% or 0.5%".to_owned())
+    }
+}
+
+fn whole_seconds(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    if span.0.subsec_nanos() == 0 {
+        Ok(span)
+    } else {
+        Err("write whole seconds, 1s or more".to_owned())
     }
 }
 

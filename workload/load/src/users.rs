@@ -8,25 +8,26 @@ use goose::GooseError;
 use goose::goose::{
     GooseUser, Scenario, Transaction, TransactionError, TransactionFunction, TransactionResult,
 };
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cli::ThinkTime;
+use crate::cli::Cli;
 use crate::tally::{Operation, Tally};
 
 /// Of sixteen steps; as many deletions as additions, so that the list does not grow without end.
 /// `locustfile.py` has the same mix.
-const WEIGHTS: [(Operation, usize); 4] = [
+const WEIGHTS: [(Operation, u32); 4] = [
     (Operation::List, 8),
     (Operation::Add, 3),
     (Operation::Update, 2),
     (Operation::Delete, 3),
 ];
 
-/// What one user knows: where the service is, and which tasks are the user's own.
+/// What one user has: a way to the service, and tasks of the user's own.
 #[derive(Clone)]
 struct Memory {
+    client: Client,
     host: String,
     tally: Arc<Tally>,
     own: Vec<(i64, String)>,
@@ -39,48 +40,79 @@ struct Task {
     task: String,
 }
 
+/// A client for each user, as each has a browser: connections are shared with nobody, so that the
+/// service sees as many as there are users.
+pub fn clients(cli: &Cli) -> Result<Vec<Client>, reqwest::Error> {
+    // A client for HTTPS reads the machine's certificates, which takes milliseconds: seconds for a thousand.
+    let plain = cli.hosts.iter().all(|host| host.starts_with("http://"));
+    let client = |_| {
+        let builder = Client::builder().timeout(cli.timeout.0);
+        let builder = if plain {
+            builder.tls_certs_only([])
+        } else {
+            builder
+        };
+        builder.build()
+    };
+    (0..cli.users).map(client).collect()
+}
+
 /// The users' scenario: the hosts are taken in turns.
-pub fn scenario(hosts: &[String], think: ThinkTime, tally: &Arc<Tally>) -> Result<Scenario, GooseError> {
-    let (hosts, tally, next) = (hosts.to_vec(), Arc::clone(tally), Arc::new(AtomicUsize::new(0)));
+pub fn scenario(cli: &Cli, clients: Vec<Client>, tally: &Arc<Tally>) -> Result<Scenario, GooseError> {
+    let (hosts, tally, next) = (
+        cli.hosts.clone(),
+        Arc::clone(tally),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let come: TransactionFunction = Arc::new(move |user: &mut GooseUser| {
-        let host = hosts[next.fetch_add(1, Ordering::Relaxed) % hosts.len()].clone();
+        let number = next.fetch_add(1, Ordering::Relaxed);
         tally.user_came();
         user.set_session_data(Memory {
-            host,
+            client: clients[number % clients.len()].clone(),
+            host: hosts[number % hosts.len()].clone(),
             tally: Arc::clone(&tally),
             own: Vec::new(),
             added: 0,
         });
         Box::pin(async { Ok(()) })
     });
-    let mut scenario = Scenario::new("tasks")
-        .set_wait_time(think.least, think.most)?
-        .register_transaction(Transaction::new(come).set_on_start().set_name("come"));
-    for (operation, weight) in WEIGHTS {
-        let step: TransactionFunction = Arc::new(move |user: &mut GooseUser| Box::pin(act(user, operation)));
-        scenario = scenario.register_transaction(Transaction::new(step).set_weight(weight)?);
-    }
-    Ok(scenario)
+    let step: TransactionFunction = Arc::new(|user: &mut GooseUser| Box::pin(act(user)));
+    Ok(Scenario::new("tasks")
+        .set_wait_time(cli.think_time.least, cli.think_time.most)?
+        .register_transaction(Transaction::new(come).set_on_start().set_name("come"))
+        .register_transaction(Transaction::new(step)))
 }
 
-async fn act(user: &mut GooseUser, operation: Operation) -> TransactionResult {
-    let client = user.client.clone();
+/// What to do next. Goose would draw up one order and have every user keep to it, in which the task
+/// of an addition is always deleted again before the next list is read, and none is ever checked.
+fn draw() -> Operation {
+    let mut left = rand::random_range(0..WEIGHTS.iter().map(|(_, weight)| weight).sum());
+    let drawn = WEIGHTS.iter().find(|(_, weight)| {
+        let here = left < *weight;
+        left = left.saturating_sub(*weight);
+        here
+    });
+    drawn.map_or(Operation::List, |(operation, _)| *operation)
+}
+
+async fn act(user: &mut GooseUser) -> TransactionResult {
     let Some(memory) = user.get_session_data_mut::<Memory>() else {
         return Err(Box::new(TransactionError::Custom(
             "the user never came".to_owned(),
         )));
     };
     // Who has no task yet has none to change.
-    let operation = match operation {
+    let operation = match draw() {
         Operation::Update | Operation::Delete if memory.own.is_empty() => Operation::Add,
         other => other,
     };
-    memory.step(&client, operation).await;
+    memory.step(operation).await;
     Ok(())
 }
 
 impl Memory {
-    async fn step(&mut self, client: &reqwest::Client, operation: Operation) {
+    async fn step(&mut self, operation: Operation) {
+        let client = self.client.clone();
         let tasks = format!("{}/tasks", self.host);
         let started = Instant::now();
         let outcome = match operation {
@@ -188,4 +220,22 @@ async fn send(request: RequestBuilder, status: StatusCode) -> Result<(String, Ve
         .await
         .map_err(|error| crate::root_cause(&error))?;
     Ok((location, body.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_has_the_weights_of_the_mix() {
+        let mut drawn = [0_u32; WEIGHTS.len()];
+        (0..16_000).for_each(|_| drawn[draw() as usize] += 1);
+        for (operation, weight) in WEIGHTS {
+            let share = f64::from(drawn[operation as usize]) / 1000.0;
+            assert!(
+                (share - f64::from(weight)).abs() < 0.5,
+                "{operation:?}: {share} of 16"
+            );
+        }
+    }
 }
