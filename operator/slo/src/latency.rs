@@ -25,15 +25,15 @@ pub fn check_buckets<'a>(
     let (between, choose) = match (below, above) {
         (Some(below), Some(above)) => (
             format!("lies between the buckets {below} s and {above} s"),
-            format!("{below}s or {above}s"),
+            format!("{} or {}", as_duration(*below), as_duration(*above)),
         ),
         (None, Some(above)) => (
             format!("lies below the first bucket, {above} s"),
-            format!("{above}s"),
+            as_duration(*above),
         ),
         (Some(below), None) => (
             format!("lies above the last bucket, {below} s"),
-            format!("{below}s"),
+            as_duration(*below),
         ),
         (None, None) => (
             "has no bucket but +Inf".to_owned(),
@@ -44,6 +44,17 @@ pub fn check_buckets<'a>(
         format!("the threshold {threshold} {between}"),
         format!("use {choose}, or add a bucket of {wanted} s to the app's histogram"),
     ))
+}
+
+/// A bound in the form in which a threshold is written; buckets finer than a millisecond stay seconds.
+fn as_duration(seconds: f64) -> String {
+    let millis = seconds * 1000.0;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    if millis >= 1.0 && (millis - millis.round()).abs() < 1e-6 {
+        PromDuration::from_millis(millis.round() as u64).to_string()
+    } else {
+        format!("{seconds} s")
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +81,7 @@ mod tests {
             refusal.contains("between the buckets 0.25 s and 0.5 s"),
             "{refusal}"
         );
+        assert!(refusal.contains("use 250ms or 500ms"), "{refusal}");
         assert!(
             check("1ms", &["0.1", "+Inf"])
                 .expect_err("below")

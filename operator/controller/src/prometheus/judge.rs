@@ -367,6 +367,16 @@ impl Case<'_> {
                 ),
             ));
         }
+        if let Some((slo, why)) = self.view.unjudged.first_key_value() {
+            let why = why.as_deref().unwrap_or(
+                "the series of its failed events are absent: check the indicator's metrics and matchers",
+            );
+            return Some(Finding::unknown(
+                type_,
+                "NotMeasurable",
+                format!("the objective {slo} has events and cannot be judged: {why}"),
+            ));
+        }
         if slos.iter().all(|slo| slo.state == SloState::NoData) {
             return Some(Finding::unknown(
                 type_,
@@ -547,6 +557,29 @@ mod tests {
         assert_eq!((slo.state, slo.sli), (SloState::NoData, None));
         let met = findings(&known).pop().unwrap();
         assert_eq!(met, (ConditionType::SLOsMet, "Unknown", "NoData".to_owned()));
+    }
+
+    #[test]
+    fn an_objective_that_cannot_be_judged_is_told_though_others_are_met() {
+        let mut view = healthy();
+        view.unjudged
+            .insert("latency".to_owned(), Some("use 200ms or 300ms".to_owned()));
+        let known = known(Said::Answered, view);
+        let finding = proof(&known).findings.pop().unwrap();
+        assert_eq!(
+            (finding.status.as_str(), finding.reason.as_str()),
+            ("Unknown", "NotMeasurable")
+        );
+        assert!(
+            finding.message.contains("the objective latency"),
+            "{}",
+            finding.message
+        );
+        assert!(
+            finding.message.contains("use 200ms or 300ms"),
+            "{}",
+            finding.message
+        );
     }
 
     #[test]

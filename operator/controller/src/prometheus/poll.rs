@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::{Client, ResourceExt};
-use observedapp_slo::names;
+use observedapp_api::ObservedApp;
+use observedapp_slo::{PromDuration, latency, names};
 use tracing::{debug, warn};
 
 use super::client::{Access, Server, Unanswered};
@@ -151,6 +152,8 @@ impl Poller {
             r#"{__name__="ALERTS",alertstate="firing",app!=""} or {__name__="ALERTS_FOR_STATE",app!=""}"#;
         round.alerts(&server.query(alerts).await?);
         round.failing(&server.query(FAILING).await?);
+        let unjudged = format!("{} > 0 unless {}", names::EVENTS_RATE, names::ERRORS_RATE);
+        round.unjudged(&server.query(&unjudged).await?);
         // What is not Prometheus itself does not say; that is no failure.
         let retention = match server.retention().await {
             Ok(said) => Retention::read(&said),
@@ -183,11 +186,16 @@ impl Poller {
             let mut view = round.take(&key.0, &key.1);
             let down = view.jobs.values().any(|(_, down)| *down > 0);
             let failing = round.fails(&key.0, &key.1);
-            if details > 0 && (down || failing) {
+            if details > 0 && (down || failing || !view.unjudged.is_empty()) {
                 details -= 1;
                 view.errors = errors(server, &key.0, &key.1, &view).await;
                 if failing {
                     view.rule_error = rule_error(server, &key.0, &key.1).await;
+                }
+                if let Ok(app) = &app.0 {
+                    for (slo, why) in &mut view.unjudged {
+                        *why = between_buckets(server, app, slo).await;
+                    }
                 }
             }
             let news = self.prometheus.write(|known| {
@@ -241,4 +249,19 @@ async fn rule_error(server: &Server, namespace: &str, app: &str) -> Option<Strin
     let rules = server.rules(namespace, app).await.ok()?;
     let rule = rules.into_iter().find(|rule| rule.health == "err")?;
     Some(format!("{}: {}", rule.name, rule.last_error))
+}
+
+/// Why a latency objective cannot be judged: its threshold lies between two buckets of the app's histogram.
+async fn between_buckets(server: &Server, app: &ObservedApp, slo: &str) -> Option<String> {
+    let slo = app.spec.slos.iter().find(|known| known.name == slo)?;
+    let threshold: PromDuration = slo.indicator.latency.as_ref()?.threshold.parse().ok()?;
+    let metric = &app.spec.metrics.as_ref()?.latency;
+    let buckets = format!(
+        r#"count by (le) ({{__name__="{metric}_bucket",namespace="{}",job="{}"}})"#,
+        app.namespace().unwrap_or_default(),
+        app.name_any()
+    );
+    let buckets = server.query(&buckets).await.ok()?;
+    let refused = latency::check_buckets(threshold, buckets.iter().map(|bucket| bucket.label("le"))).err()?;
+    Some(refused.to_string())
 }

@@ -22,6 +22,8 @@ pub struct View {
     pub errors: BTreeMap<String, String>,
     /// What is wrong with one of the rules that are loaded.
     pub rule_error: Option<String>,
+    /// Objectives that have events and yet cannot be judged, and why where that is known.
+    pub unjudged: BTreeMap<String, Option<String>>,
     pub told: Option<Told>,
 }
 
@@ -104,6 +106,13 @@ impl Round {
         for sample in samples {
             let hash = sample.label("hash").to_owned();
             self.view(sample).hashes.insert(hash);
+        }
+    }
+
+    pub fn unjudged(&mut self, samples: &[Sample]) {
+        for sample in samples {
+            let slo = sample.label("slo").to_owned();
+            self.view(sample).unjudged.insert(slo, None);
         }
     }
 
@@ -196,6 +205,7 @@ impl View {
             || self.alerts != told.alerts
             || self.errors != told.errors
             || self.rule_error != told.rule_error
+            || self.unjudged != told.unjudged
             || names(self) != names(told)
         {
             return true;

@@ -152,3 +152,37 @@ async fn a_rule_that_cannot_be_evaluated() -> Result<()> {
     )
     .await
 }
+
+#[tokio::test]
+async fn a_latency_threshold_between_two_buckets() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let namespace = cluster.temp_namespace("link-buckets").await?;
+    let app = App::apply(&cluster, &namespace.name, SMALL).await?;
+    app.condition("Monitored", "True", NOTICED).await?;
+    let latency = |threshold: &str| json!({"slos": [{"name": "latency", "objective": 99, "indicator": {"latency": {"threshold": threshold}}}]});
+    let ask = async || {
+        loop {
+            // What is asked for is that there are requests at all.
+            let _ = app.request("GET", "/tasks", None).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let told = async {
+        app.patch(latency("250ms")).await?;
+        told(
+            &app,
+            "SLOsMet",
+            "Unknown",
+            &["250ms", "0.2 s and 0.3 s", "use 200ms or 300ms"],
+            NOTICED,
+        )
+        .await?;
+        app.patch(latency("300ms")).await?;
+        app.condition("SLOsMet", "True", NOTICED).await
+    };
+    tokio::select! {
+        done = told => drop(done?),
+        never = ask() => never,
+    }
+    namespace.delete().await
+}
