@@ -21,7 +21,12 @@ use crate::app::Preview;
     after_help = "Begin with:
   observedapp check app.yaml       is it right?
   observedapp render app.yaml      what would be made of it?
-  kubectl apply -f app.yaml        make it, on a cluster where the operator runs"
+  kubectl apply -f app.yaml        make it, on a cluster where the operator runs
+  observedapp status NAME          how does it stand?
+
+Under the name kubectl-observed on your PATH (a link will do) this program is the kubectl plugin:
+  ln -s \"$(command -v observedapp)\" ~/.local/bin/kubectl-observed
+  kubectl observed status NAME"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -75,6 +80,8 @@ Examples:
   observedapp import sloth.yaml
   kubectl get servicelevelobjectives my-slo -o yaml | observedapp import -")]
     Import(crate::import::Args),
+    #[command(flatten)]
+    Plugin(crate::plugin::Command),
     /// Print a script that completes commands and flags in your shell.
     #[command(after_help = "Examples:
   observedapp completion bash > ~/.local/share/bash-completion/completions/observedapp

@@ -1,4 +1,4 @@
-//! The `observedapp` binary: the operator, and the tools that need no cluster.
+//! The `observedapp` binary: the operator, the tools that need no cluster, and the kubectl plugin.
 
 mod app;
 mod args;
@@ -7,6 +7,8 @@ mod check;
 mod import;
 mod input;
 mod output;
+mod plugin;
+mod prometheus;
 mod render;
 mod yaml;
 
@@ -19,13 +21,16 @@ use observedapp_controller::RunOptions;
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("observedapp: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let (who, outcome) = if plugin::is_meant(std::env::args_os().next().as_deref()) {
+        let command = plugin::Cli::parse().command;
+        ("kubectl observed", plugin::run(&command))
+    } else {
+        ("observedapp", run(Cli::parse().command))
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("{who}: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -33,6 +38,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backtest(args) => return backtest::run(&args),
         Command::Check(args) => return check::run(&args),
         Command::Import(args) => return import::run(&args),
+        Command::Plugin(command) => return plugin::run(&command),
         Command::Render(args) => return render::run(&args),
         Command::Run(options) => operate(*options)?,
         Command::Crd => output::print(&output::yaml(&observedapp_api::crd())?)?,

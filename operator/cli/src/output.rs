@@ -1,6 +1,7 @@
 //! Writing for people and for pipes.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 use serde::Serialize;
 
@@ -17,8 +18,14 @@ pub(crate) fn yaml(value: &impl Serialize) -> anyhow::Result<String> {
 
 /// Prints to standard output; a reader that has seen enough (`| head`) is no error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    print_on(text).map(|_| ())
+}
+
+/// Prints to standard output, and breaks off when its reader has seen enough.
+pub(crate) fn print_on(text: &str) -> io::Result<ControlFlow<()>> {
     match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(error),
     }
 }

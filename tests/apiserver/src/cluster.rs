@@ -1,5 +1,6 @@
 //! The one API server of a test program.
 
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
@@ -30,7 +31,16 @@ pub fn block_on(test: impl Future<Output = Result<()>>) -> Result<()> {
 
 /// The administrator's client of the server, with the ObservedApp CRD and the optional APIs installed.
 pub async fn cluster() -> Result<Client> {
-    let server = SERVER
+    Ok(server().await?.client())
+}
+
+/// The administrator's kubeconfig of the same server.
+pub async fn kubeconfig() -> Result<PathBuf> {
+    Ok(server().await?.kubeconfig())
+}
+
+async fn server() -> Result<&'static ApiServer> {
+    SERVER
         .get_or_try_init(|| async {
             observedapp_controller::init_logging(observedapp_controller::LogFormat::Text);
             let server = ApiServer::configure().with_controller_manager().start().await?;
@@ -40,8 +50,7 @@ pub async fn cluster() -> Result<Client> {
             }
             anyhow::Ok(server)
         })
-        .await?;
-    Ok(server.client())
+        .await
 }
 
 /// Installs a CRD and waits until it is served.

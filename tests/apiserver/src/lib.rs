@@ -7,7 +7,7 @@ mod proxy;
 mod snapshot;
 mod space;
 
-pub use cluster::{block_on, cluster, install, schemaless};
+pub use cluster::{block_on, cluster, install, kubeconfig, schemaless};
 pub use operator::{Running, hasty, options};
 pub use proxy::{Call, Proxy, Verdict};
 pub use snapshot::{difference, settled, snapshot};

@@ -1,10 +1,11 @@
 //! `observedapp backtest`: an app's SLOs replayed over the history that Prometheus keeps.
 
 mod html;
-mod prometheus;
 mod text;
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,11 +14,15 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use observedapp_api::ObservedApp;
 use observedapp_desired::{Observed, Settings, validate};
-use observedapp_slo::backtest::{Backtest, queries, replay};
+use observedapp_slo::backtest::{Backtest, Sample, queries, replay};
 use observedapp_slo::{PromDuration, Slo};
 use serde::Serialize;
 
 use crate::output;
+use crate::prometheus::{Prometheus, Series, Span};
+
+/// Prometheus answers at most 11,000 points a query.
+const POINTS: i64 = 10_000;
 
 /// Alert windows are minutes long at least, so that a minute tells when one would have tripped.
 const STEP: PromDuration = PromDuration::from_minutes(1);
@@ -102,7 +107,7 @@ fn slos(args: &Args) -> anyhow::Result<Vec<Slo>> {
 }
 
 async fn replay_all(args: &Args, slos: &[Slo]) -> anyhow::Result<Vec<Replayed>> {
-    let prometheus = prometheus::Prometheus::new(&args.prometheus, args.token.clone())?;
+    let prometheus = Prometheus::at(&args.prometheus, args.token.clone())?;
     // Whole minutes, so that the same call within a minute asks for the same samples.
     let end = Timestamp::now().as_second() / 60 * 60;
     let begin = end.saturating_sub_unsigned(args.since.millis() / 1000);
@@ -110,7 +115,7 @@ async fn replay_all(args: &Args, slos: &[Slo]) -> anyhow::Result<Vec<Replayed>> 
     for (i, slo) in slos.iter().enumerate() {
         eprintln!("asking for {} of {}: {}", i + 1, slos.len(), slo.name);
         let (errors, events) = queries(slo, STEP);
-        let samples = prometheus.samples(&errors, &events, begin..end, STEP).await?;
+        let samples = samples(&prometheus, &errors, &events, begin..end).await?;
         if samples.is_empty() {
             eprintln!(
                 "{}: Prometheus knows of no event in the last {}",
@@ -125,6 +130,39 @@ async fn replay_all(args: &Args, slos: &[Slo]) -> anyhow::Result<Vec<Replayed>> 
         });
     }
     Ok(replayed)
+}
+
+/// What happened in each step that has a sample of events, asked for in as many parts as Prometheus lets through.
+async fn samples(
+    prometheus: &Prometheus,
+    errors: &str,
+    events: &str,
+    seconds: Range<i64>,
+) -> anyhow::Result<Vec<Sample>> {
+    let step = i64::try_from(STEP.millis() / 1000)?.max(1);
+    let mut samples = Vec::new();
+    let mut begin = seconds.start + step;
+    while begin <= seconds.end {
+        let span = Span {
+            begin,
+            end: seconds.end.min(begin + step * (POINTS - 1)),
+            step,
+        };
+        let failed = only_series(prometheus, errors, span).await?;
+        let all = only_series(prometheus, events, span).await?;
+        samples.extend(all.into_iter().map(|(at, events)| Sample {
+            at,
+            errors: failed.get(&at).copied().unwrap_or(0.0),
+            events,
+        }));
+        begin = span.end + step;
+    }
+    Ok(samples)
+}
+
+async fn only_series(prometheus: &Prometheus, query: &str, span: Span) -> anyhow::Result<BTreeMap<i64, f64>> {
+    let series = prometheus.range(query, span).await?;
+    Ok(series.first().into_iter().flat_map(Series::points).collect())
 }
 
 /// `2026-11-21 04:05`, in UTC.

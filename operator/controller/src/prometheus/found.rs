@@ -20,6 +20,8 @@ pub struct One {
     pub namespace: String,
     pub name: String,
     pub url: String,
+    /// Where it answers through the API server, for those who are not in the cluster.
+    pub proxy_path: String,
     pub monitors: Selection,
     pub probes: Selection,
     pub rules: Selection,
@@ -87,6 +89,9 @@ impl One {
         let prefix = spec["routePrefix"].as_str().unwrap_or_default().trim_matches('/');
         Self {
             url: format!("{scheme}://prometheus-operated.{namespace}.svc:9090/{prefix}"),
+            proxy_path: format!(
+                "/api/v1/namespaces/{namespace}/services/{scheme}:prometheus-operated:9090/proxy/{prefix}"
+            ),
             monitors: Selection::read(
                 &spec["serviceMonitorSelector"],
                 &spec["serviceMonitorNamespaceSelector"],

@@ -1,0 +1,239 @@
+//! `kubectl observed`: what the resources say, for people in front of a terminal.
+//!
+//! `cluster` and `history` fetch; `report`, `remedy`, `screen` and `table` are pure and turn it into text.
+
+mod cluster;
+mod history;
+mod paper;
+mod remedy;
+mod report;
+mod screen;
+mod table;
+mod trouble;
+
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use observedapp_api::ObservedApp;
+
+use self::cluster::{Apps, Cluster, ClusterArgs, Which};
+use self::history::Source;
+use self::paper::Look;
+use self::report::Report;
+use crate::output;
+
+/// The name under which kubectl finds its plugin.
+const PLUGIN: &str = "kubectl-observed";
+/// On a terminal ages and sparklines move on even where nothing else does.
+const REDRAW: Duration = Duration::from_secs(15);
+/// Where a watched screen begins: top left, with everything after it gone.
+const HOME: &str = "\x1b[H\x1b[J";
+
+/// How an app stands, and which of them is the worst off.
+#[derive(Debug, Parser)]
+#[command(
+    name = PLUGIN,
+    bin_name = "kubectl observed",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Begin with:
+  kubectl observed top -A             which app has the least error budget left?
+  kubectl observed status tasks       how does this one stand, and what is to be done?"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show one app on one screen: replicas, database, objectives with their budgets, firing alerts, and for every
+    /// condition that is not True what to do about it.
+    #[command(
+        after_help = "All of it comes from the app's status, except the sparklines: how fast each budget burned in the last day, which
+Prometheus is asked for, through the API server (that needs the right to list prometheuses.monitoring.coreos.com and to
+get services/proxy) or at the address that --prometheus gives.
+
+Examples:
+  kubectl observed status tasks                         in the context's namespace
+  kubectl observed status tasks -n shop --watch         again after every change
+  kubectl observed status tasks -o json | jq -r '.conditions[].remedy // empty'
+  kubectl observed status tasks --prometheus http://localhost:9090"
+    )]
+    Status(StatusArgs),
+    /// List all apps, the one with the least error budget left first.
+    #[command(
+        after_help = "Each line shows the app's objective with the least budget left, as `kubectl get oapp` does.
+
+Examples:
+  kubectl observed top                                  in the context's namespace
+  kubectl observed top -A --watch                       all namespaces, again after every change
+  kubectl observed top -A -o json | jq -r '.[0].name'   who is worst off"
+    )]
+    Top(TopArgs),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct StatusArgs {
+    /// The app's name.
+    name: String,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// Where Prometheus answers; without it, it is found from the cluster's Prometheus object.
+    #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
+    prometheus: Option<String>,
+    /// A bearer token for the address that --prometheus gives.
+    #[arg(long, env = "PROMETHEUS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// All namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(clap::Args, Clone, Copy, Debug)]
+struct OutputArgs {
+    /// For people or for programs.
+    #[arg(short, long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    output: Format,
+    /// Show it again after every change, until interrupted; in JSON, one line each time.
+    #[arg(short, long)]
+    watch: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Drawn for a terminal; without colours where it is piped, or NO_COLOR is set.
+    Text,
+    /// All of it, as JSON.
+    Json,
+}
+
+/// Whether this program was called as kubectl calls its plugin.
+pub(crate) fn is_meant(called: Option<&OsStr>) -> bool {
+    called
+        .map(Path::new)
+        .and_then(Path::file_stem)
+        .is_some_and(|stem| stem == PLUGIN)
+}
+
+pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    runtime.block_on(async {
+        match command {
+            Command::Status(args) => status(args).await,
+            Command::Top(args) => top(args).await,
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn status(args: &StatusArgs) -> anyhow::Result<()> {
+    let cluster = Cluster::connect(&args.cluster).await?;
+    let which = Which::One {
+        namespace: cluster.namespace.clone(),
+        name: args.name.clone(),
+    };
+    // First, because it fails with the better explanations.
+    let apps = cluster.read(&which).await?;
+    let source = Source::find(&cluster, args.prometheus.as_deref(), args.token.clone()).await;
+    let print = async |app: &ObservedApp| {
+        let report = Report::of(app, &source.last_day(app).await);
+        args.output
+            .print(&report, |look| screen::draw(&report, Timestamp::now(), look))
+    };
+    if args.output.watch {
+        let show = async |apps: &Apps| {
+            let Some(app) = apps.values().next() else {
+                bail!("{} is deleted", args.name);
+            };
+            print(app).await
+        };
+        return cluster.follow(&which, redraw(), show).await;
+    }
+    for app in apps.values() {
+        let _ = print(app).await?;
+    }
+    Ok(())
+}
+
+async fn top(args: &TopArgs) -> anyhow::Result<()> {
+    let cluster = Cluster::connect(&args.cluster).await?;
+    let which = if args.all_namespaces {
+        Which::All
+    } else {
+        Which::In(cluster.namespace.clone())
+    };
+    let apps = cluster.read(&which).await?;
+    let print = |apps: &Apps| {
+        let rows = table::rows(apps.values());
+        if rows.is_empty() {
+            match &which {
+                Which::In(namespace) => {
+                    eprintln!("there is no ObservedApp in the namespace {namespace}; -A looks in all");
+                }
+                _ => eprintln!("there is no ObservedApp in any namespace"),
+            }
+        }
+        args.output.print(&rows, |look| {
+            if rows.is_empty() {
+                String::new()
+            } else {
+                table::draw(&rows, look)
+            }
+        })
+    };
+    if args.output.watch {
+        let show = async |apps: &Apps| print(apps);
+        return cluster.follow(&which, redraw(), show).await;
+    }
+    print(&apps).map(|_| ())
+}
+
+impl OutputArgs {
+    fn print(
+        self,
+        value: &impl serde::Serialize,
+        draw: impl FnOnce(Look) -> String,
+    ) -> anyhow::Result<ControlFlow<()>> {
+        let text = match self.output {
+            Format::Json if self.watch => format!("{}\n", serde_json::to_string(value)?),
+            Format::Json => format!("{}\n", serde_json::to_string_pretty(value)?),
+            Format::Text => {
+                let drawn = draw(Look::of_stdout());
+                match (self.watch, std::io::stdout().is_terminal()) {
+                    (true, true) => format!("{HOME}{drawn}"),
+                    // What is piped is kept, one screen after the other.
+                    (true, false) => format!("{drawn}---\n"),
+                    (false, _) => drawn,
+                }
+            }
+        };
+        Ok(output::print_on(&text)?)
+    }
+}
+
+/// A pipe gets changes only.
+fn redraw() -> Option<Duration> {
+    std::io::stdout().is_terminal().then_some(REDRAW)
+}

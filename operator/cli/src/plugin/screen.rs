@@ -1,0 +1,374 @@
+//! One app on one screen. Pure: a report, a clock and a look give the same text every time.
+
+use jiff::Timestamp;
+use observedapp_api::{ConditionType, SloState};
+
+use super::paper::{Ink, Look, Page, ago, bar, spark};
+use super::report::{Objective, Part, Report, Standing, moment, number};
+
+/// No bar and no sparkline is longer.
+const LONGEST: usize = 48;
+/// What stands beside them.
+const CAPTION: usize = 56;
+/// No bar says anything in less.
+const SHORTEST: usize = 10;
+/// A budget that burns at this rate is just spent when its window ends.
+const SUSTAINABLE: f64 = 1.0;
+
+pub(crate) fn draw(report: &Report, now: Timestamp, look: Look) -> String {
+    let mut page = Page::new(look);
+    head(&mut page, report);
+    objectives(&mut page, report);
+    alerts(&mut page, report, now);
+    conditions(&mut page, report, now);
+    page.into_text()
+}
+
+pub(crate) fn ink_of(state: SloState) -> Ink {
+    match state {
+        SloState::Met => Ink::Good,
+        SloState::AtRisk => Ink::Warn,
+        SloState::Violated => Ink::Bad,
+        SloState::NoData => Ink::Faint,
+    }
+}
+
+pub(crate) fn word_of(state: SloState) -> &'static str {
+    match state {
+        SloState::Met => "Met",
+        SloState::AtRisk => "AtRisk",
+        SloState::Violated => "Violated",
+        SloState::NoData => "NoData",
+    }
+}
+
+fn head(page: &mut Page, report: &Report) {
+    let (ink, ready) = match report.condition(ConditionType::Ready) {
+        Some(standing) if standing.is_true() => (Ink::Good, "ready".to_owned()),
+        Some(standing) => (Ink::Bad, format!("not ready ({})", standing.condition.reason)),
+        None => (Ink::Faint, "nothing is known yet".to_owned()),
+    };
+    let name = format!("{}/{}", report.namespace, report.name);
+    page.line(&[(Ink::Strong, &name), (Ink::Plain, "  "), (ink, &ready)]);
+    fact(page, "image", Ink::Plain, &report.image);
+    let (ink, replicas) = replicas(report);
+    fact(page, "replicas", ink, &replicas);
+    for (label, part) in [("database", &report.database), ("cache", &report.cache)] {
+        if let Some(part) = part {
+            let (ink, text) = part_text(part);
+            fact(page, label, ink, &text);
+        }
+    }
+    if let Some(url) = &report.url {
+        fact(page, "URL", Ink::Plain, url);
+    }
+    for remark in &report.remarks {
+        fact(page, "note", Ink::Warn, remark);
+    }
+}
+
+fn fact(page: &mut Page, label: &str, ink: Ink, text: &str) {
+    page.paragraph(&format!("  {label:<9} "), ink, text);
+}
+
+fn replicas(report: &Report) -> (Ink, String) {
+    let replicas = &report.replicas;
+    let ink = if replicas.ready < replicas.wanted_at_least {
+        Ink::Bad
+    } else {
+        Ink::Plain
+    };
+    let text = if replicas.wanted_at_least == replicas.wanted_at_most {
+        format!("{} of {} answer", replicas.ready, replicas.wanted_at_least)
+    } else {
+        format!(
+            "{} of {} answer, scaled between {} and {}",
+            replicas.ready, replicas.existing, replicas.wanted_at_least, replicas.wanted_at_most
+        )
+    };
+    (ink, text)
+}
+
+fn part_text(part: &Part) -> (Ink, String) {
+    let kind = &part.kind;
+    match (part.ready.as_deref(), &part.reason) {
+        (Some("True"), _) => (Ink::Plain, format!("{kind}: ready")),
+        (Some("False"), Some(reason)) => (Ink::Bad, format!("{kind}: not ready ({reason})")),
+        _ => (Ink::Warn, format!("{kind}: not known")),
+    }
+}
+
+fn objectives(page: &mut Page, report: &Report) {
+    if report.slos.is_empty() {
+        return;
+    }
+    page.gap();
+    page.line(&[(Ink::Strong, "SLOs")]);
+    for slo in &report.slos {
+        objective(page, slo);
+    }
+    if let Some(why) = &report.no_history {
+        page.paragraph("  ", Ink::Faint, &format!("no sparklines: {why}"));
+    }
+}
+
+fn objective(page: &mut Page, slo: &Objective) {
+    let status = &slo.status;
+    let ink = ink_of(status.state);
+    let promised = format!("{} promised over {}", status.objective, status.window);
+    let mut promise = match &status.sli {
+        Some(sli) => format!("  {sli} good of the {promised}"),
+        None => format!("  {promised}"),
+    };
+    if let Some(coverage) = status.window_coverage.as_deref().filter(|share| *share != "100%") {
+        promise += &format!(", {coverage} of it known");
+    }
+    page.line(&[
+        (Ink::Strong, &format!("  {}", status.name)),
+        (ink, &format!("  {}", word_of(status.state))),
+        (Ink::Plain, &promise),
+    ]);
+    let width = page.look.width.saturating_sub(CAPTION).clamp(SHORTEST, LONGEST);
+    let budget = status.budget_remaining.as_deref();
+    let left = match (budget, &status.exhausts_in) {
+        (Some(left), Some(end)) => format!("{left} left, spent in {end} at this rate"),
+        (Some(left), None) => format!("{left} left"),
+        (None, _) => "nothing is known, nothing is claimed".to_owned(),
+    };
+    let drawn = number(budget).map(|left| bar(left / 100.0, width));
+    drawn_line(page, "budget", ink, drawn, &left);
+    let day = &slo.burn_rate_last_day;
+    let highest = day.iter().flatten().copied().reduce(f64::max);
+    let mut burning = status.burn_rate.as_ref().map(|rate| format!("{rate} now"));
+    if let Some(highest) = highest {
+        let peak = format!("{highest:.1}x at most in the last day");
+        burning = Some(burning.map_or_else(|| peak.clone(), |now| format!("{now}, {peak}")));
+    }
+    if let Some(burning) = burning {
+        let line = highest.map(|_| spark(day, width, SUSTAINABLE));
+        drawn_line(page, "burning", Ink::Plain, line, &burning);
+    }
+}
+
+/// A drawing and what it says, side by side where there is room for both.
+fn drawn_line(page: &mut Page, label: &str, ink: Ink, drawing: Option<String>, caption: &str) {
+    let label = format!("    {label:<7} ");
+    let Some(drawing) = drawing else {
+        return page.line(&[(Ink::Plain, &label), (Ink::Plain, caption)]);
+    };
+    let width = [&label, &drawing, caption]
+        .iter()
+        .map(|text| text.chars().count())
+        .sum::<usize>()
+        + 2;
+    let drawing = (ink, drawing.as_str());
+    if width <= page.look.width {
+        page.line(&[
+            (Ink::Plain, &label),
+            drawing,
+            (Ink::Plain, "  "),
+            (Ink::Plain, caption),
+        ]);
+    } else {
+        page.line(&[(Ink::Plain, &label), drawing]);
+        page.paragraph(&" ".repeat(label.len()), Ink::Plain, caption);
+    }
+}
+
+fn alerts(page: &mut Page, report: &Report, now: Timestamp) {
+    page.gap();
+    match report.firing_alerts {
+        None => page.line(&[(Ink::Faint, "Alerts: not known, Prometheus has not been heard of")]),
+        Some(0) => page.line(&[(Ink::Strong, "Alerts"), (Ink::Plain, ": none is firing")]),
+        Some(count) => {
+            page.line(&[(Ink::Strong, "Alerts"), (Ink::Bad, &format!(": {count} firing"))]);
+            let width = report
+                .alerts
+                .iter()
+                .map(|alert| alert.name.chars().count())
+                .max()
+                .unwrap_or(0);
+            for alert in &report.alerts {
+                let ink = match alert.severity.as_deref() {
+                    Some("critical") => Ink::Bad,
+                    _ => Ink::Warn,
+                };
+                let mut about = String::new();
+                for part in [&alert.severity, &alert.slo].into_iter().flatten() {
+                    about += &format!("  {part}");
+                }
+                if let Some(since) = &alert.since {
+                    about += &format!("  for {}, since {}", age(now, since.0), moment(since.0));
+                }
+                page.line(&[(ink, &format!("  {:<width$}", alert.name)), (Ink::Plain, &about)]);
+            }
+            let untold = usize::try_from(count)
+                .unwrap_or(0)
+                .saturating_sub(report.alerts.len());
+            if untold > 0 {
+                page.line(&[(Ink::Plain, &format!("  and {untold} more"))]);
+            }
+        }
+    }
+}
+
+fn conditions(page: &mut Page, report: &Report, now: Timestamp) {
+    let all = report.conditions.len();
+    if all == 0 {
+        return;
+    }
+    page.gap();
+    let broken: Vec<&Standing> = report
+        .conditions
+        .iter()
+        .filter(|standing| !standing.is_true())
+        .collect();
+    let holding = match broken.len() {
+        0 => format!(": all {all} are True"),
+        broken => format!(": {} of {all} are True", all - broken),
+    };
+    page.line(&[(Ink::Strong, "Conditions"), (Ink::Plain, &holding)]);
+    for (i, standing) in broken.iter().enumerate() {
+        let condition = &standing.condition;
+        let ink = if condition.status == "False" {
+            Ink::Bad
+        } else {
+            Ink::Warn
+        };
+        let about = format!(
+            " for {}: {}",
+            age(now, condition.last_transition_time.0),
+            condition.reason
+        );
+        page.line(&[
+            (Ink::Plain, "  "),
+            (Ink::Strong, &condition.type_),
+            (Ink::Plain, " is "),
+            (ink, &condition.status),
+            (Ink::Plain, &about),
+        ]);
+        let same = |other: &&&Standing| other.cause == standing.cause && other.remedy == standing.remedy;
+        if let Some(first) = broken[..i].iter().find(same) {
+            page.paragraph("    → ", Ink::Plain, &format!("as {}", first.condition.type_));
+            continue;
+        }
+        page.paragraph("    ", Ink::Plain, &standing.cause);
+        if let Some(remedy) = &standing.remedy {
+            page.paragraph("    → ", Ink::Strong, remedy);
+        }
+    }
+}
+
+fn age(now: Timestamp, since: Timestamp) -> String {
+    ago(now.as_second() - since.as_second())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use observedapp_api::ObservedApp;
+
+    use super::super::report::History;
+    use super::*;
+
+    fn folder() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens")
+    }
+
+    fn app(name: &str) -> ObservedApp {
+        let text = fs::read_to_string(folder().join(format!("{name}.yaml"))).unwrap();
+        let mut value: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        observedapp_api::fill_in_defaults(&mut value);
+        serde_json::from_value(value).unwrap()
+    }
+
+    /// A day that was quiet until two hours ago.
+    fn day() -> History {
+        let burning = [0.3, 0.8, 6.1, 14.2];
+        let points = (0..48).map(|half_hour| match half_hour {
+            0..4 => None,
+            44.. => Some(burning[half_hour - 44]),
+            _ => Some(0.1),
+        });
+        History::Told([("availability".to_owned(), points.collect())].into())
+    }
+
+    fn drawn(app: &ObservedApp, history: &History, look: Look) -> String {
+        let now = "2026-11-21T12:30:00Z".parse().unwrap();
+        draw(&Report::of(app, history), now, look)
+    }
+
+    const WIDE: Look = Look {
+        width: 100,
+        colour: false,
+    };
+
+    fn compare(name: &str, drawn: &str) {
+        let file = folder().join(format!("{name}.txt"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&file, drawn).unwrap();
+        }
+        let golden = fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            drawn == golden,
+            "{name}: the screen has changed; UPDATE_GOLDEN=1 takes it. It is now\n{drawn}"
+        );
+    }
+
+    #[test]
+    fn screens_are_as_committed() {
+        let missing = History::Missing(
+            "the cluster has no Prometheus object; say where it answers with --prometheus URL".to_owned(),
+        );
+        for (name, history) in [
+            ("healthy", &day()),
+            ("burning", &day()),
+            ("no-data", &missing),
+            ("broken", &missing),
+            ("long-names", &day()),
+            ("not-looked-at", &missing),
+        ] {
+            compare(name, &drawn(&app(name), history, WIDE));
+        }
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_narrow_lines() {
+        let narrow = Look {
+            width: 44,
+            colour: false,
+        };
+        let text = drawn(&app("burning"), &day(), narrow);
+        compare("burning-narrow", &text);
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let coloured = Look { colour: true, ..WIDE };
+        for name in ["healthy", "burning", "no-data", "broken"] {
+            let plain = drawn(&app(name), &day(), WIDE);
+            let mut text = drawn(&app(name), &day(), coloured);
+            assert!(text.contains("\x1b[1m"), "{name}");
+            for code in [
+                "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m",
+            ] {
+                text = text.replace(code, "");
+            }
+            assert_eq!(text, plain, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_readme_shows_a_screen_as_it_is() {
+        let readme =
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+        let screen = fs::read_to_string(folder().join("burning.txt")).unwrap();
+        assert!(
+            readme.contains(&screen),
+            "put tests/screens/burning.txt into README.md"
+        );
+    }
+}
