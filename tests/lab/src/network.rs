@@ -4,20 +4,13 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::{
-    command,
-    controlplane::ControlPlane,
-    paths,
-    process::Program,
-    wait::{self, Look},
-};
+use crate::{command, controlplane::ControlPlane, paths, process::Program};
 
 pub const POD_CIDR: &str = "10.244.0.0/16";
 pub const BRIDGE: &str = "lab0";
@@ -217,20 +210,15 @@ fn without_node_chains(saved: &str, known: impl Fn(&str, &str) -> bool) -> Strin
     kept
 }
 
-/// Removes the bridge, once the kernel has taken away the interfaces of the pods that are gone.
+/// Removes the bridge and the pods' interfaces on it. The kernel would take these away by itself, with the network
+/// namespaces of the pods that are gone; on a busy machine that can be a minute later.
 pub async fn remove_bridge() -> Result<()> {
-    wait::until(
-        "the pods' network interfaces",
-        Duration::from_secs(20),
-        || async {
-            Ok(match bridged() {
-                left if left.is_empty() => Look::Met,
-                left => Look::NotYet(format!("the kernel still has {left:?}")),
-            })
-        },
-    )
-    .await
-    .context("end what holds them, or reboot")?;
+    for interface in bridged() {
+        let delete = command::output(Command::new("ip").args(["link", "delete", &interface])).await;
+        if link(&interface).exists() {
+            delete?;
+        }
+    }
     if link(BRIDGE).exists() {
         command::output(Command::new("ip").args(["link", "delete", BRIDGE])).await?;
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod budget;
 mod cpu;
 mod dashboard;
 mod ground;

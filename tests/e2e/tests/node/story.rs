@@ -292,7 +292,7 @@ async fn traffic(app: &App<'_>) -> Result<()> {
 }
 
 /// Makes every pod fail this share of its requests.
-async fn fault(app: &App<'_>, ratio: f64) -> Result<()> {
+pub async fn fault(app: &App<'_>, ratio: f64) -> Result<()> {
     for pod in app.pods("app").await? {
         let body = json!({ "error_ratio": ratio, "latency_ms": 0 });
         let reply = app
