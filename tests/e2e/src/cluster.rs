@@ -34,7 +34,7 @@ impl Cluster {
     /// The cluster that `KUBECONFIG` names. There is no default: a test must never touch a cluster nobody named.
     pub async fn connect() -> Result<Self> {
         let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG").context(
-            "KUBECONFIG is not set: run these tests by `cargo lab test --layer node`, or `export KUBECONFIG=$(cargo lab kubeconfig)` first",
+            r#"KUBECONFIG is not set: run these tests by `cargo lab test --layer node`, or `eval "$(cargo lab kubeconfig)"` first"#,
         )?);
         let config = Kubeconfig::read_from(&kubeconfig)
             .with_context(|| format!("read {}; is the lab up? `cargo lab up`", kubeconfig.display()))?;

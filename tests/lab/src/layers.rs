@@ -14,9 +14,7 @@ use tokio::{
     process::Command,
 };
 
-use lab_tools::Tool;
-
-use crate::{paths, programs::program};
+use crate::{handy, paths};
 
 /// Where a failing test's API servers leave their logs.
 pub const FAILURES: &str = "OBSERVEDAPP_LAB_FAILURES";
@@ -161,10 +159,9 @@ async fn cargo_test(
         .stdin(Stdio::null());
     if let Some(kubeconfig) = kubeconfig {
         // The walkthrough types `kubectl`: it is to be the pinned one, whatever else the machine has.
-        let kubectl = program(Tool::Kubectl).await?;
+        handy::offer().await?;
         let path = env::var_os("PATH").unwrap_or_default();
-        let folders = kubectl.parent().map(Path::to_path_buf).into_iter();
-        let path = env::join_paths(folders.chain(env::split_paths(&path)))?;
+        let path = env::join_paths(std::iter::once(handy::dir()).chain(env::split_paths(&path)))?;
         cargo.env("KUBECONFIG", kubeconfig).env("PATH", path);
     }
     let timed = !args.contains(&"--doc");

@@ -10,6 +10,7 @@ pub mod controlplane;
 pub mod elsewhere;
 pub mod etcd;
 pub mod evidence;
+pub mod handy;
 pub mod helm;
 pub mod host;
 pub mod images;

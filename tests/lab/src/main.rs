@@ -10,6 +10,7 @@ use lab::{
     addons::AddOn,
     apiserver::{self, ApiServer},
     elsewhere::{self, Cluster},
+    handy,
     kubectl::Kubectl,
     layers::Layer,
     load::{self, Load},
@@ -18,7 +19,7 @@ use lab::{
 
 use commands::{
     test::test,
-    up::{down, export_line, up},
+    up::{down, export_line, path_line, up},
 };
 
 #[derive(Debug, Parser)]
@@ -61,7 +62,7 @@ enum Command {
         #[arg(long, default_value_t = 200)]
         lines: usize,
     },
-    /// Prints the line that makes kubectl use the lab: `eval "$(cargo lab kubeconfig)"`
+    /// Prints what gives a shell kubectl, its plugin `observed`, and the lab to use them on: `eval "$(cargo lab kubeconfig)"`
     Kubeconfig,
     /// Puts load on the sample app: by default 1,000 users
     Load(Load),
@@ -134,6 +135,8 @@ async fn run(cli: Cli) -> Result<()> {
         }
         Command::Kubeconfig => {
             println!("{}", export_line(&running_kubeconfig(cli.cluster)?));
+            handy::offer().await?;
+            println!("{}", path_line());
             Ok(())
         }
         Command::Load(load) => {

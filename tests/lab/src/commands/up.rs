@@ -7,7 +7,7 @@ use lab::{
     addons::AddOn,
     apiserver,
     elsewhere::{self, Cluster},
-    host,
+    handy, host,
     node::{self, Node},
     paths,
     screen::Screen,
@@ -43,6 +43,7 @@ async fn embedded(no_product: bool, add_ons: &[AddOn]) -> Result<()> {
     node.add_on_steps(add_ons, &screen.bars())
         .run(|step, event| screen.tell(step, event))
         .await?;
+    handy::offer().await?;
     welcome(&node, !no_product);
     for add_on in add_ons {
         println!("\n{}", add_on.how_to_reach(node.ip()));
@@ -56,7 +57,7 @@ fn welcome(node: &Node, with_product: bool) {
         (
             ", the ObservedApp operator and the sample app `tasks`",
             "  kubectl get oapp
-  kubectl describe oapp tasks
+  kubectl observed status tasks
   cargo lab load",
         )
     } else {
@@ -72,6 +73,7 @@ fn welcome(node: &Node, with_product: bool) {
 A Kubernetes node runs on this machine, with Prometheus and Alertmanager{what}.
 
   {kubeconfig}
+  {path}
 
   Prometheus    http://{ip}:{prometheus}
   Alertmanager  http://{ip}:{alertmanager}
@@ -79,6 +81,7 @@ A Kubernetes node runs on this machine, with Prometheus and Alertmanager{what}.
 Three things to try:
 {tries}",
         kubeconfig = export_line(&node.kubeconfig()),
+        path = path_line(),
         prometheus = stack::PROMETHEUS_PORT,
         alertmanager = stack::ALERTMANAGER_PORT,
     );
@@ -87,6 +90,11 @@ Three things to try:
 /// What a shell is to run, so that kubectl speaks to this cluster.
 pub fn export_line(kubeconfig: &Path) -> String {
     format!("export KUBECONFIG={}", kubeconfig.display())
+}
+
+/// What a shell is to run, so that it has the pinned kubectl and its plugin.
+pub fn path_line() -> String {
+    format!("export PATH={}:$PATH", handy::dir().display())
 }
 
 pub async fn down(cluster: Cluster, purge: bool) -> Result<()> {

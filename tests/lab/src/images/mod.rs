@@ -17,7 +17,7 @@ use lab_tools::{Tool, upstream};
 use std::{path::PathBuf, time::Duration};
 
 pub use import::{import, import_all};
-pub use own::{OwnImage, build_own};
+pub use own::{OwnImage, build_own, built};
 
 /// Debian packages that building and importing images takes.
 pub const DEBIAN_PACKAGES: &[&str] = &["buildah", "containerd", "python3-pip"];

@@ -114,10 +114,10 @@ fn compile(image: &OwnImage) -> Result<Vec<PathBuf>> {
             image.packages.join(" and ")
         );
     }
-    let folder = paths::target_dir().join(TARGET).join("release");
-    Ok(image
-        .packages
-        .iter()
-        .map(|program| folder.join(program))
-        .collect())
+    Ok(image.packages.iter().map(|program| built(program)).collect())
+}
+
+/// Where one of the project's programs lies once it was compiled for its image.
+pub fn built(program: &str) -> PathBuf {
+    paths::target_dir().join(TARGET).join("release").join(program)
 }
