@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
@@ -18,6 +19,24 @@ pub struct Service {
     pub client: Client,
     pub url: String,
     pub metrics_url: String,
+}
+
+/// The service's program. Cargo says where it is in the tests of its own package; those of
+/// `tasks-load` have it built first, beside themselves, with the features that the workspace has.
+fn program() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        if let Some(own) = option_env!("CARGO_BIN_EXE_tasks") {
+            return own.into();
+        }
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--workspace", "--bin", "tasks"])
+            .status()
+            .unwrap();
+        assert!(built.success(), "cargo build --workspace --bin tasks");
+        let own = std::env::current_exe().unwrap();
+        own.ancestors().nth(2).unwrap().join("tasks")
+    });
+    &PROGRAM
 }
 
 #[derive(Default)]
@@ -52,7 +71,7 @@ impl Log {
 impl Service {
     /// Starts the service and waits until it listens.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tasks"));
+        let mut command = Command::new(program());
         command
             .env_clear()
             .env("PORT", "0")
