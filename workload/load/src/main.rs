@@ -16,6 +16,7 @@ use clap::Parser;
 use goose::GooseAttack;
 use goose::client::GooseClientBuilder;
 use goose::config::GooseConfiguration;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::Cli;
 use crate::report::Summary;
@@ -55,6 +56,7 @@ async fn run(cli: &Cli) -> Result<Summary, String> {
     for file in cli.summary.iter().chain(&cli.report) {
         check_writable(file)?;
     }
+    allow_many_connections();
     let clients = users::clients(cli).map_err(|error| format!("cannot make an HTTP client: {error}"))?;
     for host in &cli.hosts {
         clients[0]
@@ -107,6 +109,17 @@ async fn run(cli: &Cli) -> Result<Summary, String> {
         write(file, &summary.to_html())?;
     }
     Ok(summary)
+}
+
+/// Each user has a connection, and the usual limit of 1024 open files is too low for a thousand.
+fn allow_many_connections() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // If it stays as it is, that is told by the requests that fail of it.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// Closes each second of the tally, and tells now and then how it goes.
