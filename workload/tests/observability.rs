@@ -9,13 +9,17 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use reqwest::{Method, StatusCode};
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use support::Service;
 use support::service::{Answer, eventually};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_rustls::TlsAcceptor;
 
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -259,7 +263,8 @@ async fn a_trace_is_carried_on() {
 
 #[tokio::test]
 async fn spans_reach_the_collector() {
-    let (endpoint, mut messages) = collector().await;
+    let (port, mut messages) = collector(None).await;
+    let endpoint = format!("http://127.0.0.1:{port}");
     let service = Service::ready(&[
         ("DATABASE_URL", "sqlite::memory:"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
@@ -319,38 +324,96 @@ async fn a_collector_that_is_not_there_is_no_trouble() {
     service.get("/tasks").await.expect(200, &json!([]));
 }
 
-/// Takes OTLP over HTTP; gives its address and the messages it gets.
-async fn collector() -> (String, tokio::sync::mpsc::UnboundedReceiver<Value>) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_under_tls_is_known_by_its_certificate() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = folder.path().join("collector.pem");
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let (port, mut messages) = collector(Some(TlsAcceptor::from(Arc::new(tls)))).await;
+    let endpoint = format!("https://localhost:{port}");
+    let settings = [
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+    ];
+
+    let stranger = Service::ready(&settings).await;
+    stranger.get("/tasks").await;
+    let error = stranger.log_line(|line| {
+        let message = line["message"].as_str()?;
+        message
+            .starts_with("cannot export traces")
+            .then(|| line["error"].as_str().unwrap().to_owned())
+    });
+    assert!(error.contains("invalid peer certificate"), "{error}");
+    assert!(
+        messages.try_recv().is_err(),
+        "a collector that nobody vouches for was told everything"
+    );
+
+    let trusted = ("OTEL_EXPORTER_OTLP_CERTIFICATE", certificate.to_str().unwrap());
+    let friend = Service::ready(&[&settings[..], &[trusted]].concat()).await;
+    friend.get("/tasks").await;
+    let message = messages.recv().await.unwrap();
+    assert!(
+        message["resourceSpans"][0]["scopeSpans"][0]["spans"].is_array(),
+        "{message}"
+    );
+}
+
+/// Takes OTLP over HTTP, under TLS if asked; gives its port and the messages it gets.
+async fn collector(tls: Option<TlsAcceptor>) -> (u16, UnboundedReceiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let port = listener.local_addr().unwrap().port();
     let (send, messages) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut text = Vec::new();
-            let body = loop {
-                assert_ne!(stream.read_buf(&mut text).await.unwrap(), 0);
-                let Some(head) = text.windows(4).position(|window| window == b"\r\n\r\n") else {
-                    continue;
-                };
-                let header = String::from_utf8(text[..head].to_vec()).unwrap().to_lowercase();
-                assert!(header.starts_with("post /v1/traces http/1.1"), "{header}");
-                assert!(header.contains("content-type: application/json"), "{header}");
-                let length = header
-                    .lines()
-                    .find_map(|line| line.strip_prefix("content-length: "))
-                    .unwrap();
-                if text.len() >= head + 4 + length.parse::<usize>().unwrap() {
-                    break serde_json::from_slice(&text[head + 4..]).unwrap();
-                }
+        while let Ok((stream, _)) = listener.accept().await {
+            let body = match &tls {
+                None => take_message(stream).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => take_message(stream).await,
+                    // The client did not like the certificate.
+                    Err(_) => continue,
+                },
             };
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
-                .await
-                .unwrap();
             if send.send(body).is_err() {
                 return;
             }
         }
     });
-    (endpoint, messages)
+    (port, messages)
+}
+
+async fn take_message(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Value {
+    let mut text = Vec::new();
+    let body = loop {
+        assert_ne!(stream.read_buf(&mut text).await.unwrap(), 0);
+        let Some(head) = text.windows(4).position(|window| window == b"\r\n\r\n") else {
+            continue;
+        };
+        let header = String::from_utf8(text[..head].to_vec()).unwrap().to_lowercase();
+        assert!(header.starts_with("post /v1/traces http/1.1"), "{header}");
+        assert!(header.contains("content-type: application/json"), "{header}");
+        let length = header
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .unwrap();
+        if text.len() >= head + 4 + length.parse::<usize>().unwrap() {
+            break serde_json::from_slice(&text[head + 4..]).unwrap();
+        }
+    };
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        .await
+        .unwrap();
+    stream.flush().await.unwrap();
+    body
 }

@@ -3,6 +3,7 @@
 pub mod context;
 mod database;
 mod histogram;
+mod link;
 mod logs;
 mod metrics;
 mod otlp;

@@ -4,13 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Request, Uri, header};
 use clap::Args;
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
+use super::link::Link;
 use super::sampler::Sampler;
 use super::traces::{Attribute, KeyValue, Traces};
 
@@ -38,6 +39,15 @@ pub struct TraceConfig {
         default_value = ""
     )]
     otlp_traces_endpoint: String,
+
+    /// File of the certificates to trust when the collector is reached over https [default: public roots]
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        value_name = "PEM",
+        default_value = ""
+    )]
+    otlp_certificate: String,
 
     /// Headers sent to the collector: key=value,key=value
     #[arg(
@@ -69,6 +79,7 @@ pub struct TraceConfig {
 #[derive(Debug)]
 pub(super) struct Destination {
     uri: Uri,
+    link: Link,
     headers: Vec<(HeaderName, HeaderValue)>,
     before: String,
 }
@@ -87,15 +98,12 @@ impl TraceConfig {
             (url, _) => ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", url.to_owned()),
         };
         let uri: Uri = url.parse().map_err(|error| format!("{name}: {error}"))?;
-        if uri.scheme_str() != Some("http") || uri.host().is_none() {
-            return Err(format!(
-                "{name}: write http://host:4318; only plain HTTP is spoken, to a collector near by"
-            ));
-        }
+        let link = Link::to(name, &uri, &self.otlp_certificate)?;
         let sampler = Sampler::parse(&self.otel_traces_sampler, &self.otel_traces_sampler_arg)?;
         Ok(Traces::start(
             Destination {
                 uri,
+                link,
                 headers: self.headers()?,
                 before: self.before()?,
             },
@@ -164,20 +172,13 @@ impl Destination {
     }
 
     async fn post(&self, spans: &[u8]) -> Result<(), String> {
-        let host = self.uri.host().unwrap_or_default();
-        let address = (host.trim_matches(['[', ']']), self.uri.port_u16().unwrap_or(80));
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(|error| error.to_string())?;
+        let stream = self.link.connect().await.map_err(|error| error.to_string())?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| error.to_string())?;
         let body = [self.before.as_bytes(), spans, AFTER.as_bytes()].concat();
         let mut request = Request::post(self.uri.path())
-            .header(
-                header::HOST,
-                self.uri.authority().map_or(host, |authority| authority.as_str()),
-            )
+            .header(header::HOST, self.uri.authority().map_or("", Authority::as_str))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::CONNECTION, "close");
         for (name, value) in &self.headers {
@@ -224,7 +225,7 @@ mod tests {
     fn what_cannot_be_used_is_told_by_its_name() {
         for (arguments, begins) in [
             (
-                vec!["--otlp-endpoint", "https://collector"],
+                vec!["--otlp-endpoint", "ftp://collector"],
                 "OTEL_EXPORTER_OTLP_ENDPOINT: ",
             ),
             (
@@ -234,6 +235,14 @@ mod tests {
             (
                 vec!["--otlp-traces-endpoint", "http://"],
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: ",
+            ),
+            (
+                vec!["--otlp-endpoint", "https://c", "--otlp-certificate", "/nowhere"],
+                "OTEL_EXPORTER_OTLP_CERTIFICATE: cannot read /nowhere: ",
+            ),
+            (
+                vec!["--otlp-endpoint", "https://c", "--otlp-certificate", "/dev/null"],
+                "OTEL_EXPORTER_OTLP_CERTIFICATE: there is no certificate in /dev/null; ",
             ),
             (
                 vec!["--otlp-endpoint", "http://c", "--otlp-headers", "secret"],
