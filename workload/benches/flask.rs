@@ -1,26 +1,16 @@
 //! The service against its ancestor: the same API in Flask under gunicorn, on the same PostgreSQL and the same cores.
-#![allow(
-    clippy::unwrap_used,
-    clippy::float_cmp,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss
-)]
+#![allow(clippy::unwrap_used)]
 
-#[path = "../tests/support/mod.rs"]
-mod servers_support;
 mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use servers_support::Postgres;
-use servers_support::servers::free_port;
 use support::client::Load;
-use support::program::Program;
-use support::{Side, compare, median, promise};
+use support::program::{Program, free_port};
+use support::{Postgres, compare, fill, median, promise};
 
-const CONNECTIONS: usize = 32;
 const POOL: usize = 8;
 const TASKS: usize = 20;
 
@@ -30,40 +20,17 @@ async fn main() {
     let programs = virtual_environment();
     let postgres = Postgres::durable();
     let database = postgres.url();
-    let service = Program::tasks(
-        folder.path(),
-        free_port(),
-        free_port(),
-        &[("DATABASE_URL", &database)],
-    )
-    .await;
-    postgres.sql(&format!(
-        "INSERT INTO tasks (task) SELECT 'task ' || i FROM generate_series(1, {TASKS}) i"
-    ));
+    let service = Program::tasks(folder.path(), &[("DATABASE_URL", &database)]).await;
+    fill(&postgres, TASKS);
 
     let (flask, workers) = best_flask(&programs, &database, folder.path()).await;
     println!("Flask is served best by {workers} workers");
 
-    let own = Side {
-        name: "tasks",
-        load: Load::get(service.port, CONNECTIONS),
-    };
-    let peer = Side {
-        name: "Flask",
-        load: Load::get(flask.port, CONNECTIONS),
-    };
-    let reads = compare(&format!("GET /tasks of {TASKS} tasks"), &own, &peer).await;
+    let (own, peer) = (("tasks", &service), ("Flask", &flask));
+    let reads = compare(&format!("GET /tasks of {TASKS} tasks"), Load::get, own, peer).await;
     promise("reads at least 10 x Flask", reads.rate_ratio >= 10.0);
 
-    let own = Side {
-        name: "tasks",
-        load: Load::post(service.port, CONNECTIONS),
-    };
-    let peer = Side {
-        name: "Flask",
-        load: Load::post(flask.port, CONNECTIONS),
-    };
-    let writes = compare("POST /tasks", &own, &peer).await;
+    let writes = compare("POST /tasks", Load::post, own, peer).await;
     let pgbench = median((0..3).map(|_| pgbench(&postgres, folder.path())).collect());
     let of_pgbench = writes.rate / pgbench;
     println!("the same INSERT by pgbench over {POOL} connections: {pgbench:.0}/s; ratio {of_pgbench:.2}");
@@ -78,7 +45,7 @@ async fn best_flask(programs: &Path, database: &str, folder: &Path) -> (Program,
     let mut best = (0.0, 1);
     for workers in [1, 2, 3, 4, 5] {
         let flask = flask(programs, database, folder, workers);
-        let load = Load::get(flask.port, CONNECTIONS);
+        let load = Load::get(flask.port);
         load.run(Duration::from_secs(1)).await;
         let rate = load.run(Duration::from_secs(3)).await.rate;
         println!("Flask with {workers} workers: {rate:.0} reads/s");

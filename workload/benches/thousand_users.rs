@@ -1,34 +1,32 @@
 //! 1,000 users, spawned at 100 a second, with 1-5 s of think time, against two instances and one
-//! PostgreSQL, for five minutes (or as long as `DURATION` says): not one request may fail.
-#![allow(
-    clippy::unwrap_used,
-    clippy::float_cmp,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss
-)]
+//! PostgreSQL, for five minutes: not one request may fail.
+//!
+//! `cargo bench -p tasks --bench thousand_users -- --duration 1h` shows whether memory stays flat.
+#![allow(clippy::unwrap_used)]
 
-#[path = "../tests/support/mod.rs"]
-mod servers_support;
 mod support;
 
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use servers_support::Postgres;
-use servers_support::servers::free_port;
 use support::program::Program;
-use support::promise;
+use support::{Postgres, argument, median, promise};
+
+/// Between two looks at how much memory is resident.
+const LOOK: Duration = Duration::from_secs(1);
+/// More growth than this from early to late is no noise.
+const FLAT: f64 = 1.1;
 
 #[tokio::main]
 async fn main() {
-    let duration = std::env::var("DURATION").unwrap_or_else(|_| "5m".to_owned());
+    let duration = argument("--duration").unwrap_or_else(|| "5m".to_owned());
     let folder = tempfile::tempdir().unwrap();
     let postgres = Postgres::durable();
     let database = postgres.url();
     let settings = [("DATABASE_URL", database.as_str())];
-    let one = Program::tasks(folder.path(), free_port(), free_port(), &settings).await;
-    let two = Program::tasks(folder.path(), free_port(), free_port(), &settings).await;
+    let one = Program::tasks(folder.path(), &settings).await;
+    let two = Program::tasks(folder.path(), &settings).await;
     let instances = [&one, &two];
     tokio::time::sleep(Duration::from_secs(1)).await;
     let at_rest = instances.map(Program::resident_mib);
@@ -36,7 +34,7 @@ async fn main() {
     let (cpu, started) = (instances.map(Program::cpu_seconds), Instant::now());
     let summary = folder.path().join("summary.json");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let load = Command::new(cargo)
+    let mut load = Command::new(cargo)
         .args(["run", "--quiet", "--release", "-p", "tasks-load", "--"])
         .args([
             "--host",
@@ -56,17 +54,20 @@ async fn main() {
         ])
         .args(["--fail-above", "0%", "--summary"])
         .arg(&summary)
-        .status()
+        .spawn()
         .unwrap();
+    let memory = memory_until_the_end(&mut load, instances);
+    let load = load.wait().unwrap();
     let elapsed = started.elapsed().as_secs_f64();
     let summary: Value = serde_json::from_str(&std::fs::read_to_string(summary).unwrap()).unwrap();
 
     for (index, instance) in instances.iter().enumerate() {
         println!(
-            "instance {index}: CPU {:.1} % of a core, {:.1} MiB resident at rest, {:.1} MiB after the load",
+            "instance {index}: CPU {:.1} % of a core; MiB resident {:.1} at rest, {:.1} early in the load, {:.1} late",
             (instance.cpu_seconds() - cpu[index]) / elapsed * 100.0,
             at_rest[index],
-            instance.resident_mib()
+            early(&memory, index),
+            late(&memory, index),
         );
     }
     println!(
@@ -80,4 +81,31 @@ async fn main() {
         load.success() && failed == 0,
     );
     promise("at most 20 MiB at rest", at_rest.iter().all(|mib| *mib <= 20.0));
+    let flat = |index| late(&memory, index) <= FLAT * early(&memory, index);
+    promise(&format!("memory flat over {duration}"), flat(0) && flat(1));
+}
+
+/// The resident MiB of both instances, look by look.
+fn memory_until_the_end(load: &mut Child, instances: [&Program; 2]) -> Vec<[f64; 2]> {
+    let mut looks = Vec::new();
+    while load.try_wait().unwrap().is_none() {
+        looks.push(instances.map(Program::resident_mib));
+        std::thread::sleep(LOOK);
+    }
+    looks
+}
+
+/// After all users have come: the second fifth of the time.
+fn early(looks: &[[f64; 2]], index: usize) -> f64 {
+    let fifth = looks.len() / 5;
+    median(looks[fifth..=2 * fifth].iter().map(|look| look[index]).collect())
+}
+
+fn late(looks: &[[f64; 2]], index: usize) -> f64 {
+    median(
+        looks[looks.len() * 4 / 5..]
+            .iter()
+            .map(|look| look[index])
+            .collect(),
+    )
 }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+const CONNECTIONS: usize = 32;
+
 /// Connections that send one request after the other.
 #[derive(Clone)]
 pub struct Load {
-    pub port: u16,
-    pub connections: usize,
-    pub request: Vec<u8>,
+    port: u16,
+    request: Vec<u8>,
 }
 
 pub struct Outcome {
@@ -19,28 +20,26 @@ pub struct Outcome {
 }
 
 impl Load {
-    pub fn get(port: u16, connections: usize) -> Self {
+    pub fn get(port: u16) -> Self {
         Self {
             port,
-            connections,
             request: b"GET /tasks HTTP/1.1\r\nhost: bench\r\n\r\n".to_vec(),
         }
     }
 
-    pub fn post(port: u16, connections: usize) -> Self {
+    pub fn post(port: u16) -> Self {
         let body = r#"{"task":"Buy milk"}"#;
         let head = "POST /tasks HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json";
         let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         Self {
             port,
-            connections,
             request: request.into_bytes(),
         }
     }
 
     pub async fn run(&self, time: Duration) -> Outcome {
         let started = Instant::now();
-        let connections: Vec<_> = (0..self.connections)
+        let connections: Vec<_> = (0..CONNECTIONS)
             .map(|_| {
                 let load = self.clone();
                 tokio::spawn(async move { load.one_connection(started + time).await })

@@ -1,6 +1,8 @@
-//! What the benchmarks share: programs to measure, a client to measure with, and how ratios are told.
+//! What the benchmarks share: real servers, programs to measure, a client to measure with, and how
+//! ratios are told.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     missing_debug_implementations,
     clippy::unwrap_used
@@ -9,62 +11,63 @@
 pub mod client;
 pub mod peer;
 pub mod program;
+#[path = "../../tests/support/mod.rs"]
+mod tests;
 
 use std::time::Duration;
 
 use client::{Load, Outcome};
+use program::Program;
+pub use tests::{Postgres, Redis};
 
 /// Rounds of a comparison: both sides in turns, so that whatever else the machine does hits both alike.
-pub const ROUNDS: usize = 7;
-pub const ROUND: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 7;
+const ROUND: Duration = Duration::from_secs(3);
 
 /// One side of a comparison.
-pub struct Side<'a> {
-    pub name: &'a str,
-    pub load: Load,
-}
+pub type Side<'a> = (&'a str, &'a Program);
 
 /// What the rounds gave: the medians of both sides, and of the rounds' ratios of one to the other.
 pub struct Comparison {
     pub rate: f64,
-    pub peer_rate: f64,
     pub rate_ratio: f64,
     pub p99_ratio: f64,
 }
 
-pub async fn compare(what: &str, side: &Side<'_>, peer: &Side<'_>) -> Comparison {
+/// Loads both sides in turns and tells what came of it.
+pub async fn compare(what: &str, load: fn(u16) -> Load, own: Side<'_>, peer: Side<'_>) -> Comparison {
+    let round = argument("--round").map_or(ROUND, |text| Duration::from_secs_f64(text.parse().unwrap()));
+    let [own_load, peer_load] = [own, peer].map(|(_, program)| load(program.port));
     // The first requests fill caches and pools, and count for nobody.
-    side.load.run(Duration::from_secs(1)).await;
-    peer.load.run(Duration::from_secs(1)).await;
+    own_load.run(round).await;
+    peer_load.run(round).await;
     let mut rounds = Vec::new();
-    for round in 0..ROUNDS {
+    for turn in 0..ROUNDS {
         // Who is first changes, too.
-        let pair = if round % 2 == 0 {
-            let own = side.load.run(ROUND).await;
-            (own, peer.load.run(ROUND).await)
+        let pair = if turn % 2 == 0 {
+            let own = own_load.run(round).await;
+            (own, peer_load.run(round).await)
         } else {
-            let other = peer.load.run(ROUND).await;
-            (side.load.run(ROUND).await, other)
+            let peer = peer_load.run(round).await;
+            (own_load.run(round).await, peer)
         };
         rounds.push(pair);
     }
     let median_of = |value: &dyn Fn(&(Outcome, Outcome)) -> f64| median(rounds.iter().map(value).collect());
-    let comparison = Comparison {
-        rate: median_of(&|(own, _)| own.rate),
-        peer_rate: median_of(&|(_, peer)| peer.rate),
-        rate_ratio: median_of(&|(own, peer)| own.rate / peer.rate),
-        p99_ratio: median_of(&|(own, peer)| own.p99.as_secs_f64() / peer.p99.as_secs_f64()),
-    };
+    let rate = median_of(&|(own, _)| own.rate);
+    let rate_ratio = median_of(&|(own, peer)| own.rate / peer.rate);
+    let p99_ratio = median_of(&|(own, peer)| own.p99.as_secs_f64() / peer.p99.as_secs_f64());
     println!(
-        "{what}: {} {:.0}/s, {} {:.0}/s; ratio of rates {:.2}, of p99 {:.2}",
-        side.name,
-        comparison.rate,
-        peer.name,
-        comparison.peer_rate,
-        comparison.rate_ratio,
-        comparison.p99_ratio
+        "{what}: {} {rate:.0}/s, {} {:.0}/s; ratio of rates {rate_ratio:.2}, of p99 {p99_ratio:.2}",
+        own.0,
+        peer.0,
+        median_of(&|(_, peer)| peer.rate),
     );
-    comparison
+    Comparison {
+        rate,
+        rate_ratio,
+        p99_ratio,
+    }
 }
 
 /// Prints a promise and whether it is kept.
@@ -75,4 +78,16 @@ pub fn promise(what: &str, kept: bool) {
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// What follows an argument of the command line: `cargo bench … -- --round 0.5`.
+pub fn argument(name: &str) -> Option<String> {
+    std::env::args().skip_while(|argument| argument != name).nth(1)
+}
+
+/// A list of so many tasks.
+pub fn fill(postgres: &Postgres, tasks: usize) {
+    postgres.sql(&format!(
+        "INSERT INTO tasks (task) SELECT 'task ' || i FROM generate_series(1, {tasks}) i"
+    ));
 }

@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use super::peer;
+pub use super::tests::servers::free_port;
+
 pub struct Program {
     process: Child,
     pub port: u16,
@@ -30,12 +33,13 @@ impl Program {
     }
 
     /// The service, with everything on that can be on; it is ready when this returns.
-    pub async fn tasks(folder: &Path, port: u16, metrics_port: u16, settings: &[(&str, &str)]) -> Self {
+    pub async fn tasks(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let port = free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tasks"));
         command.env_clear().env("LISTEN_ADDRESS", "127.0.0.1");
         command.envs([
             ("PORT", port.to_string()),
-            ("METRICS_PORT", metrics_port.to_string()),
+            ("METRICS_PORT", free_port().to_string()),
         ]);
         command.envs(settings.iter().copied());
         let program = Self::start(command, port, &folder.join(format!("tasks-{port}.log")));
@@ -47,6 +51,12 @@ impl Program {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         program
+    }
+
+    /// A bare handler of this kind on that server.
+    pub fn peer(folder: &Path, kind: &str, server: &str) -> Self {
+        let port = free_port();
+        Self::start(peer::command(kind, server, port), port, &folder.join("peer"))
     }
 
     pub fn resident_mib(&self) -> f64 {
