@@ -53,6 +53,9 @@ pub const PROBE_PATH: &str = r"^/[^ \t\r\n#]*$";
 pub const HTTP_URL: &str = r"^https?://[^ \t\r\n/?#]+[^ \t\r\n]*$";
 pub const PERCENTAGE: &str = r"^[0-9]{1,4}%$";
 pub const PERCENTAGE_UP_TO_100: &str = r"^(100|[0-9]{1,2})%$";
+/// A Grafana folder, or several, one in the other. It becomes a path below the folder that Grafana reads: so no way out of that.
+pub const GRAFANA_FOLDER: &str =
+    r"^[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*(/[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*)*$";
 /// The versions of Postgres whose layout the operator knows.
 pub const POSTGRES_VERSION: &str = r"^(1[4-9]|[2-9][0-9])([.][0-9]{1,3})?$";
 pub const REDIS_VERSION: &str = r"^([6-9]|[1-9][0-9])([.][0-9]{1,3}){0,2}$";
@@ -145,6 +148,11 @@ mod tests {
                 REDIS_VERSION,
                 &["6", "8", "8.2", "8.2.1"],
                 &["", "5", "8.", "8-alpine"],
+            ),
+            (
+                GRAFANA_FOLDER,
+                &["Shop", "Shop/Web team", "a..b"],
+                &["", "/etc", "..", "Shop/../..", "Shop/", "a\nb"],
             ),
             (
                 POSTGRES_SETTING,

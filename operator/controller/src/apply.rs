@@ -93,6 +93,9 @@ impl Context {
             if outcome.stopped() {
                 break;
             }
+            if outcome.in_the_way.iter().any(|key| object.lives_on(key)) {
+                continue; // That it is in the way has been told.
+            }
             match self.ensure(owner, object, memory).await {
                 Ok(done) => {
                     memory.applied.insert(object.id(), done);
@@ -348,6 +351,20 @@ impl Wanted {
                     && value["spec"].get("replicas").is_some()
             }),
             value,
+        }
+    }
+
+    /// Whether its pods would have the rights of this ServiceAccount, or the data of this claim: a stranger's must not
+    /// come to an app by its name alone.
+    fn lives_on(&self, key: &Key) -> bool {
+        let pod = &self.value["spec"]["template"]["spec"];
+        match key.kind {
+            Kind::ServiceAccount => pod["serviceAccountName"] == *key.name,
+            Kind::PersistentVolumeClaim => {
+                let mut volumes = pod["volumes"].as_array().into_iter().flatten();
+                volumes.any(|volume| volume["persistentVolumeClaim"]["claimName"] == *key.name)
+            }
+            _ => false,
         }
     }
 

@@ -2,12 +2,14 @@
 //! each test, a proxy that makes requests fail, and operators that can be killed and started again.
 
 mod cluster;
+mod dry_run;
 mod operator;
 mod proxy;
 mod snapshot;
 mod space;
 
 pub use cluster::{block_on, cluster, install, kubeconfig, schemaless};
+pub use dry_run::{Cause, causes};
 pub use operator::{Running, hasty, options};
 pub use proxy::{Call, Proxy, Verdict};
 pub use snapshot::{difference, settled, snapshot};

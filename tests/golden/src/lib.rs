@@ -4,7 +4,10 @@
 
 #![allow(clippy::missing_errors_doc)]
 
+mod kubeconform;
 pub mod prometheus;
+pub mod refused;
+mod released;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,6 +19,9 @@ use observedapp_desired::{
     Settings, validate,
 };
 use serde::Deserialize;
+
+pub use kubeconform::kubeconform;
+pub use released::crd;
 
 /// One folder under `cases/`.
 #[derive(Debug)]

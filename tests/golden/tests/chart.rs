@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use golden_tests::kubeconform;
 use lab_tools::{Tool, ensure};
 
 const MONITORING: &[&str] = &[
@@ -140,6 +141,7 @@ fn install_yaml_is_the_rendered_chart() {
     let rendered = render(&["--namespace=observedapp-system", "--set=prober.enabled=true"]).unwrap();
     // What only Helm understands does not belong into what kubectl applies.
     let rendered: String = rendered
+        .replace("  annotations:\n    helm.sh/resource-policy: keep\n", "")
         .lines()
         .filter(|line| !line.starts_with("# Source:") && !line.contains("helm.sh/"))
         .map(|line| {
@@ -154,6 +156,18 @@ fn install_yaml_is_the_rendered_chart() {
         &root().join("manifests/install.yaml"),
         &format!("{header}{namespace}{rendered}"),
     );
+}
+
+#[test]
+fn kubeconform_accepts_every_mode() {
+    let modes = ["defaults", "everything", "monitoring", "namespaced", "prober"];
+    let rendered = modes.map(|mode| root().join(format!("tests/golden/chart/{mode}.yaml")));
+    kubeconform(
+        rendered
+            .into_iter()
+            .chain([root().join("manifests/install.yaml")]),
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]

@@ -36,7 +36,8 @@ fn items<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
 }
 
 pub(super) fn minimum_is_not_above_maximum(autoscaling: &Value) -> bool {
-    autoscaling["minReplicas"].as_i64() <= autoscaling["maxReplicas"].as_i64()
+    let bound = |field: &str| autoscaling[field].as_i64();
+    bound("maxReplicas").is_none_or(|most| bound("minReplicas").is_none_or(|least| least <= most))
 }
 
 pub(super) fn value_or_value_from(variable: &Value) -> bool {

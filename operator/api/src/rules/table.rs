@@ -7,13 +7,20 @@ use super::Holds::{
 };
 use super::predicates;
 use crate::patterns::{
-    ALERT_NAME, DNS_LABEL, DNS_SUBDOMAIN, DURATION, HTTP_URL, IMAGE, INGRESS_HOST, LABEL_VALUE, MATCHERS,
-    METRIC_NAME, MOUNT_PATH, PERCENTAGE, PERCENTAGE_UP_TO_100, POSTGRES_SETTING, POSTGRES_VERSION,
-    PROBE_PATH, PROMETHEUS_LABEL, QUALIFIED_NAME, REDIS_VERSION, SECRET_KEY, SELECTOR, SERVICE_NAME,
-    URL_PATH, VARIABLE_NAME, WINDOW,
+    ALERT_NAME, DNS_LABEL, DNS_SUBDOMAIN, DURATION, GRAFANA_FOLDER, HTTP_URL, IMAGE, INGRESS_HOST,
+    LABEL_VALUE, MATCHERS, METRIC_NAME, MOUNT_PATH, PERCENTAGE, PERCENTAGE_UP_TO_100, POSTGRES_SETTING,
+    POSTGRES_VERSION, PROBE_PATH, PROMETHEUS_LABEL, QUALIFIED_NAME, REDIS_VERSION, SECRET_KEY, SELECTOR,
+    SERVICE_NAME, URL_PATH, VARIABLE_NAME, WINDOW,
 };
 
 const OPERATORS_LABELS: &[&str] = &["app.kubernetes.io/", "observedapp.dev/"];
+
+/// Annotations that once were fields of a pod's security context, and are heeded still.
+const SECURITY_PROFILES: &[&str] = &[
+    "container.apparmor.security.beta.kubernetes.io/",
+    "container.seccomp.security.alpha.kubernetes.io/",
+    "seccomp.security.alpha.kubernetes.io/",
+];
 
 /// In the order of the spec.
 #[rustfmt::skip]
@@ -100,6 +107,8 @@ pub const RULES: &[Rule] = &[
         "podTemplate.annotations must have keys such as example.com/name"),
     Rule::new("spec.podTemplate.annotations", NoKeyBeginsWith(&["observedapp.dev/"]),
         "podTemplate.annotations must not set observedapp.dev/ annotations, which are the operator's"),
+    Rule::new("spec.podTemplate.annotations", NoKeyBeginsWith(SECURITY_PROFILES),
+        "podTemplate.annotations must not choose AppArmor or seccomp profiles, which the restricted Pod Security Standard fixes"),
 
     // How it is reached.
     Rule::new("spec.service", Is {
@@ -278,6 +287,8 @@ pub const RULES: &[Rule] = &[
         "alerts.extra labels must be label names, and not namespace, app, slo or alertname, which are the operator's"),
     Rule::new("spec.alerts.extra[].annotations", KeysMatch(PROMETHEUS_LABEL),
         "alerts.extra annotations must have names of letters, digits and '_'"),
+    Rule::new("spec.dashboards.folder", Matches(GRAFANA_FOLDER),
+        "dashboards.folder must be the name of a Grafana folder, or several with '/' between them, none with a '.' first"),
     Rule::new("spec.dashboards.labels", KeysMatch(QUALIFIED_NAME),
         "dashboards.labels must have label keys such as example.com/name"),
     Rule::new("spec.dashboards.labels", ValuesMatch(LABEL_VALUE),

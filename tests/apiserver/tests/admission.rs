@@ -1,0 +1,261 @@
+//! Admission by the real API server against the same in Rust, which `observedapp check` and the operator use: both
+//! refuse the same specs at the same fields.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use apiserver_tests::{Cause, Space, block_on, causes};
+use futures::{StreamExt, TryStreamExt, stream};
+use golden_tests::{Case, refused};
+use kube::{CustomResourceExt, Resource};
+use observedapp_api::{Holds, ObservedApp, RULES, fill_in_defaults, refusals};
+use serde_json::{Value, json};
+
+/// How many questions the API server is asked at once.
+const AT_ONCE: usize = 8;
+
+async fn asked(space: &Space, app: &Value) -> Result<Result<Value, Vec<Cause>>> {
+    let resource = ObservedApp::api_resource();
+    let gvk = kube::core::GroupVersionKind::gvk(&resource.group, &resource.version, &resource.kind);
+    let mut app = app.clone();
+    app["metadata"]["namespace"] = json!(space.name);
+    space.would_create(&gvk, &ObservedApp::plural(&()), &app).await
+}
+
+/// The fields that the API server blames. It takes no path into metadata: there only the rule's words tell.
+fn blamed(causes: &[Cause]) -> BTreeSet<String> {
+    let field = |cause: &Cause| {
+        let rule = RULES
+            .iter()
+            .find(|rule| rule.at.is_empty() && cause.message.contains(rule.message));
+        match rule.and_then(|rule| rule.field) {
+            Some(field) if cause.field.is_empty() => field.to_owned(),
+            _ => cause.field.clone(),
+        }
+    };
+    causes.iter().map(field).collect()
+}
+
+/// The fields that the rules in Rust blame.
+fn blamed_in_rust(app: &Value) -> BTreeSet<String> {
+    let mut app = app.clone();
+    fill_in_defaults(&mut app);
+    refusals(&app).into_iter().map(|refusal| refusal.field).collect()
+}
+
+#[test]
+fn what_one_refuses_the_other_refuses_at_the_same_field() -> Result<()> {
+    block_on(async {
+        let space = Space::new("refused").await?;
+        let answers: Vec<_> = stream::iter(refused::admission())
+            .map(|case| {
+                let space = &space;
+                async move {
+                    let answer = asked(space, &case.object()).await?;
+                    anyhow::Ok((case, answer))
+                }
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut different = Vec::new();
+        let mut told = String::new();
+        for (case, answer) in answers {
+            let Err(causes) = answer else {
+                different.push(format!("{case:?} is admitted"));
+                continue;
+            };
+            let (here, there) = (blamed_in_rust(&case.object()), blamed(&causes));
+            if here != there || !there.contains(&case.field) {
+                different.push(format!(
+                    "{case:?}: the API server blames {causes:?}, Rust {here:?}"
+                ));
+            }
+            told.extend(causes.iter().map(|cause| cause.message.as_str()));
+        }
+        assert!(different.is_empty(), "{}", different.join("\n"));
+        for rule in RULES {
+            let is_of_one_object = !matches!(rule.holds, Holds::Transition(_));
+            assert!(
+                !is_of_one_object || told.contains(rule.message),
+                "never told: {}",
+                rule.message
+            );
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_only_the_operator_can_tell_is_admitted() -> Result<()> {
+    block_on(async {
+        let space = Space::new("operators").await?;
+        for case in refused::operator() {
+            let answer = asked(&space, &case.object()).await?;
+            assert!(answer.is_ok(), "{case:?} is refused: {answer:?}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_must_not_change_cannot_be_changed() -> Result<()> {
+    block_on(async {
+        let space = Space::new("transitions").await?;
+        let mut told = String::new();
+        for (i, change) in refused::transitions().into_iter().enumerate() {
+            let name = format!("app-{i}");
+            space
+                .apply(&name, change.from())
+                .await
+                .with_context(|| format!("{change:?}"))?;
+            let error = match (space.apply(&name, change.to()).await, &change.field) {
+                (Ok(_), None) => continue,
+                (Ok(_), Some(field)) => panic!("{change:?} is admitted, not refused at {field}"),
+                (Err(error), None) => return Err(error.context(format!("{change:?}"))),
+                (Err(error), Some(_)) => error,
+            };
+            let causes = causes(error.downcast::<kube::Error>()?)?;
+            assert_eq!(
+                blamed(&causes),
+                change.field.clone().into_iter().collect(),
+                "{change:?}: {causes:?}"
+            );
+            told.extend(causes.iter().map(|cause| cause.message.as_str()));
+        }
+        for rule in RULES
+            .iter()
+            .filter(|rule| matches!(rule.holds, Holds::Transition(_)))
+        {
+            assert!(told.contains(rule.message), "never told: {}", rule.message);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn every_sample_and_every_golden_app_is_admitted() -> Result<()> {
+    block_on(async {
+        let space = Space::new("admitted").await?;
+        let mut apps = Vec::new();
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/samples");
+        for entry in std::fs::read_dir(&samples)? {
+            apps.push(entry?.path());
+        }
+        assert!(apps.len() >= 6, "{} holds {apps:?}", samples.display());
+        apps.extend(Case::all()?.into_iter().map(|case| case.folder.join("app.yaml")));
+        for path in apps {
+            let app: Value = serde_yaml::from_str(&std::fs::read_to_string(&path)?)?;
+            let answer = asked(&space, &app).await?;
+            assert!(answer.is_ok(), "{}: {answer:?}", path.display());
+            assert_eq!(blamed_in_rust(&app), BTreeSet::new(), "{}", path.display());
+        }
+        Ok(())
+    })
+}
+
+/// Every value at every place of a full spec is replaced in turn, by what it should not be and by what it may be.
+#[test]
+fn one_wrong_value_anywhere_is_judged_alike() -> Result<()> {
+    let replacements = [
+        json!(null),
+        json!(""),
+        json!("two words"),
+        json!("UPPER_case"),
+        json!("grüße"),
+        json!("x".repeat(5000)),
+        json!("-1"),
+        json!("1h"),
+        json!("/path"),
+        json!(-1),
+        json!(0),
+        json!(7),
+        json!(1.5),
+        json!(1_000_000_000_000_i64),
+        json!(true),
+        json!([]),
+        json!({}),
+    ];
+    block_on(async {
+        let space = Space::new("mutated").await?;
+        let mut variants = Vec::new();
+        for case in Case::all()?
+            .into_iter()
+            .filter(|case| ["everything", "pod"].contains(&case.name.as_str()))
+        {
+            let app: Value = serde_yaml::from_str(&std::fs::read_to_string(case.folder.join("app.yaml"))?)?;
+            for pointer in pointers(&app["spec"], "/spec") {
+                for replacement in &replacements {
+                    let mut variant = app.clone();
+                    *variant.pointer_mut(&pointer).unwrap() = replacement.clone();
+                    variants.push((format!("{}{pointer} = {replacement:.60}", case.name), variant));
+                }
+            }
+        }
+        assert!(variants.len() > 2000, "only {} variants", variants.len());
+        let different: Vec<String> = stream::iter(variants)
+            .map(|(what, variant)| {
+                let space = &space;
+                async move {
+                    let here = blamed_in_rust(&variant);
+                    anyhow::Ok(match asked(space, &variant).await? {
+                        Ok(_) if here.is_empty() => None,
+                        Ok(_) => Some(format!("{what}: only Rust refuses {here:?}")),
+                        Err(causes) if here.is_empty() => {
+                            Some(format!("{what}: only the API server refuses {causes:?}"))
+                        }
+                        Err(causes) => {
+                            let unknown: Vec<_> = blamed(&causes)
+                                .into_iter()
+                                .filter(|field| !is_told(field, &here))
+                                .collect();
+                            (!unknown.is_empty())
+                                .then(|| format!("{what}: the API server blames {unknown:?}, Rust {here:?}"))
+                        }
+                    })
+                }
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_filter_map(async |different| Ok(different))
+            .try_collect()
+            .await?;
+        assert!(
+            different.is_empty(),
+            "{}\n{}",
+            different.len(),
+            different.join("\n")
+        );
+        Ok(())
+    })
+}
+
+/// The place of every value below a value.
+fn pointers(value: &Value, at: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut below = |key: &str, value: &Value| {
+        let at = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+        found.extend(pointers(value, &at));
+        found.push(at);
+    };
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| below(key, value)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(i, item)| below(&i.to_string(), item)),
+        _ => {}
+    }
+    found
+}
+
+/// Whether a field, or one that holds it or is within it, is among those.
+fn is_told(field: &str, told: &BTreeSet<String>) -> bool {
+    let is_within = |inner: &str, outer: &str| {
+        let rest = inner.strip_prefix(outer);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    told.iter()
+        .any(|other| is_within(field, other) || is_within(other, field))
+}

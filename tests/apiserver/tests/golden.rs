@@ -1,0 +1,109 @@
+//! Every golden object before a real API server, with the CRDs as prometheus-operator and CloudNativePG release them. A
+//! server of its own: other tests let those APIs take anything.
+#![allow(clippy::unwrap_used)]
+
+use anyhow::{Result, ensure};
+use apiserver_tests::{Space, block_on, eventually, install};
+use golden_tests::Case;
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use kube::api::{Api, PostParams};
+use observedapp_desired::{Kind, desired};
+use serde_json::{Value, json};
+
+/// The schemas that were released, in force.
+async fn install_released(space: &Space) -> Result<()> {
+    for &kind in Kind::ALL.iter().filter(|kind| kind.is_optional()) {
+        install(&space.client, &serde_json::from_value(golden_tests::crd(kind)?)?).await?;
+        let unknown = object_of(kind, space, "unknown", json!({"observedapp": true}));
+        eventually(
+            &format!("a {} with an unknown field is refused", kind.as_str()),
+            async || {
+                let answer = space.would_create(&kind.gvk(), kind.plural(), &unknown).await?;
+                let causes = answer.err().unwrap_or_default();
+                Ok(
+                    if causes.iter().any(|cause| cause.message.contains("unknown field")) {
+                        Ok(())
+                    } else {
+                        Err(format!("{causes:?}"))
+                    },
+                )
+            },
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+fn object_of(kind: Kind, space: &Space, name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": kind.gvk().api_version(), "kind": kind.as_str(),
+        "metadata": {"name": name, "namespace": space.name}, "spec": spec,
+    })
+}
+
+#[test]
+fn every_object_is_accepted_with_not_a_field_unknown() -> Result<()> {
+    block_on(async {
+        let space = Space::new("golden").await?;
+        install_released(&space).await?;
+        let mut refused = Vec::new();
+        let mut accepted = 0;
+        for case in Case::all()? {
+            let desired = desired(&case.validate().unwrap());
+            let mut objects: Vec<(Kind, Value)> = Vec::new();
+            for object in &desired.objects {
+                objects.push((object.kind(), serde_json::to_value(object)?));
+            }
+            for secret in &desired.generated {
+                objects.push((Kind::Secret, serde_json::to_value(secret)?));
+            }
+            for (kind, mut object) in objects {
+                object["metadata"]["namespace"] = json!(space.name);
+                match space.would_create(&kind.gvk(), kind.plural(), &object).await? {
+                    Ok(_) => accepted += 1,
+                    Err(causes) => refused.push(format!("{}: {}: {causes:?}", case.name, kind.as_str())),
+                }
+            }
+        }
+        ensure!(refused.is_empty(), "{}", refused.join("\n"));
+        ensure!(accepted > 100, "only {accepted} objects");
+        Ok(())
+    })
+}
+
+#[test]
+fn every_pod_passes_the_restricted_standard() -> Result<()> {
+    block_on(async {
+        let space = Space::new("restricted").await?;
+        space.enforce_restricted().await?;
+        let class: PriorityClass =
+            serde_json::from_value(json!({"metadata": {"name": "important"}, "value": 1}))?;
+        Api::<PriorityClass>::all(space.client.clone())
+            .create(&PostParams::default(), &class)
+            .await?;
+
+        let mut pods = 0;
+        for mut case in Case::all()? {
+            for as_root in [false, true] {
+                case.app.spec.security_context.run_as_non_root = !as_root;
+                for object in desired(&case.validate().unwrap()).objects {
+                    let what = format!("{}: {} {}", case.name, object.kind().as_str(), object.name());
+                    let is_the_app = object.kind() == Kind::Deployment && object.name() == "tasks";
+                    let Some(answer) = space.would_run(&serde_json::to_value(&object)?).await? else {
+                        continue;
+                    };
+                    // Root is what an app may ask for, and what such a namespace then refuses.
+                    if as_root && is_the_app {
+                        let causes = format!("{:?}", answer.unwrap_err());
+                        ensure!(causes.contains("runAsNonRoot"), "{what}: {causes}");
+                    } else {
+                        ensure!(answer.is_ok(), "{what}: {answer:?}");
+                    }
+                    pods += 1;
+                }
+            }
+        }
+        ensure!(pods > 30, "only {pods} pods");
+        Ok(())
+    })
+}

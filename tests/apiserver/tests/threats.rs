@@ -1,0 +1,499 @@
+//! What a user who may create ObservedApps in one namespace, and nothing else, cannot do through an operator that may do
+//! everything. SECURITY.md names each of these tests.
+#![allow(clippy::unwrap_used)]
+
+use anyhow::{Result, ensure};
+use apiserver_tests::{
+    Cause, Proxy, Running, Space, block_on, causes, condition, eventually, options, snapshot,
+};
+use http::Request;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::ResourceExt;
+use kube::api::{Api, DynamicObject, ListParams, PostParams};
+use observedapp_desired::Kind;
+use serde_json::{Value, json};
+
+const USER: &str = "mallory";
+
+/// The namespace in which the user may create ObservedApps.
+struct Intruder {
+    space: Space,
+}
+
+impl Intruder {
+    async fn new(purpose: &str) -> Result<Self> {
+        let space = Space::new(purpose).await?;
+        let role: Role = serde_json::from_value(json!({
+            "metadata": {"name": USER},
+            "rules": [{
+                "apiGroups": ["observedapp.dev"], "resources": ["observedapps"],
+                "verbs": ["create", "get", "list", "watch", "update", "patch", "delete"],
+            }],
+        }))?;
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": USER},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": USER},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
+        }))?;
+        Api::<Role>::namespaced(space.client.clone(), &space.name)
+            .create(&PostParams::default(), &role)
+            .await?;
+        Api::<RoleBinding>::namespaced(space.client.clone(), &space.name)
+            .create(&PostParams::default(), &binding)
+            .await?;
+        let intruder = Self { space };
+        // The API server's authoriser learns of a binding a moment later.
+        eventually("the user may list apps", async || {
+            Ok(intruder
+                .ask("GET", &intruder.apps(), None)
+                .await?
+                .map(|_| ())
+                .map_err(|why| format!("{why:?}")))
+        })
+        .await?;
+        Ok(intruder)
+    }
+
+    fn apps(&self) -> String {
+        format!(
+            "/apis/observedapp.dev/v1alpha1/namespaces/{}/observedapps",
+            self.space.name
+        )
+    }
+
+    /// One request in the user's own name.
+    async fn ask(&self, method: &str, url: &str, body: Option<&Value>) -> Result<Result<Value, Vec<Cause>>> {
+        let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header("Impersonate-User", USER)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body)?;
+        match self.space.client.request(request).await {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(error) => causes(error).map(Err),
+        }
+    }
+
+    /// Creates an app; unknown fields are dropped in silence, as an intruder would ask for.
+    async fn create(&self, name: &str, mut spec: Value) -> Result<Result<Value, Vec<Cause>>> {
+        if spec.get("image").is_none() {
+            spec["image"] = json!("mallory:1");
+        }
+        let app = json!({
+            "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
+            "metadata": {"name": name, "namespace": self.space.name}, "spec": spec,
+        });
+        let url = format!("{}?fieldValidation=Ignore", self.apps());
+        self.ask("POST", &url, Some(&app)).await
+    }
+
+    /// An operator with the administrator's rights.
+    async fn operator(&self, namespaces: &[&Space]) -> Result<(Proxy, Running)> {
+        let mut names = vec![self.space.name.as_str()];
+        names.extend(namespaces.iter().map(|space| space.name.as_str()));
+        let proxy = Proxy::start(self.space.client.clone()).await?;
+        let operator = Running::start(options(&["--namespaces", &names.join(",")]), proxy.config());
+        Ok((proxy, operator))
+    }
+
+    /// Waits until the operator has said what it thinks of an app: the condition's status and message.
+    async fn told(&self, app: &str, type_: &str) -> Result<(String, String)> {
+        let what = format!("{type_} is told");
+        let told = |app: &_| !matches!(condition(app, type_).0.as_str(), "" | "Unknown");
+        let app = self.space.until(app, &what, told).await?;
+        let (status, _, message) = condition(&app, type_);
+        Ok((status, message))
+    }
+}
+
+async fn create(space: &Space, kind: Kind, name: &str, rest: Value) -> Result<DynamicObject> {
+    let mut object = rest;
+    object["apiVersion"] = json!(kind.gvk().api_version());
+    object["kind"] = json!(kind.as_str());
+    object["metadata"] = json!({"name": name, "namespace": space.name});
+    let object: DynamicObject = serde_json::from_value(object)?;
+    Ok(space
+        .objects(kind)
+        .create(&PostParams::default(), &object)
+        .await?)
+}
+
+#[test]
+fn the_user_can_do_nothing_but_create_apps_in_one_namespace() -> Result<()> {
+    block_on(async {
+        let intruder = Intruder::new("threat-rights").await?;
+        let elsewhere = Space::new("threat-rights-elsewhere").await?;
+        let own = &intruder.space.name;
+        let other = &elsewhere.name;
+        for (method, url) in [
+            ("GET", format!("/api/v1/namespaces/{own}/secrets")),
+            ("GET", format!("/api/v1/namespaces/{other}/secrets")),
+            ("POST", format!("/api/v1/namespaces/{own}/pods")),
+            ("POST", format!("/apis/apps/v1/namespaces/{own}/deployments")),
+            (
+                "POST",
+                format!("/apis/monitoring.coreos.com/v1/namespaces/{own}/prometheusrules"),
+            ),
+            (
+                "POST",
+                format!("/apis/observedapp.dev/v1alpha1/namespaces/{other}/observedapps"),
+            ),
+        ] {
+            let body = json!({"apiVersion": "v1", "kind": "Any", "metadata": {"name": "a"}});
+            let answer = intruder
+                .ask(method, &url, (method == "POST").then_some(&body))
+                .await?;
+            let refused = format!("{:?}", answer.unwrap_err());
+            ensure!(refused.contains("forbidden"), "{method} {url}: {refused}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_secret_of_another_namespace_is_not_read() -> Result<()> {
+    block_on(async {
+        let intruder = Intruder::new("threat-secret").await?;
+        let victim = Space::new("threat-secret-victim").await?;
+        create(
+            &victim,
+            Kind::Secret,
+            "vault",
+            json!({"stringData": {"token": "known-to-the-victim"}}),
+        )
+        .await?;
+        let (proxy, _operator) = intruder.operator(&[&victim]).await?;
+        let there = format!("{}/vault", victim.name);
+        let reference = json!({"name": "vault", "namespace": victim.name, "key": "token"});
+        let tries = [
+            json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": reference}}]}),
+            json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": there, "key": "token"}}}]}),
+            json!({"envFrom": [{"secretRef": reference}]}),
+            json!({"imagePullSecrets": [{"name": there}]}),
+            json!({"volumes": [{"name": "a", "secret": {"secretName": there}}]}),
+            json!({"volumes": [{"name": "a", "projected": {"sources": [{"secret": reference}]}}]}),
+            json!({"volumes": [{"name": "a", "csi": {"driver": "d", "nodePublishSecretRef": reference}}]}),
+            json!({"database": {"external": {"secretName": there, "key": "token"}}}),
+            json!({"database": {"external": {"secretName": "vault", "namespace": victim.name, "key": "token"}}}),
+            json!({"cache": {"external": {"secretName": "vault", "namespace": victim.name, "key": "token"}}}),
+            json!({"ingress": {"host": "a.example.com", "tlsSecretName": there}}),
+        ];
+        for (i, spec) in tries.into_iter().enumerate() {
+            let name = format!("try-{i}");
+            if intruder.create(&name, spec).await?.is_ok() {
+                intruder.told(&name, "Applied").await?;
+            }
+        }
+        // What is in the namespace says nothing of the Secret, and the operator has not even asked for it.
+        let made = format!("{:?}", snapshot(&intruder.space).await?);
+        ensure!(!made.contains("known-to-the-victim"), "{made}");
+        let encoded = "a25vd24tdG8tdGhlLXZpY3RpbQ";
+        ensure!(!made.contains(encoded), "{made}");
+        let calls = proxy.calls();
+        let asked = calls.iter().find(|call| {
+            call.namespace.as_deref() == Some(&victim.name) && call.name.as_deref() == Some("vault")
+        });
+        ensure!(asked.is_none(), "{asked:?}");
+        ensure!(made.contains("Deployment/try-0"), "nothing was made: {made}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_path_of_the_host_is_not_mounted() -> Result<()> {
+    block_on(async {
+        let intruder = Intruder::new("threat-host").await?;
+        let (_proxy, _operator) = intruder.operator(&[]).await?;
+        let host = json!({"path": "/"});
+        let mount = |more: Value| {
+            let mut mount = json!({"name": "a", "mountPath": "/host"});
+            mount
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().cloned().unwrap_or_default());
+            json!([mount])
+        };
+        // Refused by the API server: every volume has exactly one of the kinds that are allowed.
+        for kind in ["hostPath", "nfs", "local", "flexVolume"] {
+            let spec = json!({"volumes": [{"name": "a", kind: host}], "volumeMounts": mount(json!({}))});
+            let refused = intruder.create(&kind.to_lowercase(), spec).await?.unwrap_err();
+            ensure!(
+                refused.iter().any(|cause| cause.field == "spec.volumes[0]"),
+                "{kind}: {refused:?}"
+            );
+        }
+        // Dropped: beside one that is allowed it does not count.
+        let beside = json!({"volumes": [{"name": "a", "emptyDir": {}, "hostPath": host}], "volumeMounts": mount(json!({}))});
+        intruder.create("beside", beside).await?.unwrap();
+        let elsewhere = json!({"podTemplate": {"spec": {"volumes": [{"name": "b", "hostPath": host}]}}});
+        intruder.create("elsewhere", elsewhere).await?.unwrap();
+        // Out of a volume: told by the operator, and not made.
+        let volumes = json!([{"name": "a", "emptyDir": {}}]);
+        let out = json!({"volumes": volumes, "volumeMounts": mount(json!({"subPath": "../../etc"}))});
+        intruder.create("out", out).await?.unwrap();
+        let (valid, message) = intruder.told("out", "Valid").await?;
+        ensure!(
+            valid == "False" && message.contains("subPath"),
+            "{valid}: {message}"
+        );
+        // Back to the host: dropped too.
+        let back =
+            json!({"volumes": volumes, "volumeMounts": mount(json!({"mountPropagation": "Bidirectional"}))});
+        intruder.create("back", back).await?.unwrap();
+
+        for app in ["back", "beside", "elsewhere"] {
+            intruder.told(app, "Applied").await?;
+        }
+        ensure!(intruder.space.names(Kind::Deployment).await? == ["back", "beside", "elsewhere"]);
+        let made = format!("{:?}", snapshot(&intruder.space).await?);
+        ensure!(
+            !made.contains("hostPath") && !made.contains("Bidirectional"),
+            "{made}"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn nothing_runs_privileged() -> Result<()> {
+    block_on(async {
+        let intruder = Intruder::new("threat-privileged").await?;
+        let (_proxy, _operator) = intruder.operator(&[]).await?;
+        let judge = Space::new("threat-privileged-judge").await?;
+        judge.enforce_restricted().await?;
+        let container = json!({
+            "privileged": true, "allowPrivilegeEscalation": true, "procMount": "Unmasked",
+            "capabilities": {"add": ["SYS_ADMIN"]}, "seccompProfile": {"type": "Unconfined"},
+        });
+        let tries = [
+            json!({"securityContext": container}),
+            json!({"hostPID": true, "hostNetwork": true, "hostIPC": true, "hostUsers": true}),
+            json!({"podTemplate": {"spec": {"hostPID": true, "containers": [{"name": "b", "securityContext": container}]}}}),
+            json!({"initContainers": [{"name": "b", "image": "b", "securityContext": container}]}),
+            json!({"serviceAccount": {"name": "admin", "automountServiceAccountToken": true}, "serviceAccountName": "admin"}),
+            json!({"securityContext": {"addNetBindService": true}, "automountServiceAccountToken": true}),
+        ];
+        let count = tries.len();
+        for (i, spec) in tries.into_iter().enumerate() {
+            let name = format!("try-{i}");
+            // Fields that the resource does not have are dropped.
+            intruder.create(&name, spec).await?.unwrap();
+            let (applied, message) = intruder.told(&name, "Applied").await?;
+            ensure!(applied == "True", "{name}: {message}");
+        }
+        for (i, annotation) in [
+            "container.apparmor.security.beta.kubernetes.io/a",
+            "seccomp.security.alpha.kubernetes.io/pod",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let spec = json!({"podTemplate": {"annotations": {annotation: "unconfined"}}});
+            let refused = intruder
+                .create(&format!("annotated-{i}"), spec)
+                .await?
+                .unwrap_err();
+            ensure!(refused[0].field == "spec.podTemplate.annotations", "{refused:?}");
+        }
+        let deployments = intruder
+            .space
+            .objects(Kind::Deployment)
+            .list(&ListParams::default())
+            .await?;
+        ensure!(deployments.items.len() == count);
+        for deployment in deployments {
+            let name = deployment.name_any();
+            let deployment = serde_json::to_value(&deployment)?;
+            let pod = &deployment["spec"]["template"]["spec"];
+            ensure!(pod["serviceAccountName"] == *name, "{name}: {pod}");
+            ensure!(pod["automountServiceAccountToken"] == false, "{name}: {pod}");
+            ensure!(
+                pod["containers"].as_array().map(Vec::len) == Some(1),
+                "{name}: {pod}"
+            );
+            let answer = judge.would_run(&deployment).await?.unwrap();
+            ensure!(answer.is_ok(), "{name}: {answer:?}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn an_object_of_another_is_not_taken_over() -> Result<()> {
+    block_on(async {
+        let intruder = Intruder::new("threat-foreign").await?;
+        let space = &intruder.space;
+        let pod = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
+        let ports = json!([{"port": 1}]);
+        let mut others = Vec::new();
+        for (kind, name, rest) in [
+            (Kind::ServiceAccount, "tasks", json!({})),
+            (
+                Kind::Secret,
+                "tasks-db-app",
+                json!({"stringData": {"password": "of another"}}),
+            ),
+            (
+                Kind::Secret,
+                "tasks-db-superuser",
+                json!({"stringData": {"password": "of another"}}),
+            ),
+            (Kind::ConfigMap, "tasks-dashboards", json!({"data": {"a": "b"}})),
+            (Kind::ConfigMap, "tasks-db", json!({"data": {"a": "b"}})),
+            (
+                Kind::PersistentVolumeClaim,
+                "tasks-db",
+                json!({"spec": {
+                    "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+                }}),
+            ),
+            (Kind::NetworkPolicy, "tasks", json!({"spec": {"podSelector": {}}})),
+            (Kind::Service, "tasks", json!({"spec": {"ports": ports}})),
+            (
+                Kind::Deployment,
+                "tasks",
+                json!({"spec": {
+                    "selector": {"matchLabels": {"a": "b"}}, "template": pod,
+                }}),
+            ),
+            (Kind::PrometheusRule, "tasks", json!({"spec": {"groups": []}})),
+            // Of privilege: pods that ran under it would have its rights, or its data.
+            (Kind::ServiceAccount, "deployer", json!({})),
+            (
+                Kind::PersistentVolumeClaim,
+                "orders-db",
+                json!({"spec": {
+                    "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+                }}),
+            ),
+        ] {
+            let object = create(space, kind, name, rest).await?;
+            others.push((kind, name, object.metadata.resource_version));
+        }
+        let (_proxy, _operator) = intruder.operator(&[]).await?;
+        let database = json!({"database": {"builtin": {}}});
+        for (name, spec) in [
+            ("tasks", database.clone()),
+            ("deployer", json!({})),
+            ("orders", database),
+        ] {
+            intruder.create(name, spec).await?.unwrap();
+            let app = space
+                .until(name, "what is in the way is named", |app| {
+                    condition(app, "Applied").1 == "ForeignObject"
+                })
+                .await?;
+            let message = condition(&app, "Applied").2;
+            ensure!(
+                message.contains("exists already and is left alone"),
+                "{name}: {message}"
+            );
+        }
+        for (kind, name, version) in others {
+            let now = space.objects(kind).get(name).await?;
+            ensure!(
+                now.metadata.resource_version == version,
+                "the {} {name} was written",
+                kind.as_str()
+            );
+        }
+        let deployments = space.names(Kind::Deployment).await?;
+        ensure!(
+            !deployments.contains(&"deployer".to_owned()),
+            "pods run under another's ServiceAccount"
+        );
+        let stateful_sets = space.names(Kind::StatefulSet).await?;
+        ensure!(
+            stateful_sets.is_empty(),
+            "{stateful_sets:?} run on another's claim"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn no_rule_hurts_the_shared_prometheus() -> Result<()> {
+    block_on(async {
+        let intruder = Intruder::new("threat-rules").await?;
+        let space = &intruder.space;
+        let (_proxy, _operator) = intruder.operator(&[]).await?;
+        let alert = |rest: Value| {
+            let mut alert = json!({"alert": "Mine", "expr": "up == 0"});
+            alert
+                .as_object_mut()
+                .unwrap()
+                .extend(rest.as_object().cloned().unwrap_or_default());
+            json!({"alerts": {"extra": [alert]}})
+        };
+        let expr = |expr: &str| alert(json!({"expr": expr}));
+        let ratio = |errors: &str| json!({"slos": [{"name": "a", "objective": 99, "indicator": {"ratio": {"errors": errors, "total": "b"}}}]});
+        let nested = format!("{}up{} > 0", "(".repeat(2000), ")".repeat(2000));
+        let tries = [
+            // Reads what it should not.
+            expr(r#"up{namespace="kube-system"}"#),
+            expr(r#"up{namespace=~".+"}"#),
+            expr(r#"{__name__=~".+"}"#),
+            expr(r#"{job="prometheus"}"#),
+            ratio(r#"a{namespace="kube-system"}"#),
+            ratio(r#"a{b="c"} or up{namespace!="x"}"#),
+            alert(json!({"annotations": {"summary": r#"{{ query "up" }}"#}})),
+            alert(json!({"labels": {"severity": r#"{{ query "up" | first | value }}"#}})),
+            // Costs what it should not.
+            expr("rate(up[10y]) > 0"),
+            expr("max_over_time(rate(up[5m])[30d:1s]) > 0"),
+            expr("up offset 10y"),
+            expr(r#"up{pod=~"(((a{1,100}){1,100}){1,100}){1,100}"}"#),
+            expr(&nested),
+            // Breaks the file that holds everybody's rules.
+            expr("sum by ("),
+            expr("up @ -9999999999999999"),
+            alert(json!({"annotations": {"summary": "{{ .Open"}})),
+            alert(json!({"labels": {"a-b": "c"}})),
+            // Pretends to be another's.
+            alert(json!({"labels": {"namespace": "kube-system"}})),
+            alert(json!({"labels": {"app": "billing"}})),
+            alert(json!({"alert": "DatabaseDown"})),
+            json!({"alerts": {"extra": (0..51).map(|i| json!({"alert": format!("A{i}"), "expr": "up"})).collect::<Vec<_>>()}}),
+        ];
+        for (i, spec) in tries.into_iter().enumerate() {
+            let name = format!("try-{i}");
+            let tried = format!("{spec:.200}");
+            if intruder.create(&name, spec).await?.is_ok() {
+                let (valid, message) = intruder.told(&name, "Valid").await?;
+                ensure!(valid == "False", "{tried} is taken");
+                ensure!(
+                    message.contains("extra[0]") || message.contains("slos[0]"),
+                    "{tried}: {message}"
+                );
+            }
+        }
+        let rules = space.names(Kind::PrometheusRule).await?;
+        ensure!(rules.is_empty(), "{rules:?}");
+
+        // What is taken sees its own namespace alone, and no group grows without bounds.
+        intruder
+            .create("taken", expr("sum(rate(errors_total[5m])) / on() sum(up) > 0.5"))
+            .await?
+            .unwrap();
+        intruder.told("taken", "Applied").await?;
+        let rule = serde_json::to_value(space.objects(Kind::PrometheusRule).get("taken").await?)?;
+        let groups = rule["spec"]["groups"].as_array().unwrap();
+        let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+        let mine = rules.clone().find(|rule| rule["alert"] == "Mine").unwrap();
+        let own = format!("namespace=\"{}\"", space.name);
+        ensure!(
+            mine["expr"].as_str().unwrap().matches(&own).count() == 2,
+            "{mine}"
+        );
+        ensure!(
+            mine["labels"]["namespace"] == space.name.as_str() && mine["labels"]["app"] == "taken",
+            "{mine}"
+        );
+        for group in groups {
+            ensure!(group["limit"].as_u64().is_some_and(|limit| limit > 0), "{group}");
+        }
+        Ok(())
+    })
+}
