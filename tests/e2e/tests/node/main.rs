@@ -6,6 +6,7 @@ mod budget;
 mod cpu;
 mod dashboard;
 mod ground;
+mod images;
 mod links;
 mod network_policy_enforcer;
 mod resilience;
