@@ -120,17 +120,30 @@ pub enum SloState {
 /// The types of conditions, in the order in which they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConditionType {
+    /// The app serves: `Valid`, `Applied`, `Available` and, where they apply, `DatabaseReady`, `CacheReady` and `Exposed`
+    /// are True. What is only observed never lowers it.
     Ready,
+    /// The spec makes sense beyond what admission can check; else the reason names the field.
     Valid,
+    /// Every object is as wanted; else the first that is not, and why.
     Applied,
+    /// The wanted replicas of the newest revision answer; else what the pods say, with the remedy.
     Available,
+    /// The database accepts connections.
     DatabaseReady,
+    /// The cache accepts connections.
     CacheReady,
+    /// The Ingress has its class, the load balancer its address.
     Exposed,
+    /// Prometheus has this app's targets and scrapes them; else why not.
     Monitored,
+    /// Prometheus has loaded these very rules and evaluates them.
     RulesLoaded,
+    /// Prometheus keeps data for as long as the longest window; else both figures and the setting.
     HistoryKept,
+    /// The dashboard is delivered.
     DashboardsReady,
+    /// No SLO has spent its budget; without any data it is Unknown.
     SLOsMet,
 }
 

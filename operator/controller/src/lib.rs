@@ -30,6 +30,7 @@ mod watch;
 
 pub use leader::LeaseTiming;
 pub use logging::init_logging;
+pub use metrics::{AppState, ErrorLabel, Metrics, RequestLabels, ResultLabel};
 pub use operator::{Operator, RunError, Timing};
 pub use options::{LogFormat, RunOptions};
 

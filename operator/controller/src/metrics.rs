@@ -43,8 +43,8 @@ pub struct Metrics {
     started: Gauge<f64, AtomicU64>,
 }
 
-impl Metrics {
-    pub fn new() -> Self {
+impl Default for Metrics {
+    fn default() -> Self {
         let metrics = Self {
             registry: Registry::default(),
             reconciles: Family::default(),
@@ -59,7 +59,9 @@ impl Metrics {
         };
         metrics.registered()
     }
+}
 
+impl Metrics {
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
         registry.register(
@@ -422,7 +424,7 @@ mod tests {
 
     #[test]
     fn an_app_that_is_gone_is_shown_no_more() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         let state = AppState {
             ready: true,
             conditions: vec![("Ready".to_owned(), "true")],

@@ -107,7 +107,7 @@ impl Operator {
         } = self;
         // Failures are told to the caller at once: waiting is decided per app, where it can be seen.
         config.default_retry = false;
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::default());
         let client = counted_client(config, metrics.requests.clone())
             .map_err(|error| RunError::Client(Box::new(error)))?;
         let health = Arc::new(Health::new());

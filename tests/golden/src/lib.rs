@@ -4,6 +4,7 @@
 
 #![allow(clippy::missing_errors_doc)]
 
+pub mod commands;
 mod kubeconform;
 pub mod prometheus;
 pub mod refused;
@@ -22,6 +23,27 @@ use serde::Deserialize;
 
 pub use kubeconform::kubeconform;
 pub use released::crd;
+
+/// The fields of the spec that are Kubernetes' own types and passed on whole.
+pub const PASSED_ON: &[&str] = &[
+    "env[]",
+    "envFrom[]",
+    "imagePullSecrets[]",
+    "volumeMounts[]",
+    "volumes[].configMap",
+    "volumes[].secret",
+    "volumes[].emptyDir",
+    "volumes[].persistentVolumeClaim",
+    "volumes[].projected",
+    "volumes[].downwardAPI",
+    "volumes[].csi",
+    "volumes[].ephemeral",
+    "resources",
+    "database.builtin.resources",
+    "placement.affinity",
+    "placement.tolerations[]",
+    "networkPolicy.metricsFrom[]",
+];
 
 /// One folder under `cases/`.
 #[derive(Debug)]

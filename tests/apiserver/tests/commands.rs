@@ -1,0 +1,112 @@
+//! The commands of the documents, as they stand, with the real Helm and kubectl before a real API server. A server of its
+//! own: they install the operator's chart, and name no namespace.
+#![allow(clippy::unwrap_used)]
+
+use std::fmt::Write as _;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use apiserver_tests::{Running, condition, eventually, install, options, schemaless};
+use golden_tests::commands::{Proof, documented, proof, root};
+use kube::api::Api;
+use lab::apiserver::ApiServer;
+use lab_tools::{Tool, ensure as built};
+use observedapp_api::ObservedApp;
+use observedapp_desired::Kind;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_documents_succeeds() -> Result<()> {
+    let server = ApiServer::configure().with_controller_manager().start().await?;
+    for kind in [Kind::ServiceMonitor, Kind::Probe, Kind::PrometheusRule] {
+        install(&server.client(), &schemaless(kind)?).await?;
+    }
+    // The operator itself runs here: no node would run its pods.
+    let run = |commands: &[String]| shell(&server, commands);
+    let (readme, runbooks): (Vec<_>, Vec<_>) = documented()?
+        .into_iter()
+        .filter(|command| proof(command) == Some(Proof::Run))
+        .partition(|command| command.document == "README.md");
+    let texts = |commands: Vec<golden_tests::commands::Command>| -> Vec<String> {
+        commands.into_iter().map(|command| command.text).collect()
+    };
+    ensure!(
+        readme.len() >= 3 && runbooks.len() >= 20,
+        "{readme:?} {runbooks:?}"
+    );
+    run(&texts(readme))?;
+
+    let config = kube::Config::from_custom_kubeconfig(
+        kube::config::Kubeconfig::read_from(server.kubeconfig())?,
+        &kube::config::KubeConfigOptions::default(),
+    )
+    .await?;
+    let _operator = Running::start(
+        options(&[
+            "--leader-elect",
+            "--leader-elect-namespace=observedapp-system",
+            "--prober-url=prober.observedapp-system:9115",
+        ]),
+        config,
+    );
+    eventually("the sample app is applied", async || {
+        let apps: Api<ObservedApp> = Api::namespaced(server.client(), "default");
+        let (status, _, message) = condition(&apps.get("tasks").await?, "Applied");
+        Ok(if status == "True" { Ok(()) } else { Err(message) })
+    })
+    .await?;
+    run(&texts(runbooks))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_without_helm_works_too() -> Result<()> {
+    let server = ApiServer::start().await?;
+    let command = "kubectl apply --server-side -f manifests/install.yaml";
+    let readme = std::fs::read_to_string(root().join("README.md"))?;
+    ensure!(
+        readme.contains(&format!("`{command}`")),
+        "README.md does not say {command} any more"
+    );
+    shell(&server, &[command.to_owned()])
+}
+
+/// Runs commands one after the other in one shell, at the repository's root.
+fn shell(server: &ApiServer, commands: &[String]) -> Result<()> {
+    let programs = tempfile::tempdir()?;
+    for (tool, path) in built(&[Tool::Helm, Tool::Kubectl])? {
+        symlink(path, programs.path().join(tool.name()))?;
+    }
+    let mut script = String::from("export NS=default APP=tasks NAMESPACE=default NAME=tasks\n");
+    for command in commands {
+        // The runbooks of the operator's own alerts name an app like this.
+        let command = command
+            .replace(" NAMESPACE", " default")
+            .replace(" NAME", " tasks")
+            .replace("=NAME", "=tasks");
+        writeln!(script, "echo '>>>' {} >&2\n{command} || exit 1", quoted(&command))?;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut all = vec![programs.path().to_path_buf()];
+    all.extend(std::env::split_paths(&path));
+    let output = Command::new("bash")
+        .args(["-o", "pipefail", "-u", "-c", &script])
+        .current_dir(root())
+        .env("PATH", std::env::join_paths(all)?)
+        .env("KUBECONFIG", server.kubeconfig())
+        // Helm's caches are no business of the user's.
+        .env("HELM_CACHE_HOME", programs.path())
+        .env("HELM_CONFIG_HOME", programs.path())
+        .env("HELM_DATA_HOME", programs.path())
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "the last command failed:\n{}\n{}",
+        String::from_utf8_lossy(&output.stderr),
+        String::from_utf8_lossy(&output.stdout)
+    );
+    Ok(())
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

@@ -1,0 +1,189 @@
+//! The commands that the documents tell people to type, and what proves that each works.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// A command of a document's shell blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// From the repository's root.
+    pub document: String,
+    pub text: String,
+}
+
+/// What proves that a command works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// `apiserver-commands` runs it as it stands.
+    Run,
+    /// Another test does what it does: the file, and the words in it that do.
+    Elsewhere(&'static str, &'static str),
+}
+
+use Proof::{Elsewhere, Run};
+
+/// The first line that a command begins with is its own. A document is named where only its commands are meant.
+const PROOFS: &[(&str, &str, Proof)] = &[
+    // Building and testing the project itself.
+    (
+        "",
+        "cargo test",
+        Elsewhere("tests/lab/src/layers.rs", r#"["test", "--no-fail-fast"]"#),
+    ),
+    (
+        "",
+        "cargo lab test --layer unit",
+        Elsewhere(".ci/run", "cargo lab test --layer unit"),
+    ),
+    (
+        "",
+        "cargo lab test --layer apiserver",
+        Elsewhere(".ci/run", "cargo lab test --layer apiserver"),
+    ),
+    (
+        "",
+        "cargo lab test",
+        Elsewhere("tests/lab/src/commands/test.rs", "Layer::Node"),
+    ),
+    (
+        "",
+        "cargo lab up",
+        Elsewhere("tests/lab/src/commands/test.rs", "up"),
+    ),
+    (
+        "",
+        "UPDATE_GOLDEN=1 cargo test -p golden-tests",
+        Elsewhere("tests/golden/tests/objects/golden.rs", "UPDATE_GOLDEN"),
+    ),
+    (
+        "",
+        "cargo run -p observedapp -- crd > crds/observedapps.yaml",
+        Elsewhere("operator/cli/tests/crd.rs", "crds/observedapps.yaml"),
+    ),
+    (
+        "",
+        "cargo run -p tasks-load",
+        Elsewhere("workload/load/src/cli.rs", "think_time"),
+    ),
+    (
+        "",
+        "cargo run -p tasks",
+        Elsewhere("workload/tests/contract.rs", "/tasks"),
+    ),
+    (
+        "",
+        "curl -d '{\"task\":\"Buy milk\"}' localhost:5000/tasks",
+        Elsewhere("workload/tests/contract.rs", "Task added"),
+    ),
+    (
+        "",
+        "curl localhost:5000/tasks",
+        Elsewhere("workload/tests/contract.rs", "/tasks"),
+    ),
+    (
+        "SECURITY.md",
+        "cargo cyclonedx",
+        Elsewhere(".ci/run", "cargo cyclonedx"),
+    ),
+    (
+        "",
+        "UPDATE_GOLDEN=1 cargo test --bin observedapp",
+        Elsewhere("operator/cli/src/plugin/screen.rs", "UPDATE_GOLDEN"),
+    ),
+    // These need a node, or the stack that runs on it.
+    (
+        "manifests/walkthroughs/first-hour.md",
+        "",
+        Elsewhere(
+            "tests/e2e/tests/node/walkthrough.rs",
+            "the_first_hour_is_as_it_is_told",
+        ),
+    ),
+    (
+        "",
+        "kubectl top ",
+        Elsewhere("tests/lab/src/addons.rs", "metrics-server"),
+    ),
+    (
+        "",
+        "kubectl observed status",
+        Elsewhere("operator/cli/tests/plugin.rs", "kubectl-observed"),
+    ),
+    // The rest is run.
+    ("README.md", "", Run),
+    ("manifests/runbooks/", "", Run),
+];
+
+/// Every command of the repository's documents, in their order.
+pub fn documented() -> io::Result<Vec<Command>> {
+    let root = root();
+    let mut documents = Vec::new();
+    find(&root, &mut documents)?;
+    documents.sort();
+    let mut commands = Vec::new();
+    for path in documents {
+        let document = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
+        let text = fs::read_to_string(&path)?;
+        commands.extend(in_blocks(&text).into_iter().map(|text| Command {
+            document: document.clone(),
+            text,
+        }));
+    }
+    Ok(commands)
+}
+
+/// What proves a command, if anything does.
+pub fn proof(command: &Command) -> Option<Proof> {
+    PROOFS
+        .iter()
+        .find(|(document, begins, _)| {
+            command.document.starts_with(document) && command.text.starts_with(begins)
+        })
+        .map(|(_, _, proof)| *proof)
+}
+
+/// Every file that is named as a proof, and the words that it must hold.
+pub fn proofs_elsewhere() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PROOFS.iter().filter_map(|(_, _, proof)| match proof {
+        Elsewhere(file, words) => Some((*file, *words)),
+        Run => None,
+    })
+}
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn find(folder: &Path, documents: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') || ["target", "node_modules"].contains(&name.as_ref()) {
+            continue;
+        }
+        if path.is_dir() {
+            find(&path, documents)?;
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            documents.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The commands of a document's `sh` blocks, without the comments after them.
+fn in_blocks(document: &str) -> Vec<String> {
+    // Fences come in pairs: prose, the inside of one, prose again.
+    let blocks = document.split("```").skip(1).step_by(2);
+    let lines = blocks
+        .filter_map(|block| block.strip_prefix("sh\n"))
+        .flat_map(str::lines);
+    lines
+        .map(|line| {
+            line.split_once(" # ")
+                .map_or(line, |(command, _)| command)
+                .trim()
+                .to_owned()
+        })
+        .filter(|command| !command.is_empty() && !command.starts_with('#'))
+        .collect()
+}
