@@ -6,33 +6,15 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use observedapp_slo::{
-    App, Histogram, Links, Metrics, Probe, PromDuration, Symptoms, parse_slos, rules_for, spec,
-};
+use observedapp_slo::{Symptoms, parse_slos, rules_for, spec};
+
+/// The app and the SLO of the rules' own tests, which use more of it.
+#[allow(dead_code)]
+#[path = "../../../tests/golden/tests/rules/support/fixture.rs"]
+mod fixture;
 
 const SLOS_AN_APP: usize = 4;
 const LEAST: Duration = Duration::from_secs(2);
-
-fn app() -> App {
-    App {
-        namespace: "shop".to_owned(),
-        name: "tasks".to_owned(),
-        metrics: Some(Metrics {
-            requests: "http_requests_total".parse().unwrap(),
-            errors: r#"code=~"5..""#.parse().unwrap(),
-            latency: "http_request_duration_seconds".parse().unwrap(),
-            histogram: Histogram::Either,
-            interval: PromDuration::from_secs(15),
-        }),
-        probe: Some(Probe {
-            interval: PromDuration::from_secs(15),
-        }),
-        links: Links {
-            runbooks: Some("https://example.com".to_owned()),
-            dashboard: None,
-        },
-    }
-}
 
 fn specs() -> Vec<spec::Slo> {
     let indicators: [spec::Indicator; SLOS_AN_APP] = [
@@ -54,11 +36,8 @@ fn specs() -> Vec<spec::Slo> {
         .enumerate()
         .map(|(i, indicator)| spec::Slo {
             name: format!("slo-{i}"),
-            description: "Requests succeed.".to_owned(),
-            objective: "99.9".to_owned(),
-            window: Some("30d".to_owned()),
             indicator,
-            alerting: spec::Alerting::default(),
+            ..fixture::slo("99.9", "30d")
         })
         .collect()
 }
@@ -75,7 +54,7 @@ fn time<T>(mut run: impl FnMut() -> T) -> Duration {
 }
 
 fn main() {
-    let app = app();
+    let app = fixture::app();
     let specs = specs();
     let render = || {
         let (slos, problems) = parse_slos(black_box(&specs), &app);

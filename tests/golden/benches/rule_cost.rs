@@ -14,8 +14,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use lab_tools::{Tool, ensure};
-use observedapp_slo::{App, Histogram, Links, Metrics, PromDuration, Symptoms, parse_slos, rules_for, spec};
+use observedapp_slo::{App, Symptoms, parse_slos, rules_for};
 use serde_json::{Value, json};
+
+#[allow(dead_code)]
+#[path = "../tests/rules/support/fixture.rs"]
+mod fixture;
 
 const DAY: u64 = 86_400;
 /// The slots' group runs once in this.
@@ -23,31 +27,14 @@ const MEASURED: Duration = Duration::from_mins(5);
 
 fn app(i: usize) -> App {
     App {
-        namespace: "shop".to_owned(),
         name: format!("app-{i}"),
-        metrics: Some(Metrics {
-            requests: "http_requests_total".parse().unwrap(),
-            errors: r#"code=~"5..""#.parse().unwrap(),
-            latency: "http_request_duration_seconds".parse().unwrap(),
-            histogram: Histogram::Either,
-            interval: PromDuration::from_secs(15),
-        }),
         probe: None,
-        links: Links::default(),
+        ..fixture::app()
     }
 }
 
 fn own_rules(slos: usize) -> Value {
-    let spec = spec::Slo {
-        name: "availability".to_owned(),
-        description: String::new(),
-        objective: "99.9".to_owned(),
-        window: None,
-        indicator: spec::Indicator::Availability {
-            matchers: String::new(),
-        },
-        alerting: spec::Alerting::default(),
-    };
+    let spec = fixture::slo("99.9", "30d");
     let mut groups = Vec::new();
     for i in 0..slos {
         let app = app(i);

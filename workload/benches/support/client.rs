@@ -15,6 +15,7 @@ pub struct Load {
 }
 
 pub struct Outcome {
+    pub requests: usize,
     pub rate: f64,
     pub p99: Duration,
 }
@@ -52,7 +53,11 @@ impl Load {
         let rate = times.len() as f64 / started.elapsed().as_secs_f64();
         times.sort_unstable();
         let p99 = times[times.len() * 99 / 100];
-        Outcome { rate, p99 }
+        Outcome {
+            requests: times.len(),
+            rate,
+            p99,
+        }
     }
 
     async fn one_connection(&self, end: Instant) -> Vec<Duration> {

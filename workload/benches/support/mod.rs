@@ -34,39 +34,67 @@ pub struct Comparison {
     pub p99_ratio: f64,
 }
 
-/// Loads both sides in turns and tells what came of it.
+/// Loads both sides in turns and tells what came of it. On a machine that does other things, too, the
+/// CPU time of a request says more than the rates: who has more threads gets more of a busy machine.
 pub async fn compare(what: &str, load: fn(u16) -> Load, own: Side<'_>, peer: Side<'_>) -> Comparison {
-    let round = argument("--round").map_or(ROUND, |text| Duration::from_secs_f64(text.parse().unwrap()));
-    let [own_load, peer_load] = [own, peer].map(|(_, program)| load(program.port));
+    let time = argument("--round").map_or(ROUND, |text| Duration::from_secs_f64(text.parse().unwrap()));
     // The first requests fill caches and pools, and count for nobody.
-    own_load.run(round).await;
-    peer_load.run(round).await;
+    for (_, program) in [own, peer] {
+        load(program.port).run(time).await;
+    }
     let mut rounds = Vec::new();
     for turn in 0..ROUNDS {
         // Who is first changes, too.
         let pair = if turn % 2 == 0 {
-            let own = own_load.run(round).await;
-            (own, peer_load.run(round).await)
+            let own = Round::of(own, load, time).await;
+            (own, Round::of(peer, load, time).await)
         } else {
-            let peer = peer_load.run(round).await;
-            (own_load.run(round).await, peer)
+            let peer = Round::of(peer, load, time).await;
+            (Round::of(own, load, time).await, peer)
         };
         rounds.push(pair);
     }
-    let median_of = |value: &dyn Fn(&(Outcome, Outcome)) -> f64| median(rounds.iter().map(value).collect());
+    let median_of = |value: &dyn Fn(&(Round, Round)) -> f64| median(rounds.iter().map(value).collect());
     let rate = median_of(&|(own, _)| own.rate);
     let rate_ratio = median_of(&|(own, peer)| own.rate / peer.rate);
     let p99_ratio = median_of(&|(own, peer)| own.p99.as_secs_f64() / peer.p99.as_secs_f64());
+    let cpu = [
+        median_of(&|(own, _)| own.cpu_micros),
+        median_of(&|(_, peer)| peer.cpu_micros),
+    ];
     println!(
-        "{what}: {} {rate:.0}/s, {} {:.0}/s; ratio of rates {rate_ratio:.2}, of p99 {p99_ratio:.2}",
+        "{what}: {} {rate:.0}/s, {} {:.0}/s; ratio of rates {rate_ratio:.2}, of p99 {p99_ratio:.2}; \
+         CPU of a request {:.0} and {:.0} µs, ratio {:.2}",
         own.0,
         peer.0,
         median_of(&|(_, peer)| peer.rate),
+        cpu[0],
+        cpu[1],
+        cpu[0] / cpu[1],
     );
     Comparison {
         rate,
         rate_ratio,
         p99_ratio,
+    }
+}
+
+/// One turn of one side.
+struct Round {
+    rate: f64,
+    p99: Duration,
+    cpu_micros: f64,
+}
+
+impl Round {
+    async fn of((_, program): Side<'_>, load: fn(u16) -> Load, time: Duration) -> Self {
+        let before = program.cpu_seconds();
+        let Outcome { requests, rate, p99 } = load(program.port).run(time).await;
+        Self {
+            rate,
+            p99,
+            cpu_micros: (program.cpu_seconds() - before) * 1e6 / requests as f64,
+        }
     }
 }
 
