@@ -306,6 +306,17 @@ fn wrong_type(api_version: &str, kind: &str, value: &Value) -> Type {
     let is_kind = kind.eq_ignore_ascii_case(KIND);
     match (is_ours, is_kind) {
         _ if api_version == API_VERSION && kind == KIND => Type::App,
+        _ if value.is_object()
+            && (api_version.is_empty() != kind.is_empty())
+            && value.get("spec").is_some() =>
+        {
+            let missing = if kind.is_empty() { "kind" } else { "apiVersion" };
+            Type::Wrong(Problem::new(
+                "",
+                format!("the object has no {missing}"),
+                format!("an app begins with apiVersion: {API_VERSION} and kind: {KIND}"),
+            ))
+        }
         (true | false, true) if kind == KIND => Type::Wrong(Problem::new(
             "apiVersion",
             format!("{api_version:?} is no version of {KIND}"),
@@ -321,18 +332,6 @@ fn wrong_type(api_version: &str, kind: &str, value: &Value) -> Type {
             format!("{kind:?} is not written as the API has it"),
             format!("write kind: {KIND} and apiVersion: {API_VERSION}"),
         )),
-        (false, false)
-            if value.is_object()
-                && (api_version.is_empty() != kind.is_empty())
-                && value.get("spec").is_some() =>
-        {
-            let missing = if kind.is_empty() { "kind" } else { "apiVersion" };
-            Type::Wrong(Problem::new(
-                "",
-                format!("the object has no {missing}"),
-                format!("an app begins with apiVersion: {API_VERSION} and kind: {KIND}"),
-            ))
-        }
         (false, false) => Type::Other,
     }
 }

@@ -1,24 +1,14 @@
 //! `observedapp import`, as a user runs it.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+mod support;
 
-fn import(input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_observedapp"))
-        .args(["import", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
-}
+use support::observedapp;
 
 #[test]
 fn several_tools_in_one_stream_become_slos() {
-    let output = import(
+    let run = observedapp(
+        &["import", "-"],
         r#"
 version: prometheus/v1
 service: shop
@@ -47,12 +37,9 @@ metadata: {name: other}
 spec: {objectives: [{target: 0.99}], indicatorRef: elsewhere}
 "#,
     );
-    let (yaml, said) = (
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    );
-    assert!(output.status.success(), "{said}");
-    let slos: serde_json::Value = serde_yaml::from_str(&yaml).unwrap();
+    let said = run.stderr;
+    assert_eq!(run.code, Some(0), "{said}");
+    let slos: serde_json::Value = serde_yaml::from_str(&run.stdout).unwrap();
     assert_eq!(
         slos,
         serde_json::json!({"slos": [
@@ -74,9 +61,9 @@ spec: {objectives: [{target: 0.99}], indicatorRef: elsewhere}
 
 #[test]
 fn what_is_none_of_them_is_said() {
-    let output = import("kind: Pod\napiVersion: v1\n");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success());
+    let run = observedapp(&["import", "-"], "kind: Pod\napiVersion: v1\n");
+    let said = run.stderr;
+    assert_eq!(run.code, Some(1), "{said}");
     assert!(
         said.contains("document 1 is none that is known") && said.contains("nothing could be imported"),
         "{said}"
