@@ -24,6 +24,7 @@ pub use cache::*;
 pub use database::*;
 pub use exposure::*;
 pub use observability::*;
+pub use quantity::{Amount, NotAQuantity};
 pub use rules::{AdmissionRule, Holds, RULES};
 pub use scalar::*;
 pub use schema::{crd, schema};

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use crate::patterns;
+use crate::{Amount, patterns};
 pub use table::RULES;
 
 /// One rule, and where it stands.
@@ -145,10 +145,10 @@ impl Holds {
             Self::NoKeyBeginsWith(prefixes) => {
                 keys(value).all(|key| !prefixes.iter().any(|prefix| key.starts_with(prefix)))
             }
-            Self::PositiveQuantity => quantity(value).is_some_and(|quantity| quantity > 0),
+            Self::PositiveQuantity => quantity(value).is_some_and(Amount::is_positive),
             Self::Quantities => {
                 let mut values = value.as_object().into_iter().flat_map(|map| map.values());
-                values.all(|value| quantity(value).is_some_and(|quantity| quantity >= 0))
+                values.all(|value| quantity(value).is_some_and(|amount| !amount.is_negative()))
             }
             Self::ExactlyOneOf(fields) => {
                 fields.iter().filter(|field| value.get(**field).is_some()).count() == 1

@@ -120,6 +120,15 @@ pub fn schema() -> &'static Value {
     &SCHEMA
 }
 
+/// The first that `kubectl explain oapp` says.
+const DESCRIPTION: &str = "An ObservedApp is an HTTP service with everything it takes to run it well, in one object. \
+    The spec says what is wanted: only `image` is required, and each further capability (database, cache, ingress, \
+    autoscaling, metrics, probe, slos) is switched on by its presence. The operator makes the objects that follow and \
+    keeps them so: Deployment, Services, database, monitors, recording rules, alerts, a dashboard, network policies. The \
+    status says what has come of it: conditions that name a cause and a remedy, the error budget left of every \
+    objective, and the alerts that are firing. `observedapp check` and `observedapp render` show beforehand, without a \
+    cluster, what is wrong with it and what would be made of it.";
+
 fn build() -> Value {
     let derived = ObservedApp::crd()
         .spec
@@ -127,6 +136,7 @@ fn build() -> Value {
         .into_iter()
         .find_map(|version| version.schema?.open_api_v3_schema);
     let mut root = serde_json::to_value(derived).unwrap_or_default();
+    root["description"] = json!(DESCRIPTION);
     for (path, field) in REMOVED {
         change_at(&mut root, path, &mut |schema| remove_property(schema, field));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use observedapp_api::{GROUP, ObservedApp};
-use observedapp_desired::{App, Kind, Observed, Problem, Route, Settings, validate};
+use observedapp_desired::{App, Kind, Observed, Problem, Route, Settings, problem_of, validate};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -198,15 +198,13 @@ impl Reader<'_> {
         self.tell(place, repeated_keys(place));
         self.tell(
             place,
-            observedapp_api::unknown_fields(value)
-                .into_iter()
-                .map(Problem::from),
+            observedapp_api::unknown_fields(value).into_iter().map(problem_of),
         );
         let mut value = value.clone();
         observedapp_api::fill_in_defaults(&mut value);
         let mut problems: Vec<Problem> = observedapp_api::refusals(&value)
             .into_iter()
-            .map(Problem::from)
+            .map(problem_of)
             .collect();
         let typed = serde_json::from_value::<ObservedApp>(value);
         match typed {

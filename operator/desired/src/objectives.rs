@@ -68,13 +68,12 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn take(&mut self, problems: Vec<observedapp_slo::Problem>) {
+    fn take(&mut self, problems: Vec<Problem>) {
         self.problems
             .0
             .extend(problems.into_iter().map(|problem| Problem {
                 field: format!("spec.{}", problem.field),
-                problem: problem.problem,
-                remedy: problem.remedy,
+                ..problem
             }));
     }
 

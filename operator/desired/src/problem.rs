@@ -2,32 +2,7 @@
 
 use std::fmt;
 
-/// One thing that is wrong with a spec.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// Where: the path of the field, `spec.slos[0].objective`.
-    pub field: String,
-    /// What is wrong with it, in a sentence without a final stop.
-    pub problem: String,
-    /// What to do about it, in the imperative.
-    pub remedy: String,
-}
-
-impl Problem {
-    pub fn new(field: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.field, self.problem, self.remedy)
-    }
-}
+pub use observedapp_slo::Problem;
 
 /// Everything that is wrong with a spec, gathered in one pass; never empty where it is an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use observedapp_api::ObservedAppSpec;
-
-use crate::Amount;
+use observedapp_api::{Amount, ObservedAppSpec};
 
 /// What a container gets where nothing is given. CPU has no limit: a limit throttles, and a request is a share.
 #[derive(Clone, Copy, Debug)]

@@ -88,13 +88,12 @@ fn refusals_of_admission(app: &ObservedApp) -> Vec<Problem> {
     };
     observedapp_api::fill_in_defaults(&mut object);
     let refusals = observedapp_api::refusals(&object);
-    refusals.into_iter().map(Problem::from).collect()
+    refusals.into_iter().map(problem_of).collect()
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.field, refusal.problem, refusal.remedy)
-    }
+/// What admission refuses is a problem like any other.
+pub fn problem_of(refusal: Refusal) -> Problem {
+    Problem::new(refusal.field, refusal.problem, refusal.remedy)
 }
 
 impl Problems {

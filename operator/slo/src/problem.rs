@@ -7,14 +7,14 @@ use serde::Serialize;
 use crate::duration::PromDuration;
 use crate::objective::Ratio;
 
-/// One thing that must be mended before rules can be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One thing that is wrong with an input.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Problem {
-    /// Where, from the spec's root: `slos[0].indicator.ratio.errors`.
+    /// Where, from the root: `slos[0].indicator.ratio.errors`.
     pub field: String,
-    /// What is wrong.
+    /// What is wrong, in a sentence without a final stop.
     pub problem: String,
-    /// What to do.
+    /// What to do about it, in the imperative.
     pub remedy: String,
 }
 

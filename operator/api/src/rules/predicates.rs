@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::quantity::nanos;
+use crate::Amount;
 
 /// A text, or a number as Kubernetes writes it.
 pub(super) fn text(value: &Value) -> Option<Cow<'_, str>> {
@@ -22,9 +22,8 @@ pub(super) fn keys(value: &Value) -> impl Iterator<Item = &str> {
         .flat_map(|map| map.keys().map(String::as_str))
 }
 
-/// A quantity in billionths.
-pub(super) fn quantity(value: &Value) -> Option<i128> {
-    nanos(&text(value)?)
+pub(super) fn quantity(value: &Value) -> Option<Amount> {
+    text(value)?.parse().ok()
 }
 
 fn has(value: &Value, field: &str) -> bool {

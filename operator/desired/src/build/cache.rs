@@ -5,10 +5,10 @@ use k8s_openapi::api::core::v1::{
     Container, EnvVar, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, Service,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use observedapp_api::BuiltinCache;
+use observedapp_api::{Amount, BuiltinCache};
 
 use super::{monitors, pod};
-use crate::{Amount, App, Component, Object};
+use crate::{App, Component, Object};
 
 /// The container's name, and its port's.
 pub(crate) const REDIS: &str = "redis";

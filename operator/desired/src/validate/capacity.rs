@@ -1,11 +1,11 @@
 //! What the fields of one spec mean together: whether it can run, roll and scale as it says.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use observedapp_api::{ObservedAppSpec, Scalar};
+use observedapp_api::{Amount, ObservedAppSpec, Scalar};
 use observedapp_slo::PromDuration;
 
 use super::{Findings, pods};
-use crate::{Amount, Database};
+use crate::Database;
 
 pub(super) fn check(spec: &ObservedAppSpec, database: Option<&Database>, findings: &mut Findings) {
     image(spec, findings);

@@ -1,9 +1,9 @@
 //! What the cluster says to a spec: other apps, and the app's own past.
 
-use observedapp_api::{BuiltinDatabase, ObservedAppSpec};
+use observedapp_api::{Amount, BuiltinDatabase, ObservedAppSpec};
 
 use super::Findings;
-use crate::{Amount, Database, Observed, Route};
+use crate::{Database, Observed, Route};
 
 pub(super) fn check(
     namespace: &str,
@@ -79,5 +79,117 @@ fn size(builtin: &BuiltinDatabase, observed: &Observed, findings: &mut Findings)
             format!("the claim has {} already, and no claim can shrink", claim.size),
             format!("write {} to say what is there", claim.size),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use crate::{App, Observed, ObservedClaim, Problems, Route, Settings, validate};
+
+    /// The app `shop/tasks` with this much more in its spec.
+    fn validated(more: serde_json::Value, observed: Observed) -> Result<App, Problems> {
+        let mut spec = json!({"image": "tasks:1"});
+        spec.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let app = json!({
+            "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
+            "metadata": {"name": "tasks", "namespace": "shop"}, "spec": spec,
+        });
+        validate(
+            &serde_json::from_value(app).unwrap(),
+            observed,
+            Settings::default(),
+        )
+    }
+
+    fn claimed(owner: &str) -> Observed {
+        let route = Route {
+            host: "tasks.example.com".to_owned(),
+            path: "/".to_owned(),
+        };
+        Observed {
+            claimed_routes: [(route, owner.to_owned())].into(),
+            ..Observed::default()
+        }
+    }
+
+    fn kept(size: &str, version: Option<&str>) -> Observed {
+        let mut observed = Observed::default();
+        observed.database.claim = Some(ObservedClaim {
+            size: size.to_owned(),
+            version: version.map(str::to_owned),
+        });
+        observed
+    }
+
+    fn database(version: &str, size: &str) -> serde_json::Value {
+        json!({"database": {"builtin": {"version": version, "storage": {"size": size}}}})
+    }
+
+    fn only_problem(outcome: Result<App, Problems>) -> (String, String, String) {
+        let mut problems = outcome.unwrap_err().0;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let problem = problems.remove(0);
+        (problem.field, problem.problem, problem.remedy)
+    }
+
+    #[test]
+    fn the_older_app_keeps_its_host_and_path() {
+        let ingress = |path: &str| json!({"ingress": {"host": "tasks.example.com", "path": path}});
+        let (field, problem, _) = only_problem(validated(ingress("/"), claimed("mail/older")));
+        assert_eq!(field, "spec.ingress.host");
+        assert_eq!(problem, "tasks.example.com/ is the older app mail/older's");
+        assert!(
+            validated(ingress("/"), claimed("shop/tasks")).is_ok(),
+            "it is its own"
+        );
+        assert!(
+            validated(ingress("/tasks"), claimed("mail/older")).is_ok(),
+            "another path"
+        );
+        assert!(
+            validated(json!({}), claimed("mail/older")).is_ok(),
+            "no ingress at all"
+        );
+    }
+
+    #[test]
+    fn another_major_version_of_postgres_is_refused_with_the_way_to_move() {
+        let (field, problem, remedy) =
+            only_problem(validated(database("18", "1Gi"), kept("1Gi", Some("17"))));
+        assert_eq!(field, "spec.database.builtin.version");
+        assert!(
+            problem.contains("holds a database of Postgres 17, which Postgres 18 cannot read"),
+            "{problem}"
+        );
+        assert!(
+            remedy.starts_with("set version back to 17") && remedy.contains("pg_dump"),
+            "{remedy}"
+        );
+        // A minor version reads what another has written, and what nobody has written to holds nothing yet.
+        assert!(validated(database("18.1", "1Gi"), kept("1Gi", Some("18"))).is_ok());
+        assert!(validated(database("18", "1Gi"), kept("1Gi", None)).is_ok());
+    }
+
+    #[test]
+    fn a_claim_that_is_larger_is_used_as_it_is_and_said_so() {
+        let notes = |wanted: &str, there: &str| {
+            let app = validated(database("18", wanted), kept(there, Some("18"))).unwrap();
+            app.notes
+                .into_iter()
+                .filter(|note| note.field == "spec.database.builtin.storage.size")
+                .map(|note| note.problem)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            notes("1Gi", "2Gi"),
+            ["the claim has 2Gi already, and no claim can shrink"]
+        );
+        assert!(notes("2Gi", "2048Mi").is_empty(), "the same in other words");
+        assert!(notes("3Gi", "2Gi").is_empty(), "it can grow");
     }
 }

@@ -239,7 +239,7 @@ proptest! {
         for (name, pod) in pods::templates(&desired(&app(&spec)).objects) {
             for container in pod["spec"]["containers"].as_array().unwrap() {
                 for resource in ["cpu", "memory"] {
-                    let amount = |of: &str| -> Option<observedapp_desired::Amount> {
+                    let amount = |of: &str| -> Option<observedapp_api::Amount> {
                         container["resources"][of][resource].as_str().map(|text| text.parse().unwrap())
                     };
                     if let (Some(request), Some(limit)) = (amount("requests"), amount("limits")) {

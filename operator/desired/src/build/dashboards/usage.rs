@@ -1,10 +1,11 @@
 //! Use, saturation, errors: what the app's pods take of what they were given.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use observedapp_api::Amount;
 
 use super::model::Unit;
 use super::panel::{Draft, Grid, ORANGE, RED};
-use crate::{Amount, App, resources};
+use crate::{App, resources};
 
 /// The app's containers in cAdvisor's series.
 const CONTAINER: &str = r#"{namespace="$namespace",container="$app"}"#;

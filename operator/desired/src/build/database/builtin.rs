@@ -8,13 +8,13 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use observedapp_api::BuiltinDatabase;
+use observedapp_api::{Amount, BuiltinDatabase};
 
 use super::credentials::{self, APP_USER, EXPORTER_PASSWORD, Passwords, SUPERUSER};
 use super::{PORT, metadata, name, tuning};
 use crate::build::{monitors, pod};
 use crate::names::POSTGRES_VERSION_ANNOTATION;
-use crate::{Amount, App, Component, Desired, Kind, SecretLost};
+use crate::{App, Component, Desired, Kind, SecretLost};
 
 /// The container's name, and its port's.
 pub(crate) const POSTGRES: &str = "postgres";

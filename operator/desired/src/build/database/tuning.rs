@@ -24,7 +24,7 @@ pub(super) fn resources(database: &BuiltinDatabase) -> ResourceRequirements {
 /// What the container may use, in bytes.
 pub(super) fn memory(database: &BuiltinDatabase) -> u64 {
     let limit = amount(resources(database).limits.as_ref(), "memory");
-    limit.map_or(0, crate::Amount::units)
+    limit.map_or(0, observedapp_api::Amount::units)
 }
 
 /// The settings that differ from Postgres' own; the user's win, but for those that the pod depends on.
