@@ -11,7 +11,7 @@ use tracing::info;
 
 use crate::context::{AppMemory, Context, Done};
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Class, Error};
 use crate::request::within;
 use crate::watch::{self, Key, Live, Seen, Whose};
 
@@ -153,25 +153,20 @@ impl Context {
 
     async fn ensure(&self, owner: Owner<'_>, object: &Wanted, memory: &AppMemory) -> Result<Done, Error> {
         let known = match self.store.get(&object.key) {
-            Some(live) if may_write(owner, &object.key, &live).is_ok() => Some((*live).clone()),
-            // Unknown; or in the way, as far as is known. An own write's answer can come after the news that the object
-            // is gone, and then the store remembers one that no watch will ever speak of again.
-            _ => self.look(&object.key).await?,
+            Some(live) => Some((*live).clone()),
+            None => self.look(&object.key).await?,
         };
-        let force = match &known {
-            None => false,
-            Some(live) => {
-                may_write(owner, &object.key, live)?;
-                let done = object.done(live);
-                if memory.applied.get(&object.id()) == Some(&done) && live.applied.is_some() {
-                    return Ok(done);
-                }
-                true
+        if let Some(live) = &known {
+            may_write(owner, &object.key, live)?;
+            let done = object.done(live);
+            if memory.applied.get(&object.id()) == Some(&done) && live.applied.is_some() {
+                return Ok(done);
             }
-        };
-        let live = self.apply(object, known.as_ref(), force).await?;
+        }
+        let sent = self.store.sending();
+        let live = self.apply(object, known.as_ref()).await?;
         let done = object.done(&live);
-        self.store.put(object.key.clone(), live);
+        self.store.enter(sent, object.key.clone(), live);
         Ok(done)
     }
 
@@ -182,17 +177,20 @@ impl Context {
         Ok(seen.map(Seen::into_live))
     }
 
-    async fn apply(&self, object: &Wanted, known: Option<&Live>, force: bool) -> Result<Live, Error> {
+    /// Applies an object: by force, if it is known to be the app's, and then only to what is known. So a write that was
+    /// decided on something older changes nothing, be it that of a leader that was frozen and is no leader any more.
+    async fn apply(&self, object: &Wanted, known: Option<&Live>) -> Result<Live, Error> {
         self.check_lead()?;
         let key = &object.key;
         let mut value = object.value.clone();
-        if let Some(version) = object.hands_over.filter(|_| known.is_some()) {
-            // The count is repeated as it was read, until its new owner has taken it: never over a newer one.
+        if let Some(live) = known {
+            // A count that is repeated until its new owner has taken it never goes over one newer than that it was read at.
+            let version = object.hands_over.unwrap_or(live.resource_version);
             value["metadata"]["resourceVersion"] = version.to_string().into();
         }
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
-            force,
+            force: known.is_some(),
             ..PatchParams::default()
         };
         let api: Api<Seen<false>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
@@ -202,8 +200,9 @@ impl Context {
             &key.name,
             api.patch(&key.name, &params, &Patch::Apply(&value)),
         )
-        .await?;
-        info!(kind = key.kind.as_str(), object = %key.name, "applied");
+        .await
+        .map_err(|error| if known.is_some() { error.or_moved() } else { error })?;
+        info!(namespace = %key.namespace, kind = key.kind.as_str(), object = %key.name, "applied");
         let mut live = seen.into_live();
         if !watch::has_facts(key.kind) {
             live.facts = None;
@@ -223,23 +222,30 @@ impl Context {
         };
         match within("create", "Secret", &name, api.create(&params, secret)).await {
             Ok(_) => {
-                info!(kind = "Secret", object = name, "created with a new password");
+                info!(
+                    namespace = owner.namespace,
+                    kind = "Secret",
+                    object = name,
+                    "created with a new password"
+                );
             }
             Err(Error::Api {
-                class: crate::error::Class::Conflict,
+                class: Class::Conflict,
                 ..
             }) => {
+                let sent = self.store.sending();
                 if let Some(live) = self.look(&key).await? {
                     may_write(owner, &key, &live)?;
-                    self.store.put(key, live);
+                    self.store.enter(sent, key, live);
                 }
                 return Err(Error::Moved);
             }
             Err(error) => return Err(error),
         }
         // From here on it is one of the objects, with the password that is read from it.
+        let sent = self.store.sending();
         if let Some(live) = self.look(&key).await? {
-            self.store.put(key, live);
+            self.store.enter(sent, key, live);
         }
         Ok(())
     }
@@ -266,26 +272,34 @@ impl Context {
         }
     }
 
+    /// Deletes an object as it is known: not one that somebody has changed meanwhile, nor another by the same name.
     async fn delete(&self, key: &Key, live: &Live) -> Result<(), Error> {
         self.check_lead()?;
         let api: Api<Seen<true>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
         let params = DeleteParams::background().preconditions(Preconditions {
             uid: Some(live.uid.clone()),
-            resource_version: None,
+            resource_version: Some(live.resource_version.to_string()),
         });
-        let deleted = match api.delete(&key.name, &params).await {
-            // Gone already, or another object by now: the watch will tell.
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
-            Err(error) => Err(Error::api("delete", key.kind.as_str(), &key.name, &error)),
+        match within(
+            "delete",
+            key.kind.as_str(),
+            &key.name,
+            api.delete(&key.name, &params),
+        )
+        .await
+        {
             Ok(_) => {
-                info!(kind = key.kind.as_str(), object = %key.name, "deleted: no longer wanted");
-                Ok(())
+                info!(namespace = %key.namespace, kind = key.kind.as_str(), object = %key.name, "deleted: no longer wanted");
             }
-        };
-        if deleted.is_ok() && !live.deleting {
-            self.store.remove(key.clone(), live.resource_version);
+            // Gone already.
+            Err(Error::Api {
+                class: Class::ApiMissing,
+                ..
+            }) => {}
+            Err(error) => return Err(error.or_moved()),
         }
-        deleted
+        self.store.leave(key.clone(), live.resource_version);
+        Ok(())
     }
 
     pub fn check_lead(&self) -> Result<(), Error> {

@@ -123,6 +123,17 @@ impl Error {
         }
     }
 
+    /// The error of a write that was bound to the version that was read: a conflict means that there is a newer one.
+    pub fn or_moved(self) -> Self {
+        match self {
+            Self::Api {
+                class: Class::Conflict,
+                ..
+            } => Self::Moved,
+            error => error,
+        }
+    }
+
     pub fn timeout(verb: &'static str, kind: &'static str, name: &str) -> Self {
         Self::Api {
             verb,

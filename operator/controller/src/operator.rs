@@ -62,6 +62,9 @@ pub struct Timing {
     pub discovery: Duration,
     /// How often Prometheus is asked.
     pub poll: Duration,
+    /// How long the API server may send nothing to who waits for it. A watch hears of it every minute, and ends within
+    /// five; a server or a connection that hangs would be waited for without an end.
+    pub silence: Duration,
 }
 
 impl Default for Timing {
@@ -71,6 +74,7 @@ impl Default for Timing {
             resync: Duration::from_mins(10),
             discovery: Duration::from_secs(30),
             poll: Duration::from_secs(30),
+            silence: Duration::from_mins(5),
         }
     }
 }
@@ -107,6 +111,8 @@ impl Operator {
         } = self;
         // Failures are told to the caller at once: waiting is decided per app, where it can be seen.
         config.default_retry = false;
+        config.read_timeout = config.read_timeout.or(Some(timing.silence));
+        config.reset_reader_on_write = true;
         let metrics = Arc::new(Metrics::default());
         let client = counted_client(config, metrics.requests.clone())
             .map_err(|error| RunError::Client(Box::new(error)))?;

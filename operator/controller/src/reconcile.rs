@@ -26,6 +26,9 @@ use crate::watch::Key;
 /// The longest that one look may take; it is only ever reached when the API server hangs.
 const LIMIT: Duration = Duration::from_mins(3);
 
+/// How many times in a row what was read may have changed meanwhile before the status says so.
+const TOLD_AFTER: u32 = 5;
+
 /// Looks at one app. It never fails: what went wrong is in the status, and in how soon it is tried again.
 pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
     let namespace = app.namespace().unwrap_or_default();
@@ -155,6 +158,11 @@ impl Context {
         interests.extend(outcome.in_the_way.iter().cloned());
         self.queue.set_interests(&story.namespace, &story.name, interests);
         self.tell_kept(memory, &outcome).await;
+        let moved = matches!(outcome.errors.first(), Some(Error::Moved));
+        if moved && memory.failures < TOLD_AFTER {
+            // It is done again at once: there is nothing to tell yet.
+            return Err(Error::Moved);
+        }
         let progress = Progress::Applied {
             desired: &desired,
             errors: &outcome.errors,
@@ -334,9 +342,12 @@ impl Context {
         }
         self.check_lead()?;
         let api: Api<ObservedApp> = Api::namespaced(self.client.clone(), namespace);
-        // The whole status is replaced, and only that of this very app, not of another by the same name.
+        // The whole status is replaced, and only that of the app as it was read: not of another by the same name, nor
+        // one that another leader has looked at since.
+        let read_at = memory.written.as_ref().map_or(version, |written| written.version);
         let patch: json_patch::Patch = match serde_json::from_value(json!([
             {"op": "test", "path": "/metadata/uid", "value": app.metadata.uid},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": read_at.to_string()},
             {"op": "add", "path": "/status", "value": status},
         ])) {
             Ok(patch) => patch,
@@ -367,7 +378,7 @@ impl Context {
                 class: crate::error::Class::ApiMissing,
                 ..
             }) => return Ok(()),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.or_moved()),
         }
         // One cause may turn several conditions; it is told once.
         let mut told = BTreeSet::new();

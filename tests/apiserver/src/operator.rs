@@ -26,6 +26,7 @@ pub fn hasty() -> Timing {
         resync: Duration::from_secs(10),
         discovery: Duration::from_secs(1),
         poll: Duration::from_secs(1),
+        silence: Duration::from_secs(15),
     }
 }
 

@@ -92,13 +92,13 @@ async fn follow_seen<const META: bool>(
             Event::Init => list = store.begin_list(),
             Event::InitApply(seen) | Event::Apply(seen) => {
                 let key = Key::new(scope.kind, seen.namespace(), seen.name());
-                if let Some(change) = store.put(key, seen.into_live()) {
+                if let Some(change) = store.show(&scope, key, seen.into_live()) {
                     tell(queue, &change);
                 }
             }
             Event::Delete(seen) => {
                 let key = Key::new(scope.kind, seen.namespace(), seen.name());
-                if let Some(change) = store.remove(key, seen.into_live().resource_version) {
+                if let Some(change) = store.show_gone(&scope, key, seen.into_live().resource_version) {
                     tell(queue, &change);
                 }
             }

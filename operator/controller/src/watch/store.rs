@@ -2,6 +2,9 @@
 //!
 //! Our own writes are entered with the answer that the API server gave, so that a reconcile never acts on what it has
 //! itself just changed; what a watch tells later is taken only where it is newer.
+//!
+//! Whether an object exists is for the watch alone to say. An answer may come late, after the watch has told that the
+//! object is gone again: entered then, it would stay for ever, because no watch will speak of it any more.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -61,15 +64,31 @@ pub struct Store(RwLock<Inner>);
 struct Inner {
     objects: HashMap<Key, Entry>,
     by_controller: HashMap<String, BTreeSet<Key>>,
-    /// Lists are told apart by number: what the last list of a watch did not name, and was not written since it
-    /// began, is gone.
+    /// Lists are told apart by number: what the last list of a watch did not name is gone.
     list: u64,
+    shown: HashMap<Scope, Shown>,
 }
 
 #[derive(Debug)]
 struct Entry {
     live: Arc<Live>,
+    /// The number of the last list when a watch spoke of it.
     seen_in: u64,
+}
+
+/// How far a watch has come.
+#[derive(Debug, Default)]
+struct Shown {
+    /// The newest version that it has shown: it shows all versions of its scope in their order.
+    version: u64,
+    /// The number that lists had reached when it last ended one.
+    listed: u64,
+}
+
+/// When a request was sent, for [`Store::enter`].
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    list: u64,
 }
 
 impl Store {
@@ -90,20 +109,46 @@ impl Store {
         })
     }
 
-    /// Takes an object in, unless what is known of it is newer. Says what changed, if anything but its version did.
-    pub fn put(&self, key: Key, live: Live) -> Option<Change> {
-        self.write(|inner| inner.put(key, live))
+    /// A watch shows an object. Says what changed, if anything but what is known already.
+    pub fn show(&self, scope: &Scope, key: Key, live: Live) -> Option<Change> {
+        self.write(|inner| {
+            inner.has_shown(scope, live.resource_version);
+            let list = inner.list;
+            if let Some(entry) = inner.objects.get_mut(&key) {
+                entry.seen_in = list;
+            }
+            inner.put(key, live, list)
+        })
     }
 
-    /// Takes an object out, unless a newer one of its name is known.
-    pub fn remove(&self, key: Key, version: u64) -> Option<Change> {
+    /// A watch tells that an object is gone.
+    pub fn show_gone(&self, scope: &Scope, key: Key, version: u64) -> Option<Change> {
         self.write(|inner| {
-            let known = inner.objects.get(&key)?;
-            if known.live.resource_version > version {
-                return None;
-            }
-            inner.take(key)
+            inner.has_shown(scope, version);
+            inner.take_up_to(key, version)
         })
+    }
+
+    /// To be asked before a request is sent whose answer is to be entered.
+    pub fn sending(&self) -> Sent {
+        Sent {
+            list: self.read(|inner| inner.list),
+        }
+    }
+
+    /// Takes in what the API server answered to a request of ours, unless the watch is known to have come further: then
+    /// what it has shown is the truth, and the answer may be about an object that is gone.
+    pub fn enter(&self, sent: Sent, key: Key, live: Live) {
+        self.write(|inner| {
+            if inner.objects.contains_key(&key) || !inner.is_past(&key, live.resource_version, sent) {
+                inner.put(key, live, 0);
+            }
+        });
+    }
+
+    /// Takes out what a request of ours has deleted, unless a newer object of its name is known.
+    pub fn leave(&self, key: Key, version: u64) {
+        self.write(|inner| inner.take_up_to(key, version));
     }
 
     /// A list of a watch begins.
@@ -117,6 +162,8 @@ impl Store {
     /// A list of a watch is complete: what it did not name is gone.
     pub fn end_list(&self, scope: &Scope, list: u64) -> Vec<Change> {
         self.write(|inner| {
+            inner.list += 1;
+            inner.shown.entry(scope.clone()).or_default().listed = inner.list;
             let gone: Vec<Key> = inner
                 .objects
                 .iter()
@@ -137,20 +184,38 @@ impl Store {
 }
 
 impl Inner {
-    fn put(&mut self, key: Key, live: Live) -> Option<Change> {
-        let list = self.list;
-        if let Some(entry) = self.objects.get_mut(&key) {
-            entry.seen_in = list;
-            if entry.live.resource_version >= live.resource_version {
-                return None;
-            }
+    fn has_shown(&mut self, scope: &Scope, version: u64) {
+        let shown = self.shown.entry(scope.clone()).or_default();
+        shown.version = shown.version.max(version);
+    }
+
+    /// Whether the watch that covers this object has come as far as this version, or has been listed anew, since a
+    /// request was sent.
+    fn is_past(&self, key: &Key, version: u64, sent: Sent) -> bool {
+        [None, Some(Arc::clone(&key.namespace))]
+            .into_iter()
+            .filter_map(|namespace| {
+                self.shown.get(&Scope {
+                    kind: key.kind,
+                    namespace,
+                })
+            })
+            .any(|shown| shown.version >= version || shown.listed > sent.list)
+    }
+
+    /// Takes an object in, unless what is known of it is newer.
+    fn put(&mut self, key: Key, live: Live, seen_in: u64) -> Option<Change> {
+        let known = self.objects.get(&key);
+        if known.is_some_and(|entry| entry.live.resource_version >= live.resource_version) {
+            return None;
         }
+        let seen_in = known.map_or(seen_in, |entry| entry.seen_in);
         let live = Arc::new(live);
         let before = self.objects.insert(
             key.clone(),
             Entry {
                 live: Arc::clone(&live),
-                seen_in: list,
+                seen_in,
             },
         );
         let before = before.map(|entry| entry.live);
@@ -175,6 +240,14 @@ impl Inner {
             before,
             after: Some(live),
         })
+    }
+
+    fn take_up_to(&mut self, key: Key, version: u64) -> Option<Change> {
+        let known = self.objects.get(&key)?;
+        if known.live.resource_version > version {
+            return None;
+        }
+        self.take(key)
     }
 
     fn take(&mut self, key: Key) -> Option<Change> {
@@ -232,33 +305,71 @@ mod tests {
     #[test]
     fn an_older_version_never_replaces_a_newer_one() {
         let store = Store::default();
-        store.put(key("a"), live(5, Some("u")));
-        assert!(store.put(key("a"), live(4, None)).is_none());
-        assert!(store.remove(key("a"), 4).is_none());
+        store.show(&scope(), key("a"), live(5, Some("u")));
+        assert!(store.show(&scope(), key("a"), live(4, None)).is_none());
+        store.enter(store.sending(), key("a"), live(3, None));
+        assert!(store.show_gone(&scope(), key("a"), 4).is_none());
         assert_eq!(store.controlled_by("u").len(), 1);
-        assert!(store.remove(key("a"), 6).is_some());
+        assert!(store.show_gone(&scope(), key("a"), 6).is_some());
         assert!(store.controlled_by("u").is_empty());
     }
 
     #[test]
-    fn what_a_list_does_not_name_is_gone_unless_it_was_written_meanwhile() {
+    fn an_answer_that_comes_before_the_watch_is_entered() {
         let store = Store::default();
-        store.put(key("gone"), live(1, None));
-        store.put(key("stays"), live(1, None));
+        store.show(&scope(), key("other"), live(4, None));
+        store.enter(store.sending(), key("a"), live(5, None));
+        assert!(store.get(&key("a")).is_some());
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_the_object_went_is_not_entered() {
+        let store = Store::default();
+        let sent = store.sending();
+        store.show(&scope(), key("a"), live(5, None));
+        store.show_gone(&scope(), key("a"), 6);
+        store.enter(sent, key("a"), live(5, None));
+        assert!(store.get(&key("a")).is_none());
+        // Of what came after, the watch may not have spoken yet.
+        store.enter(sent, key("a"), live(7, None));
+        assert!(store.get(&key("a")).is_some());
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_a_new_list_is_not_entered() {
+        let store = Store::default();
+        let sent = store.sending();
+        // It was made and went between two watches, so none has spoken of it.
         let list = store.begin_list();
-        store.put(key("stays"), live(1, None));
-        store.put(key("written"), live(9, None));
-        let changes = store.end_list(&scope(), list);
-        assert_eq!(changes.len(), 1);
-        assert_eq!(changes[0].key, key("gone"));
-        assert!(store.get(&key("written")).is_some());
+        store.end_list(&scope(), list);
+        store.enter(sent, key("a"), live(5, None));
+        assert!(store.get(&key("a")).is_none());
+    }
+
+    #[test]
+    fn what_a_list_does_not_name_is_gone() {
+        let store = Store::default();
+        store.show(&scope(), key("gone"), live(1, None));
+        store.show(&scope(), key("stays"), live(1, None));
+        let list = store.begin_list();
+        store.show(&scope(), key("stays"), live(1, None));
+        // Made after the list it will be shown by the watch; made and deleted before, by nobody.
+        store.enter(store.sending(), key("written"), live(9, None));
+        let mut gone: Vec<_> = store
+            .end_list(&scope(), list)
+            .into_iter()
+            .map(|change| change.key)
+            .collect();
+        gone.sort();
+        assert_eq!(gone, [key("gone"), key("written")]);
+        assert!(store.get(&key("stays")).is_some());
     }
 
     #[test]
     fn a_change_of_controller_moves_the_object() {
         let store = Store::default();
-        store.put(key("a"), live(1, Some("u")));
-        store.put(key("a"), live(2, Some("v")));
+        store.show(&scope(), key("a"), live(1, Some("u")));
+        store.show(&scope(), key("a"), live(2, Some("v")));
         assert!(store.controlled_by("u").is_empty());
         assert_eq!(store.controlled_by("v").len(), 1);
     }
@@ -266,12 +377,13 @@ mod tests {
     #[test]
     fn a_list_of_one_namespace_says_nothing_about_another() {
         let store = Store::default();
-        store.put(key("a"), live(1, None));
+        store.show(&scope(), key("a"), live(1, None));
         let list = store.begin_list();
         let elsewhere = Scope {
             kind: Kind::Service,
             namespace: Some("other".into()),
         };
         assert!(store.end_list(&elsewhere, list).is_empty());
+        assert!(store.get(&key("a")).is_some());
     }
 }
