@@ -29,9 +29,11 @@ use crate::{
 };
 
 /// What `with_controller_manager` runs. There are no pods, so nothing else would have anything to do.
-const CONTROLLERS: [&str; 3] = [
+const CONTROLLERS: [&str; 4] = [
     "garbage-collector-controller",
     "namespace-controller",
+    // Without it a claim that is deleted would never go.
+    "persistentvolumeclaim-protection-controller",
     "validatingadmissionpolicy-status-controller",
 ];
 

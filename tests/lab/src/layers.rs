@@ -120,7 +120,6 @@ pub async fn run(layer: Layer, kubeconfig: Option<&Path>, tally: &mut Tally) -> 
         // By the names of the tests, not by package: a package alone would be built with other features, and with it
         // most of what the layers before have compiled.
         Layer::Apiserver => &[&["--test", "apiserver-*"]],
-        // They share one node of two cores.
         Layer::Node => &[&["--test", "node*"]],
     };
     let mut output = String::new();
@@ -178,8 +177,16 @@ async fn cargo_test(
     if timed {
         cargo.args(["-Zunstable-options", "--report-time"]);
     }
-    if layer == Layer::Node {
-        cargo.arg("--test-threads=2");
+    match layer {
+        Layer::Unit => {}
+        // They wait for an API server more than they work.
+        Layer::Apiserver => {
+            cargo.arg("--test-threads=8");
+        }
+        // They share one node of two cores.
+        Layer::Node => {
+            cargo.arg("--test-threads=2");
+        }
     }
     let mut child = cargo
         .stdout(Stdio::piped())
