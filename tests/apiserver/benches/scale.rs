@@ -120,7 +120,7 @@ async fn measure(apps: usize) -> Result<()> {
     let space = Space::new("scale").await?;
     strangers(&space).await?;
     create_apps(&space, apps).await?;
-    let proxy = Proxy::start(space.client.clone()).await?;
+    let proxy = Proxy::start(&space).await?;
     let began = Instant::now();
     let process = Process::start(&proxy.url(), &space.name)?;
     converged(&space, apps).await?;

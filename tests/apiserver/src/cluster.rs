@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use anyhow::{Context, Result};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams};
+use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt};
 use lab::apiserver::ApiServer;
 use observedapp_desired::Kind;
@@ -69,15 +70,19 @@ pub async fn install(client: &Client, crd: &CustomResourceDefinition) -> Result<
 
 /// A CRD that takes anything: the APIs of others are optional, and what is in them is tested elsewhere.
 pub fn schemaless(kind: Kind) -> Result<CustomResourceDefinition> {
-    let gvk = kind.gvk();
+    schemaless_as(&kind.gvk(), kind.plural())
+}
+
+/// The same for an API of which the operator makes nothing.
+pub fn schemaless_as(gvk: &GroupVersionKind, plural: &str) -> Result<CustomResourceDefinition> {
     Ok(serde_json::from_value(json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{}.{}", kind.plural(), gvk.group)},
+        "metadata": {"name": format!("{plural}.{}", gvk.group)},
         "spec": {
             "group": gvk.group,
             "scope": "Namespaced",
-            "names": {"kind": gvk.kind, "plural": kind.plural(), "singular": gvk.kind.to_lowercase()},
+            "names": {"kind": gvk.kind, "plural": plural, "singular": gvk.kind.to_lowercase()},
             "versions": [{
                 "name": gvk.version, "served": true, "storage": true,
                 "subresources": {"status": {}},

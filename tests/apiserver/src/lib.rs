@@ -5,12 +5,13 @@ mod cluster;
 mod dry_run;
 mod operator;
 mod proxy;
+pub mod rights;
 mod snapshot;
 mod space;
 
-pub use cluster::{block_on, cluster, install, kubeconfig, schemaless};
+pub use cluster::{block_on, cluster, install, kubeconfig, schemaless, schemaless_as};
 pub use dry_run::{Cause, causes};
 pub use operator::{Running, hasty, options};
-pub use proxy::{Call, Proxy, Verdict};
-pub use snapshot::{difference, settled, snapshot};
+pub use proxy::{Call, Event, EventVerdict, Gate, Proxy, Verdict};
+pub use snapshot::{difference, ends_as, objects_of, settled, snapshot};
 pub use space::{Space, condition, eventually};

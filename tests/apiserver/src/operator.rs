@@ -7,6 +7,8 @@ use observedapp_controller::{LeaseTiming, Operator, RunError, RunOptions, Timing
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::{Proxy, Space};
+
 /// The options that these arguments give, on a port that the kernel chooses.
 pub fn options(arguments: &[&str]) -> RunOptions {
     let command = RunOptions::augment_args(Command::new("run"));
@@ -38,6 +40,13 @@ pub struct Running {
 }
 
 impl Running {
+    /// One for this namespace, with nothing in the way that is not put there later, and what becomes of its requests.
+    pub async fn calm(space: &Space) -> anyhow::Result<(Proxy, Self)> {
+        let proxy = Proxy::start(space).await?;
+        let operator = Self::start(options(&["--namespaces", &space.name]), proxy.config());
+        Ok((proxy, operator))
+    }
+
     pub fn start(options: RunOptions, config: kube::Config) -> Self {
         let stop = CancellationToken::new();
         let operator = Operator::new(options, config).timing(hasty());

@@ -1,6 +1,9 @@
-//! A proxy between an operator and the API server: it counts, and it makes things go wrong.
+//! A proxy between an operator and the API server: it counts, it makes things go wrong, and it lends the operator the
+//! rights that the chart gives, and no others.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod watched;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,27 +11,36 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use kube::Client;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::Space;
+pub use watched::{Event, EventVerdict};
 
 /// A request on its way.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub method: Method,
-    /// The resource, with its subresource: `observedapps/status`.
+    /// As RBAC calls it: `get`, `list`, `watch`, `create`, `update`, `patch` or `delete`.
+    pub verb: &'static str,
+    pub group: String,
+    /// The resource, with its subresource: `observedapps/status`; empty when the API itself is asked what it serves.
     pub resource: String,
     pub namespace: Option<String>,
     pub name: Option<String>,
     pub path: String,
     /// The number of this write, from 1; absent for reads, Leases and Events.
     pub write: Option<usize>,
+    /// The code that the API server answered with.
+    pub answer: Option<u16>,
 }
 
 /// What is to become of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Verdict {
     Pass,
     /// It never reaches the API server, which answers with this code.
@@ -39,17 +51,44 @@ pub enum Verdict {
     LoseAnswer,
     /// It reaches the API server late.
     Delay(Duration),
+    /// It reaches the API server when this opens, even if nobody waits for the answer any more.
+    Hold(Gate),
+    /// It reaches the API server, whose answer comes when this opens.
+    HoldAnswer(Gate),
+    /// The API server remembers nothing as old as what this watch wants to begin with.
+    Expired,
+}
+
+/// What waits at it goes on when it is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn passed(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
 }
 
 type Judge = dyn Fn(&Call) -> Verdict + Send + Sync;
 
 struct Inner {
     client: Client,
+    user: HeaderValue,
     judge: Mutex<Arc<Judge>>,
+    events: Mutex<Option<Arc<watched::Judge>>>,
     calls: Mutex<Vec<Call>>,
+    forbidden: Mutex<Vec<String>>,
+    tokens: Mutex<Vec<String>>,
+    /// How often all watches were cut.
+    cuts: watch::Sender<usize>,
 }
 
-/// The proxy; dropping it ends it.
+/// The proxy; dropping it ends it, and fails the test if the operator lacked a right.
 pub struct Proxy {
     inner: Arc<Inner>,
     url: http::Uri,
@@ -65,11 +104,22 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    pub async fn start(client: Client) -> Result<Self> {
+    /// For an operator that is confined to this namespace.
+    pub async fn start(space: &Space) -> Result<Self> {
+        Self::start_as(space.client.clone(), &space.operator()).await
+    }
+
+    /// For an operator that acts as this user.
+    pub async fn start_as(client: Client, user: &str) -> Result<Self> {
         let inner = Arc::new(Inner {
             client,
+            user: user.parse()?,
             judge: Mutex::new(Arc::new(|_: &Call| Verdict::Pass)),
+            events: Mutex::default(),
             calls: Mutex::default(),
+            forbidden: Mutex::default(),
+            tokens: Mutex::default(),
+            cuts: watch::Sender::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?).parse()?;
@@ -98,16 +148,22 @@ impl Proxy {
 
     /// From now on requests are judged by this.
     pub fn judge(&self, judge: impl Fn(&Call) -> Verdict + Send + Sync + 'static) {
-        *self.inner.judge.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(judge);
+        *lock(&self.inner.judge) = Arc::new(judge);
+    }
+
+    /// From now on every event of every watch is judged by this, also of those that have begun.
+    pub fn judge_events(&self, judge: impl Fn(&Call, &Event) -> EventVerdict + Send + Sync + 'static) {
+        *lock(&self.inner.events) = Some(Arc::new(judge));
+    }
+
+    /// Ends every watch.
+    pub fn cut_watches(&self) {
+        self.inner.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     /// Every request so far.
     pub fn calls(&self) -> Vec<Call> {
-        self.inner
-            .calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.inner.calls).clone()
     }
 
     /// Every write so far.
@@ -117,55 +173,112 @@ impl Proxy {
             .filter(|call| call.write.is_some())
             .collect()
     }
+
+    /// Every bearer token that was shown, each once.
+    pub fn tokens(&self) -> Vec<String> {
+        lock(&self.inner.tokens).clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let forbidden = std::mem::take(&mut *lock(&self.inner.forbidden));
+        assert!(
+            forbidden.is_empty() || std::thread::panicking(),
+            "the chart does not give these rights: {forbidden:#?}"
+        );
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response {
-    let call = {
-        let mut calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut call = describe(&request);
+    let call = describe(&request);
+    if let Some(token) = request.headers().get(http::header::AUTHORIZATION) {
+        let token = String::from_utf8_lossy(token.as_bytes()).into_owned();
+        let mut tokens = lock(&inner.tokens);
+        if !tokens.contains(&token) {
+            tokens.push(token);
+        }
+    }
+    let (number, call) = {
+        let mut calls = lock(&inner.calls);
         let counts =
             !matches!(call.method, Method::GET) && !matches!(call.resource.as_str(), "leases" | "events");
-        call.write = counts.then(|| calls.iter().filter(|call| call.write.is_some()).count() + 1);
+        let write = counts.then(|| calls.iter().filter(|call| call.write.is_some()).count() + 1);
+        let call = Call { write, ..call };
         calls.push(call.clone());
-        call
+        (calls.len() - 1, call)
     };
-    let judge = Arc::clone(&inner.judge.lock().unwrap_or_else(PoisonError::into_inner));
+    let judge = Arc::clone(&lock(&inner.judge));
+    let pass = pass(Arc::clone(&inner), number, call.clone(), request);
     match judge(&call) {
-        Verdict::Pass => pass(&inner.client, request).await,
+        Verdict::Pass => pass.await,
         Verdict::Fail(code) => refusal(code),
         Verdict::Swallow => std::future::pending().await,
         Verdict::LoseAnswer => {
-            pass(&inner.client, request).await;
+            pass.await;
             std::future::pending().await
         }
         Verdict::Delay(delay) => {
             tokio::time::sleep(delay).await;
-            pass(&inner.client, request).await
+            pass.await
         }
+        Verdict::Hold(gate) => {
+            let late = tokio::spawn(async move {
+                gate.passed().await;
+                pass.await
+            });
+            late.await.unwrap_or_else(|_| refusal(502))
+        }
+        Verdict::HoldAnswer(gate) => {
+            let answer = pass.await;
+            gate.passed().await;
+            answer
+        }
+        Verdict::Expired => watched::expired(),
     }
 }
 
-async fn pass(client: &Client, request: Request) -> Response {
+async fn pass(inner: Arc<Inner>, number: usize, call: Call, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     parts.headers.remove(http::header::HOST);
+    parts.headers.remove(http::header::AUTHORIZATION);
+    parts.headers.insert("impersonate-user", inner.user.clone());
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return refusal(400);
     };
     let request = http::Request::from_parts(parts, kube::client::Body::from(body.to_vec()));
-    match client.send(request).await {
-        Ok(response) => {
-            let (mut parts, body) = response.into_parts();
-            // The body arrives unpacked and is sent in pieces of its own.
-            parts.headers.remove(http::header::CONTENT_ENCODING);
-            parts.headers.remove(http::header::CONTENT_LENGTH);
-            parts.headers.remove(http::header::TRANSFER_ENCODING);
-            Response::from_parts(parts, Body::new(body))
-        }
+    let (mut parts, body) = match inner.client.send(request).await {
+        Ok(response) => response.into_parts(),
         Err(error) => {
             eprintln!("the API server did not answer: {error}");
-            refusal(502)
+            return refusal(502);
         }
+    };
+    if let Some(call) = lock(&inner.calls).get_mut(number) {
+        call.answer = Some(parts.status.as_u16());
     }
+    // The body arrives unpacked and is sent in pieces of its own.
+    parts.headers.remove(http::header::CONTENT_ENCODING);
+    parts.headers.remove(http::header::CONTENT_LENGTH);
+    parts.headers.remove(http::header::TRANSFER_ENCODING);
+    let body = Body::new(body);
+    if parts.status == StatusCode::FORBIDDEN {
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&body);
+        // Quotas and namespaces that end forbid things too, whatever the rights.
+        if text.contains(" cannot ") {
+            lock(&inner.forbidden).push(text.into_owned());
+        }
+        return Response::from_parts(parts, Body::from(body));
+    }
+    if call.verb == "watch" {
+        return Response::from_parts(parts, watched::body(inner, call, body));
+    }
+    Response::from_parts(parts, body)
 }
 
 fn refusal(code: u16) -> Response {
@@ -173,20 +286,28 @@ fn refusal(code: u16) -> Response {
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
         "message": "injected by the proxy", "reason": "Injected",
     });
-    let mut response = Response::new(Body::from(status.to_string()));
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer(code, status.to_string())
+}
+
+fn answer(code: StatusCode, json: String) -> Response {
+    let mut response = Response::new(Body::from(json));
+    *response.status_mut() = code;
     response.headers_mut().insert(
         http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static("application/json"),
+        HeaderValue::from_static("application/json"),
     );
     response
 }
 
 fn describe(request: &Request) -> Call {
     let path = request.uri().path();
-    let mut parts = path.split('/').filter(|part| !part.is_empty());
-    let skip = if parts.next() == Some("api") { 1 } else { 2 };
-    let mut parts = parts.skip(skip).map(str::to_owned);
+    let mut parts = path.split('/').filter(|part| !part.is_empty()).map(str::to_owned);
+    let group = match parts.next().as_deref() {
+        Some("apis") => parts.next().unwrap_or_default(),
+        _ => String::new(),
+    };
+    let mut parts = parts.skip(1);
     let mut resource = parts.next().unwrap_or_default();
     let mut name = parts.next();
     let mut namespace = None;
@@ -200,12 +321,29 @@ fn describe(request: &Request) -> Call {
     if let Some(subresource) = parts.next() {
         resource = format!("{resource}/{subresource}");
     }
+    let watches = request.uri().query().is_some_and(|query| {
+        query
+            .split('&')
+            .any(|part| ["watch=true", "watch=1"].contains(&part))
+    });
+    let verb = match request.method().as_str() {
+        "POST" => "create",
+        "PUT" => "update",
+        "PATCH" => "patch",
+        "DELETE" => "delete",
+        _ if watches => "watch",
+        _ if name.is_none() && !resource.is_empty() => "list",
+        _ => "get",
+    };
     Call {
         method: request.method().clone(),
+        verb,
+        group,
         resource,
         namespace,
         name,
         path: request.uri().to_string(),
         write: None,
+        answer: None,
     }
 }

@@ -9,10 +9,28 @@ use kube::api::ListParams;
 use observedapp_desired::{Kind, dashboard_uid};
 use serde_json::Value;
 
-use crate::Space;
+use crate::{Space, eventually};
 
 /// Every object of every kind that the operator makes, and every app, as text that can be compared.
 pub async fn snapshot(space: &Space) -> Result<BTreeMap<String, String>> {
+    let mut all = objects(space, |_| true).await?;
+    for app in space.apps().list(&ListParams::default()).await? {
+        let value = normalised(&serde_json::to_value(&app)?, &space.name);
+        all.insert(format!("ObservedApp/{}", app.name_any()), value);
+    }
+    Ok(all)
+}
+
+/// The objects of one app.
+pub async fn objects_of(space: &Space, app: &str) -> Result<BTreeMap<String, String>> {
+    objects(space, |name| {
+        name.strip_prefix(app)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    })
+    .await
+}
+
+async fn objects(space: &Space, which: impl Fn(&str) -> bool) -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     for &kind in Kind::ALL {
         let Ok(list) = space.objects(kind).list(&ListParams::default()).await else {
@@ -20,16 +38,12 @@ pub async fn snapshot(space: &Space) -> Result<BTreeMap<String, String>> {
         };
         for object in list {
             let name = object.name_any();
-            if ["kube-root-ca.crt", "default"].contains(&name.as_str()) {
+            if ["kube-root-ca.crt", "default"].contains(&name.as_str()) || !which(&name) {
                 continue;
             }
             let value = normalised(&serde_json::to_value(&object)?, &space.name);
             all.insert(format!("{}/{name}", kind.as_str()), value);
         }
-    }
-    for app in space.apps().list(&ListParams::default()).await? {
-        let value = normalised(&serde_json::to_value(&app)?, &space.name);
-        all.insert(format!("ObservedApp/{}", app.name_any()), value);
     }
     Ok(all)
 }
@@ -49,6 +63,22 @@ pub async fn settled(space: &Space) -> Result<BTreeMap<String, String>> {
         }
     }
     Ok(last)
+}
+
+/// Waits until all that exists is as expected.
+pub async fn ends_as(space: &Space, expected: &BTreeMap<String, String>) -> Result<()> {
+    eventually(
+        &format!("{}: all ends as it does when nothing goes wrong", space.name),
+        async || {
+            let found = snapshot(space).await?;
+            Ok(if found == *expected {
+                Ok(())
+            } else {
+                Err(difference(expected, &found))
+            })
+        },
+    )
+    .await
 }
 
 /// How one snapshot differs from another, line by line.
@@ -99,10 +129,11 @@ fn normalised(value: &Value, namespace: &str) -> String {
 
 /// Removes what no two runs have in common.
 fn strip(value: &mut Value) {
-    const DIFFERS: [&str; 13] = [
+    const DIFFERS: [&str; 14] = [
         "uid",
         "resourceVersion",
         "creationTimestamp",
+        "deletionTimestamp",
         "time",
         "generation",
         "observedGeneration",

@@ -12,7 +12,7 @@ use observedapp_api::ObservedApp;
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
 
-use crate::cluster;
+use crate::{cluster, rights};
 
 /// How long anything may take before it is taken for stuck. Nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -47,7 +47,13 @@ impl Space {
         Api::<Namespace>::all(client.clone())
             .create(&PostParams::default(), &namespace)
             .await?;
+        rights::confine(&client, &name, &[&name]).await?;
         Ok(Self { client, name })
+    }
+
+    /// The user that an operator is which lives in this namespace and has rights in no other.
+    pub fn operator(&self) -> String {
+        rights::operator_in(&self.name)
     }
 
     pub fn apps(&self) -> Api<ObservedApp> {
@@ -96,6 +102,15 @@ impl Space {
                 return Ok(Ok(app));
             }
             Ok(Err(serde_json::to_string_pretty(&app.status)?))
+        })
+        .await
+    }
+
+    /// Waits until the app itself is gone.
+    pub async fn gone(&self, name: &str) -> Result<()> {
+        eventually(&format!("{}/{name}: it is gone", self.name), async || {
+            let app = self.apps().get_opt(name).await?;
+            Ok(app.map_or(Ok(()), |app| Err(format!("{:?}", app.metadata))))
         })
         .await
     }

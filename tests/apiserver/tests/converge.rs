@@ -1,8 +1,10 @@
-//! The first and last thing that an operator must do: what is asked for exists, and its status says so.
+//! The first and last thing that an operator must do: what is asked for exists, its status says so, and then it rests.
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use anyhow::Result;
-use apiserver_tests::{Proxy, Running, Space, block_on, eventually, options};
+use apiserver_tests::{Call, Proxy, Running, Space, block_on, ends_as, eventually, options, settled};
 use observedapp_desired::Kind;
 use serde_json::json;
 
@@ -13,16 +15,16 @@ fn everything() -> serde_json::Value {
         "ingress": {"host": "tasks.example.com"},
         "database": {"builtin": {}}, "cache": {"builtin": {}},
         "metrics": {"port": 8000},
+        "envFrom": [{"secretRef": {"name": "nowhere", "optional": true}}],
         "slos": [{"name": "availability", "objective": 99.9, "indicator": {"availability": {}}}],
     })
 }
 
 #[test]
-fn an_app_gets_its_objects_its_status_and_then_rest() -> Result<()> {
+fn an_app_gets_its_objects_and_its_status_and_leaves_only_data() -> Result<()> {
     block_on(async {
         let space = Space::new("converge").await?;
-        let proxy = Proxy::start(space.client.clone()).await?;
-        let operator = Running::start(options(&["--namespaces", &space.name]), proxy.config());
+        let (_proxy, operator) = Running::calm(&space).await?;
         space.apply("tasks", everything()).await?;
         let app = space.applied("tasks").await?;
         let status = app.status.unwrap();
@@ -37,12 +39,6 @@ fn an_app_gets_its_objects_its_status_and_then_rest() -> Result<()> {
                 .contains(&"tasks-db-app".to_owned())
         );
 
-        let writes = proxy.writes().len();
-        // Two resyncs, and whatever else would like to happen by itself.
-        tokio::time::sleep(std::time::Duration::from_secs(25)).await;
-        let more: Vec<_> = proxy.writes().split_off(writes);
-        assert!(more.is_empty(), "written at rest: {more:#?}");
-
         space.delete("tasks").await?;
         eventually("only the database's data is kept", async || {
             let mut names = space.names(Kind::Service).await?;
@@ -56,5 +52,69 @@ fn an_app_gets_its_objects_its_status_and_then_rest() -> Result<()> {
         .await?;
         assert_eq!(space.names(Kind::PersistentVolumeClaim).await?, ["tasks-db"]);
         operator.stop().await
+    })
+}
+
+/// What an operator may do all the time: keep its Lease, follow watches, and ask which APIs there are.
+fn is_rest(call: &Call) -> bool {
+    call.verb == "watch" || call.resource == "leases" || (call.verb == "get" && call.resource.is_empty())
+}
+
+#[test]
+fn at_rest_nothing_is_written_and_nothing_read_that_is_known() -> Result<()> {
+    block_on(async {
+        let space = Space::new("rest").await?;
+        let proxy = Proxy::start(&space).await?;
+        let folder = tempfile::tempdir()?;
+        let token = folder.path().join("token");
+        std::fs::write(&token, "first")?;
+        let mut config = proxy.config();
+        config.auth_info.token_file = Some(token.to_string_lossy().into_owned());
+        let arguments = [
+            "--namespaces",
+            &space.name,
+            "--leader-elect",
+            "--leader-elect-namespace",
+            &space.name,
+        ];
+        let operator = Running::start(options(&arguments), config.clone());
+        space.apply("tasks", everything()).await?;
+        space.applied("tasks").await?;
+        let before = settled(&space).await?;
+
+        let calls = proxy.calls().len();
+        std::fs::write(&token, "second")?;
+        // A dozen resyncs, and whatever else would like to happen by itself.
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        let more: Vec<_> = proxy
+            .calls()
+            .split_off(calls)
+            .into_iter()
+            .filter(|call| !is_rest(call))
+            .collect();
+        assert!(more.is_empty(), "asked for or written at rest: {more:#?}");
+        assert!(proxy.calls().len() > calls, "the operator was not there at all");
+        assert_eq!(
+            proxy.tokens(),
+            ["Bearer first", "Bearer second"],
+            "a rotated token is taken up"
+        );
+        ends_as(&space, &before).await?;
+        operator.stop().await?;
+
+        // Another one finds all as it should be, and leaves it so.
+        let writes = proxy.writes().len();
+        let again = Running::start(options(&arguments), config);
+        let reads = proxy.calls().len();
+        let watched = |call: &Call| call.verb == "watch" && call.resource == "observedapps";
+        eventually("the next operator has begun", async || {
+            let begun = proxy.calls().split_off(reads).iter().any(watched);
+            Ok(if begun { Ok(()) } else { Err(String::new()) })
+        })
+        .await?;
+        assert_eq!(settled(&space).await?, before);
+        let written = proxy.writes().split_off(writes);
+        assert!(written.is_empty(), "written after a restart: {written:#?}");
+        again.stop().await
     })
 }

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use apiserver_tests::{
-    Proxy, Running, Space, Verdict, block_on, difference, eventually, options, settled, snapshot,
-};
+use apiserver_tests::{Proxy, Running, Space, Verdict, block_on, ends_as, eventually, options, settled};
 use futures::{StreamExt, TryStreamExt, stream};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
@@ -62,7 +60,7 @@ async fn live(crash: Crash, expected: Option<&[BTreeMap<String, String>]>) -> Re
         Crash::After(k) => format!("after-{k}"),
     };
     let space = Space::new(&purpose).await?;
-    let proxy = Proxy::start(space.client.clone()).await?;
+    let proxy = Proxy::start(&space).await?;
     let struck = Arc::new(Notify::new());
     let strike = Arc::clone(&struck);
     proxy.judge(move |call| match (crash, call.write) {
@@ -149,18 +147,8 @@ async fn ending(
     let Some(expected) = expected else {
         return settled(space).await;
     };
-    eventually(
-        &format!("{}: a chapter ends as it does without a crash", space.name),
-        async || {
-            let found = snapshot(space).await?;
-            Ok(if found == *expected {
-                Ok(found)
-            } else {
-                Err(difference(expected, &found))
-            })
-        },
-    )
-    .await
+    ends_as(space, expected).await?;
+    Ok(expected.clone())
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn an_object_of_an_older_schema_says_so_and_starves_no_other() -> Result<()> {
         .await?;
         install(&space.client, &observedapp_api::crd()).await?;
 
-        let proxy = Proxy::start(space.client.clone()).await?;
+        let proxy = Proxy::start(&space).await?;
         let _operator = Running::start(options(&["--namespaces", &space.name]), proxy.config());
         space.apply("good", json!({"image": "tasks:1"})).await?;
         space.applied("good").await?;
@@ -76,7 +76,7 @@ fn an_optional_api_is_noticed_when_it_comes_and_when_it_goes() -> Result<()> {
             .await
         };
         gone().await?;
-        let proxy = Proxy::start(space.client.clone()).await?;
+        let proxy = Proxy::start(&space).await?;
         let _operator = Running::start(options(&["--namespaces", &space.name]), proxy.config());
         space
             .apply("tasks", json!({"image": "tasks:1", "metrics": {}}))

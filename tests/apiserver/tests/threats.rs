@@ -4,7 +4,7 @@
 
 use anyhow::{Result, ensure};
 use apiserver_tests::{
-    Cause, Proxy, Running, Space, block_on, causes, condition, eventually, options, snapshot,
+    Cause, Proxy, Running, Space, block_on, causes, condition, eventually, options, rights, snapshot,
 };
 use http::Request;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -89,11 +89,12 @@ impl Intruder {
         self.ask("POST", &url, Some(&app)).await
     }
 
-    /// An operator with the administrator's rights.
+    /// An operator with the rights that the chart gives it in these namespaces.
     async fn operator(&self, namespaces: &[&Space]) -> Result<(Proxy, Running)> {
         let mut names = vec![self.space.name.as_str()];
         names.extend(namespaces.iter().map(|space| space.name.as_str()));
-        let proxy = Proxy::start(self.space.client.clone()).await?;
+        rights::confine(&self.space.client, &self.space.name, &names).await?;
+        let proxy = Proxy::start(&self.space).await?;
         let operator = Running::start(options(&["--namespaces", &names.join(",")]), proxy.config());
         Ok((proxy, operator))
     }

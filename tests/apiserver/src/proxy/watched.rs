@@ -1,0 +1,89 @@
+//! The events of a watch, one by one.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use futures::{StreamExt, stream};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Call, Gate, Inner, answer, lock};
+
+/// An event of a watch, on its way to the operator.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
+    pub type_: String,
+    pub name: String,
+}
+
+/// What is to become of it.
+#[derive(Clone, Debug)]
+pub enum EventVerdict {
+    Pass,
+    /// It comes when this opens, and so does all that follows in the same watch.
+    Hold(Gate),
+    /// It never comes.
+    Lose,
+}
+
+pub(super) type Judge = dyn Fn(&Call, &Event) -> EventVerdict + Send + Sync;
+
+/// The body of a watch, as the proxy's judge lets it pass, until it is cut.
+pub(super) fn body(inner: Arc<Inner>, call: Call, body: Body) -> Body {
+    let lines = stream::unfold(
+        (body.into_data_stream(), Vec::new()),
+        |(mut data, mut read)| async {
+            loop {
+                if let Some(end) = read.iter().position(|byte| *byte == b'\n') {
+                    let rest = read.split_off(end + 1);
+                    return Some((Bytes::from(read), (data, rest)));
+                }
+                read.extend_from_slice(&data.next().await?.ok()?);
+            }
+        },
+    );
+    let mut cuts = inner.cuts.subscribe();
+    let cut = async move {
+        // The sender lives as long as the proxy.
+        let _ = cuts.changed().await;
+    };
+    let judged = lines.filter_map(move |line| {
+        let (inner, call) = (Arc::clone(&inner), call.clone());
+        async move {
+            let judge = lock(&inner.events).clone();
+            match judge.map_or(EventVerdict::Pass, |judge| judge(&call, &event(&line))) {
+                EventVerdict::Pass => Some(line),
+                EventVerdict::Hold(gate) => {
+                    gate.passed().await;
+                    Some(line)
+                }
+                EventVerdict::Lose => None,
+            }
+        }
+    });
+    Body::from_stream(judged.take_until(cut).map(Ok::<_, Infallible>))
+}
+
+fn event(line: &[u8]) -> Event {
+    let value: Value = serde_json::from_slice(line).unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Event {
+        type_: text(&value["type"]),
+        name: text(&value["object"]["metadata"]["name"]),
+    }
+}
+
+/// What the API server answers to a watch from a version that it has forgotten.
+pub(super) fn expired() -> Response {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410,
+        "message": "too old resource version", "reason": "Expired",
+    });
+    answer(
+        StatusCode::OK,
+        format!("{}\n", json!({"type": "ERROR", "object": status})),
+    )
+}

@@ -1,0 +1,144 @@
+//! Data: kept, taken up again, and grown.
+
+use anyhow::Result;
+use apiserver_tests::{Running, Space, block_on, condition, eventually, options};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use observedapp_desired::Kind;
+use serde_json::{Value, json};
+
+use super::small;
+
+#[test]
+fn kept_data_is_taken_up_again_with_the_same_password() -> Result<()> {
+    block_on(async {
+        let space = Space::new("kept").await?;
+        let (proxy, operator) = Running::calm(&space).await?;
+        let with = json!({"image": "tasks:1", "database": {"builtin": {}}});
+        space.apply("tasks", with.clone()).await?;
+        space.applied("tasks").await?;
+        let secrets: Api<Secret> = Api::namespaced(space.client.clone(), &space.name);
+        let password =
+            async || anyhow::Ok(secrets.get("tasks-db-app").await?.data.unwrap()["password"].clone());
+        let first = password().await?;
+        space.apply("tasks", small()).await?;
+        space.applied("tasks").await?;
+        eventually("the database is gone and its data is not", async || {
+            let sets = space.names(Kind::StatefulSet).await?;
+            Ok(if sets.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{sets:?}"))
+            })
+        })
+        .await?;
+        assert_eq!(space.names(Kind::PersistentVolumeClaim).await?, ["tasks-db"]);
+        space.delete("tasks").await?;
+        eventually("the app is gone", async || {
+            Ok(if space.apps().get_opt("tasks").await?.is_none() {
+                Ok(())
+            } else {
+                Err(String::new())
+            })
+        })
+        .await?;
+        space.apply("tasks", with.clone()).await?;
+        space.applied("tasks").await?;
+        assert_eq!(password().await?, first);
+
+        // A claim whose Secret is lost is never given a new password.
+        space.apply("tasks", small()).await?;
+        space.applied("tasks").await?;
+        // An operator that still remembers the password would put it back.
+        operator.kill().await;
+        secrets.delete("tasks-db-app", &DeleteParams::default()).await?;
+        let _operator = Running::start(options(&["--namespaces", &space.name]), proxy.config());
+        space.apply("tasks", with).await?;
+        let app = space
+            .until("tasks", "the lost Secret is named", |app| {
+                condition(app, "DatabaseReady").1 == "SecretLost"
+            })
+            .await?;
+        assert!(
+            condition(&app, "DatabaseReady").2.contains("tasks-db-app"),
+            "{:?}",
+            condition(&app, "DatabaseReady")
+        );
+        assert!(secrets.get_opt("tasks-db-app").await?.is_none());
+        Ok(())
+    })
+}
+
+fn with_storage(size: &str) -> Value {
+    json!({"image": "tasks:1", "database": {"builtin": {"storage": {"size": size, "className": "growing"}}}})
+}
+
+/// What a provisioner does when a pod asks for the claim.
+async fn bind(space: &Space, size: &str) -> Result<()> {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(space.client.clone(), &space.name);
+    let volume = json!({"spec": {"volumeName": format!("volume-of-{}", space.name)}});
+    claims
+        .patch("tasks-db", &PatchParams::default(), &Patch::Merge(&volume))
+        .await?;
+    let status = json!({"status": {"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": size}}});
+    claims
+        .patch_status("tasks-db", &PatchParams::default(), &Patch::Merge(&status))
+        .await?;
+    Ok(())
+}
+
+#[test]
+fn a_claim_grows_and_is_never_asked_to_shrink() -> Result<()> {
+    block_on(async {
+        let space = Space::new("claim").await?;
+        let class = json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "growing"},
+            "provisioner": "example.com/growing", "allowVolumeExpansion": true,
+        });
+        Api::<StorageClass>::all(space.client.clone())
+            .patch("growing", &PatchParams::apply("tests"), &Patch::Apply(&class))
+            .await?;
+        let (_proxy, _operator) = Running::calm(&space).await?;
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(space.client.clone(), &space.name);
+        let requested = async || {
+            let claim = serde_json::to_value(claims.get("tasks-db").await?)?;
+            anyhow::Ok(claim["spec"]["resources"]["requests"]["storage"].clone())
+        };
+        space.apply("tasks", with_storage("1Gi")).await?;
+        space.applied("tasks").await?;
+        // A claim that has no volume yet cannot grow: the API server says so, and so does the app.
+        space.apply("tasks", with_storage("2Gi")).await?;
+        let app = space
+            .until("tasks", "the refusal is told", |app| {
+                condition(app, "Applied").0 == "False"
+            })
+            .await?;
+        assert!(
+            condition(&app, "Applied")
+                .2
+                .contains("PersistentVolumeClaim tasks-db"),
+            "{:?}",
+            condition(&app, "Applied")
+        );
+        bind(&space, "1Gi").await?;
+        space.applied("tasks").await?;
+        assert_eq!(requested().await?, "2Gi");
+        bind(&space, "2Gi").await?;
+
+        let refused = space
+            .apply("tasks", with_storage("1Gi"))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("may grow and never shrink"), "{refused}");
+
+        // Given back with less than was kept, it is taken as it is.
+        space.apply("tasks", small()).await?;
+        space.applied("tasks").await?;
+        space.apply("tasks", with_storage("1Gi")).await?;
+        space.applied("tasks").await?;
+        assert_eq!(requested().await?, "2Gi");
+        Ok(())
+    })
+}

@@ -1,0 +1,53 @@
+//! What an operator must survive, each fault ending as if it had not been.
+//!
+//! | fault | where |
+//! | --- | --- |
+//! | killed before or after every write | `crash.rs` |
+//! | a cache that is behind, an object of an earlier life, another by the same name | `stale.rs`, `recreate.rs` |
+//! | only the last event arrives; events lost, out of order, a watch too old | `stale.rs` |
+//! | values that make no sense | `schemas.rs`, `invalid.rs`; each of them in `operator/desired/tests/refused.rs` |
+//! | an app stored under an older schema | `schemas.rs` |
+//! | image, volume or Secret broken, and mended later | `mended.rs` |
+//! | what cannot be changed: a claim's size | `database.rs` |
+//! | 403, 409, 429, 500 and no answer, by kind and verb | `failures.rs` |
+//! | an optional API that comes and goes | `schemas.rs` |
+//! | an autoscaler owns the count | `scaling.rs` |
+//! | a stranger's object in the way; drift | `foreign.rs` |
+//! | data kept, and taken up again; a namespace that ends | `database.rs`, `ends.rs` |
+//! | two leaders, one of them cut off or frozen | `leaders.rs`, `scaling.rs` |
+//! | rest | `converge.rs` |
+//! | an API server that is away | `away.rs` |
+//! | a right that is missing, or not needed | `rights.rs`; every test runs with the chart's own rights |
+#![allow(clippy::unwrap_used)]
+
+mod away;
+mod database;
+mod ends;
+mod failures;
+mod foreign;
+mod invalid;
+mod leaders;
+mod mended;
+mod recreate;
+mod references;
+mod scaling;
+mod stale;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use apiserver_tests::{Running, Space, settled};
+use serde_json::{Value, json};
+
+fn small() -> Value {
+    json!({"image": "tasks:1", "replicas": 1})
+}
+
+/// What an app of this spec, `tasks`, comes to when nothing goes wrong.
+async fn undisturbed(spec: Value) -> Result<BTreeMap<String, String>> {
+    let space = Space::new("undisturbed").await?;
+    let (_proxy, _operator) = Running::calm(&space).await?;
+    space.apply("tasks", spec).await?;
+    space.applied("tasks").await?;
+    settled(&space).await
+}

@@ -1,0 +1,159 @@
+//! The number of pods, between the app's own count and an autoscaler.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::Result;
+use apiserver_tests::{Gate, Proxy, Running, Space, Verdict, block_on, eventually, options};
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::{WatchStreamExt, watcher};
+use observedapp_desired::Kind;
+use serde_json::{Value, json};
+use tokio_util::task::AbortOnDropHandle;
+
+/// Every count that the Deployment `tasks` ever had.
+struct Counts {
+    seen: Arc<Mutex<Vec<i32>>>,
+    _watch: AbortOnDropHandle<()>,
+}
+
+impl Counts {
+    fn watch(space: &Space) -> Self {
+        let seen: Arc<Mutex<Vec<i32>>> = Arc::default();
+        let into = Arc::clone(&seen);
+        let config = watcher::Config::default().fields("metadata.name=tasks");
+        let deployments = watcher(deployments(space), config)
+            .default_backoff()
+            .applied_objects();
+        let watch = deployments.for_each(move |deployment| {
+            if let Some(count) = deployment.ok().and_then(|seen| seen.spec?.replicas) {
+                into.lock().unwrap().push(count);
+            }
+            std::future::ready(())
+        });
+        Self {
+            seen,
+            _watch: AbortOnDropHandle::new(tokio::spawn(watch)),
+        }
+    }
+
+    /// Waits until this count is the last that was seen, and forgets all.
+    async fn reach(&self, count: i32) -> Result<Vec<i32>> {
+        eventually(&format!("the count is {count}"), async || {
+            let mut seen = self.seen.lock().unwrap();
+            Ok(if seen.last() == Some(&count) {
+                Ok(std::mem::replace(&mut *seen, vec![count]))
+            } else {
+                Err(format!("{seen:?}"))
+            })
+        })
+        .await
+    }
+}
+
+fn deployments(space: &Space) -> Api<Deployment> {
+    Api::namespaced(space.client.clone(), &space.name)
+}
+
+fn spec(image: &str, autoscaled: bool) -> Value {
+    let mut spec = json!({"image": image, "replicas": 4});
+    if autoscaled {
+        spec["autoscaling"] = json!({"minReplicas": 2, "maxReplicas": 9});
+    }
+    spec
+}
+
+/// The autoscaler's own way to change the count.
+async fn scale(space: &Space, count: i32) -> Result<()> {
+    let params = PatchParams {
+        field_manager: Some("kube-controller-manager".to_owned()),
+        ..PatchParams::default()
+    };
+    deployments(space)
+        .patch_scale(
+            "tasks",
+            &params,
+            &Patch::Merge(json!({"spec": {"replicas": count}})),
+        )
+        .await?;
+    Ok(())
+}
+
+#[test]
+fn replicas_are_handed_to_an_autoscaler_and_back_without_a_drop() -> Result<()> {
+    block_on(async {
+        let space = Space::new("scaled").await?;
+        let (_proxy, _operator) = Running::calm(&space).await?;
+        let counts = Counts::watch(&space);
+        space.apply("tasks", spec("tasks:1", false)).await?;
+        space.applied("tasks").await?;
+        counts.reach(4).await?;
+        space.apply("tasks", spec("tasks:1", true)).await?;
+        space.applied("tasks").await?;
+        scale(&space, 7).await?;
+        space.apply("tasks", spec("tasks:2", true)).await?;
+        space.applied("tasks").await?;
+        let seen = counts.reach(7).await?;
+        assert!(
+            seen.is_sorted(),
+            "turning it on keeps the count, and what it chose stays: {seen:?}"
+        );
+        space.apply("tasks", spec("tasks:2", false)).await?;
+        space.applied("tasks").await?;
+        let seen = counts.reach(4).await?;
+        assert!(
+            seen.iter().all(|count| *count >= 4),
+            "back without a drop: {seen:?}"
+        );
+        assert!(space.names(Kind::HorizontalPodAutoscaler).await?.is_empty());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_count_of_a_leader_that_was_frozen_never_replaces_the_autoscalers() -> Result<()> {
+    block_on(async {
+        let space = Space::new("thawed").await?;
+        let [frozen, other] = [Proxy::start(&space).await?, Proxy::start(&space).await?];
+        let arguments = ["--namespaces", &space.name];
+        let counts = Counts::watch(&space);
+        // Neither knows of an election: only the frozen one's own care can save the count.
+        let first = Running::start(options(&arguments), frozen.config());
+        space.apply("tasks", spec("tasks:1", false)).await?;
+        space.applied("tasks").await?;
+        counts.reach(4).await?;
+        let gate = Gate::default();
+        let held = gate.clone();
+        frozen.judge(move |call| match (call.verb, call.resource.as_str()) {
+            ("patch", "deployments") => Verdict::Hold(held.clone()),
+            _ => Verdict::Pass,
+        });
+        space.apply("tasks", spec("tasks:2", false)).await?;
+        eventually("its write is on its way", async || {
+            let last = frozen.writes().pop();
+            Ok(match last {
+                Some(call) if call.answer.is_none() && call.resource == "deployments" => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+        })
+        .await?;
+        let _second = Running::start(options(&arguments), other.config());
+        space.apply("tasks", spec("tasks:3", true)).await?;
+        space.applied("tasks").await?;
+        scale(&space, 9).await?;
+        counts.reach(9).await?;
+        gate.open();
+        eventually("the late write has its answer", async || {
+            let waiting = frozen.writes().into_iter().find(|call| call.answer.is_none());
+            Ok(waiting.map_or(Ok(()), |call| Err(format!("{call:?}"))))
+        })
+        .await?;
+        first.kill().await;
+        space.apply("tasks", spec("tasks:4", true)).await?;
+        space.applied("tasks").await?;
+        let seen = counts.reach(9).await?;
+        assert_eq!(seen, vec![9; seen.len()], "the count dropped on the way");
+        Ok(())
+    })
+}
