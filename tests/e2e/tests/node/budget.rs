@@ -11,6 +11,9 @@ use crate::story::fault;
 
 /// Of the budget that was spent.
 const TOLERANCE: f64 = 0.02;
+/// Of the events: a slot is a rate over a little more than its length, so a burst near its edge counts some percent more
+/// or less, its failures by the same share.
+const COUNTED: f64 = 0.1;
 
 #[tokio::test]
 async fn the_budget_spent_is_what_users_lost() -> Result<()> {
@@ -61,7 +64,7 @@ async fn the_budget_spent_is_what_users_lost() -> Result<()> {
                 .value(&format!("sum_over_time(slo:events:slot5m{of}[1d])"))
                 .await?;
             ensure!(
-                (counted / requests - 1.0).abs() < TOLERANCE,
+                (counted / requests - 1.0).abs() < COUNTED,
                 "{counted} events are recorded, the users made {requests} requests"
             );
             let coverage = prometheus
