@@ -1,11 +1,12 @@
 //! Prometheus and Alertmanager, asked through the API server.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::Cluster;
+use crate::{Cluster, eventually};
 
 /// The namespace of the lab's observability stack.
 const NAMESPACE: &str = "monitoring";
@@ -112,5 +113,32 @@ impl Alertmanager<'_> {
                 })
             })
             .collect()
+    }
+
+    /// Waits until an alert of a namespace is there, of one objective where that is named, or is not.
+    pub async fn until(
+        &self,
+        namespace: &str,
+        alert: &str,
+        slo: Option<&str>,
+        wanted: bool,
+        timeout: Duration,
+    ) -> Result<()> {
+        let what = format!(
+            "{alert} {} in Alertmanager",
+            if wanted { "is firing" } else { "is resolved" }
+        );
+        eventually(&what, timeout, async || {
+            let alerts = self.alerts(namespace).await?;
+            let firing = alerts.iter().any(|active| {
+                active.labels["alertname"] == alert
+                    && slo.is_none_or(|slo| active.labels.get("slo").is_some_and(|of| of == slo))
+            });
+            if firing != wanted {
+                bail!("{alerts:?}");
+            }
+            Ok(())
+        })
+        .await
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use e2e_tests::{Alertmanager, App, Cluster, eventually};
+use anyhow::Result;
+use e2e_tests::{Alertmanager, App, Cluster};
 use serde_json::json;
 
 /// A server that answers on its port while a loop beside it takes all the CPU there is.
@@ -31,28 +31,16 @@ async fn burning_cpu_alerts_and_clears() -> Result<()> {
     let namespace = cluster.temp_namespace("burn-cpu").await?;
     let app = App::apply(&cluster, &namespace.name, BURNER).await?;
     app.condition("Ready", "True", Duration::from_mins(3)).await?;
-    alert(&cluster, &namespace.name, true).await?;
+    let alert = async |wanted| {
+        // Its `for`, the span of its rate, a scrape, and what Alertmanager waits before it tells.
+        let patience = Duration::from_mins(10);
+        Alertmanager(&cluster)
+            .until(&namespace.name, "HighCPUUsage", None, wanted, patience)
+            .await
+    };
+    alert(true).await?;
     app.patch(json!({"args": ["exec redis-server --save ''"]}))
         .await?;
-    alert(&cluster, &namespace.name, false).await?;
+    alert(false).await?;
     namespace.delete().await
-}
-
-async fn alert(cluster: &Cluster, namespace: &str, wanted: bool) -> Result<()> {
-    let what = format!(
-        "HighCPUUsage {} in Alertmanager",
-        if wanted { "is firing" } else { "is resolved" }
-    );
-    // Its `for`, the span of its rate, a scrape, and what Alertmanager waits before it tells.
-    eventually(&what, Duration::from_mins(10), async || {
-        let alerts = Alertmanager(cluster).alerts(namespace).await?;
-        let firing = alerts
-            .iter()
-            .any(|alert| alert.labels["alertname"] == "HighCPUUsage");
-        if firing != wanted {
-            bail!("{alerts:?}");
-        }
-        Ok(())
-    })
-    .await
 }

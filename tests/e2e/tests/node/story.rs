@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e_tests::{Alertmanager, App, Cluster, Prometheus, eventually};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::DeleteParams;
@@ -248,8 +248,19 @@ async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()
 
         dashboard::every_panel_has_data(&app, OBSERVED).await?;
 
+        let page = async |wanted, timeout| {
+            Alertmanager(&cluster)
+                .until(
+                    &namespace.name,
+                    "ErrorBudgetBurnFast",
+                    Some("availability"),
+                    wanted,
+                    timeout,
+                )
+                .await
+        };
         fault(&app, 1.0).await?;
-        page(&cluster, &namespace.name, true, Duration::from_mins(3)).await?;
+        page(true, Duration::from_mins(3)).await?;
         eventually("the status names the alert", Duration::from_mins(2), async || {
             let status = app.api().get(&app.name).await?.status.context("no status")?;
             ensure!(
@@ -272,7 +283,7 @@ async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()
         );
 
         fault(&app, 0.0).await?;
-        page(&cluster, &namespace.name, false, Duration::from_mins(9)).await
+        page(false, Duration::from_mins(9)).await
     };
     tokio::select! {
         done = alerting => done?,
@@ -301,26 +312,6 @@ pub async fn fault(app: &App<'_>, ratio: f64) -> Result<()> {
         ensure!(reply.status == 200, "{reply:?}");
     }
     Ok(())
-}
-
-/// Waits until the page of the availability objective is there, or is not.
-async fn page(cluster: &Cluster, namespace: &str, wanted: bool, timeout: Duration) -> Result<()> {
-    let what = format!(
-        "the page {} in Alertmanager",
-        if wanted { "is firing" } else { "is resolved" }
-    );
-    eventually(&what, timeout, async || {
-        let alerts = Alertmanager(cluster).alerts(namespace).await?;
-        let firing = alerts.iter().any(|alert| {
-            alert.labels["alertname"] == "ErrorBudgetBurnFast"
-                && alert.labels.get("slo").is_some_and(|slo| slo == "availability")
-        });
-        if firing != wanted {
-            bail!("{alerts:?}");
-        }
-        Ok(())
-    })
-    .await
 }
 
 /// Before there was any request, the objectives have no data: `SLOsMet` alone may then be Unknown.
