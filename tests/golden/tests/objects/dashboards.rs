@@ -109,6 +109,50 @@ fn every_query_parses_and_names_nothing() {
     }
 }
 
+/// What the linter asks of a dashboard as a whole: one variable chooses the Prometheus, and what the panels show is
+/// changed where it is made.
+#[test]
+fn the_reader_chooses_the_data_source_and_changes_nothing_else() {
+    for (case, dashboard) in dashboards() {
+        let variables = dashboard["templating"]["list"].as_array().unwrap();
+        let of = |kind: &'static str| variables.iter().filter(move |variable| variable["type"] == kind);
+        let [source] = of("datasource").collect::<Vec<_>>()[..] else {
+            panic!("{case}: {variables:?}");
+        };
+        assert_eq!(source["name"], "datasource", "{case}");
+        assert_eq!(source["label"], "Data source", "{case}");
+        assert_eq!(source["query"], "prometheus", "{case}");
+        // A variable that is asked for must be asked for again when the time range moves; ours are constants.
+        assert_eq!(of("query").count(), 0, "{case}");
+        assert_eq!(dashboard["editable"], false, "{case}");
+    }
+}
+
+/// A counter only grows: what it says is its rate.
+#[test]
+fn counters_are_never_shown_as_they_are() {
+    const COUNTERS: [&str; 4] = ["_total", "_count", "_sum", "_bucket"];
+    const RATES: [&str; 3] = ["rate(", "increase(", "irate("];
+    for (case, dashboard) in dashboards() {
+        for target in charts(&dashboard).flat_map(|panel| panel["targets"].as_array().unwrap()) {
+            let expr = target["expr"].as_str().unwrap();
+            for (at, _) in expr.match_indices('{') {
+                let before = &expr[..at];
+                let name = before.rfind(|c: char| !c.is_ascii_alphanumeric() && !"_:".contains(c));
+                let (before, name) = before.split_at(name.map_or(0, |end| end + 1));
+                // The state of connections is counted anew each time.
+                if name == "pg_stat_activity_count" || !COUNTERS.iter().any(|end| name.ends_with(end)) {
+                    continue;
+                }
+                assert!(
+                    RATES.iter().any(|rate| before.ends_with(rate)),
+                    "{case}: {name} in {expr}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn every_runbook_it_links_to_is_there() {
     let runbooks = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/runbooks");

@@ -4,6 +4,7 @@
 mod backends;
 mod model;
 mod panel;
+mod probe;
 mod red;
 mod slos;
 mod usage;
@@ -54,6 +55,7 @@ fn dashboard(app: &App) -> Dashboard {
     let mut grid = Grid::default();
     slos::row(app, &mut grid);
     red::row(app, &mut grid);
+    probe::row(app, &mut grid);
     usage::row(app, &mut grid);
     backends::rows(app, &mut grid);
     Dashboard {

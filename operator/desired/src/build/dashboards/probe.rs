@@ -1,0 +1,35 @@
+//! What is seen of the app from outside: all there is to see of one that tells nothing about itself.
+
+use super::model::Unit;
+use super::panel::{Draft, GREEN, Grid, RED};
+use crate::App;
+
+/// The prober's series of the app.
+const PROBE: &str = r#"{namespace="$namespace",job="$app-probe"}"#;
+
+pub(super) fn row(app: &App, grid: &mut Grid) {
+    if app.spec.probe.is_none() || app.settings.prober_url.is_none() {
+        return;
+    }
+    grid.row("Probe");
+    grid.line(8, vec![answered(), phases()]);
+}
+
+fn answered() -> Draft {
+    Draft::lines("Answered from outside", Unit::Ratio)
+        .says("Whether the prober was answered as it should be: 1 yes, 0 no.")
+        .from(0.0)
+        .to(1.0)
+        .thresholds(RED, &[(1.0, GREEN)])
+        .query("answered", format!("min(probe_success{PROBE})"))
+}
+
+fn phases() -> Draft {
+    Draft::lines("Duration of a probe", Unit::Seconds)
+        .says("Where a probe's time goes: finding the address, connecting, TLS, waiting for the answer, taking it.")
+        .from(0.0)
+        .query(
+            "{{phase}}",
+            format!("max by (phase) (probe_http_duration_seconds{PROBE})"),
+        )
+}
