@@ -1,0 +1,302 @@
+//! What asking Prometheus costs for many apps together, and that nothing is written while nothing moves: real apps on a
+//! real API server, and a real Prometheus that has their series.
+//!
+//! ```text
+//! cargo bench -p apiserver-tests --bench poll              # 1,000 apps
+//! APPS=100 cargo bench -p apiserver-tests --bench poll     # fewer
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually, options};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::Response;
+use futures::{StreamExt, TryStreamExt, stream};
+use golden_tests::prometheus::Prometheus;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use kube::ResourceExt;
+use kube::api::ListParams;
+use observedapp_desired::Kind;
+use observedapp_slo::names;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// What may be asked and received in one round, whatever the number of apps.
+const MOST_REQUESTS: f64 = 10.0;
+const MOST_MIB: f64 = 2.0;
+const SLOS: [&str; 2] = ["availability", "latency"];
+/// The samples' distance, and for how long there are any: instant queries look back five minutes.
+const STEP: Duration = Duration::from_mins(1);
+const AHEAD: Duration = Duration::from_hours(1);
+const REST: Duration = Duration::from_mins(2);
+/// Asked once a round, so that it counts the rounds.
+const ONCE: &str = "/api/v1/status/runtimeinfo";
+
+fn main() -> Result<()> {
+    let apps: usize = std::env::var("APPS")
+        .ok()
+        .and_then(|apps| apps.parse().ok())
+        .unwrap_or(1000);
+    block_on(measure(apps))
+}
+
+async fn measure(apps: usize) -> Result<()> {
+    let space = Space::new("poll").await?;
+    stream::iter(0..apps)
+        .map(|number| {
+            let space = space.clone();
+            async move { space.apply(&format!("app-{number}"), spec()).await }
+        })
+        .buffer_unordered(16)
+        .try_collect::<Vec<_>>()
+        .await?;
+    let hashes = hashes_of_rules(&space, apps).await?;
+
+    let prometheus = Prometheus::with_openmetrics(&series(&space.name, &hashes)?);
+    let counted = Counted::start(prometheus.url()).await?;
+    let proxy = Proxy::start(&space).await?;
+    let namespaces = format!("--namespaces={}", space.name);
+    let url = format!("--prometheus-url={}", counted.url);
+    let operator = Running::start(options(&[&namespaces, &url]), proxy.config());
+    eventually("Prometheus proves every app", async || {
+        let list = space.apps().list(&ListParams::default()).await?;
+        let proven = list
+            .iter()
+            .filter(|app| {
+                ["Monitored", "RulesLoaded", "SLOsMet"]
+                    .iter()
+                    .all(|type_| condition(app, type_).0 == "True")
+            })
+            .count();
+        Ok(if proven == apps {
+            Ok(())
+        } else {
+            Err(format!("{proven} of {apps}"))
+        })
+    })
+    .await?;
+
+    let (writes, before) = (proxy.writes().len(), counted.so_far());
+    tokio::time::sleep(REST).await;
+    let after = counted.so_far();
+    let rounds = f64::from(after.of(ONCE) - before.of(ONCE));
+    let requests = f64::from(after.requests() - before.requests()) / rounds;
+    #[allow(clippy::cast_precision_loss)]
+    let mib = (after.bytes - before.bytes) as f64 / rounds / 1024.0 / 1024.0;
+    println!(
+        "{apps} apps with {} objectives each, {rounds} rounds:",
+        SLOS.len()
+    );
+    println!(
+        "  requests a round: {requests:.1}, {:.2} x the {MOST_REQUESTS} that are allowed",
+        requests / MOST_REQUESTS
+    );
+    println!(
+        "  received a round: {mib:.2} MiB compressed, {:.2} x the {MOST_MIB} MiB that are allowed",
+        mib / MOST_MIB
+    );
+    println!(
+        "  writes in {} s while nothing moves: {}",
+        REST.as_secs(),
+        proxy.writes().len() - writes
+    );
+    operator.stop().await
+}
+
+fn spec() -> Value {
+    let slos = SLOS.map(|name| {
+        let indicator = match name {
+            "latency" => json!({"latency": {"threshold": "300ms"}}),
+            _ => json!({"availability": {}}),
+        };
+        json!({"name": name, "objective": 99.9, "indicator": indicator})
+    });
+    json!({
+        "image": "tasks:1", "port": 5000, "replicas": 2,
+        "database": {"builtin": {}}, "cache": {"builtin": {}}, "metrics": {"port": 8000},
+        "slos": slos,
+    })
+}
+
+/// Lets an operator that has no Prometheus make every app's rules, and reads by what hash Prometheus would know them.
+async fn hashes_of_rules(space: &Space, apps: usize) -> Result<BTreeMap<String, String>> {
+    let (_proxy, operator) = Running::calm(space).await?;
+    let hashes = eventually("every app has its rules", async || {
+        let rules = space
+            .objects(Kind::PrometheusRule)
+            .list(&ListParams::default())
+            .await?;
+        let hashes: BTreeMap<String, String> = rules
+            .iter()
+            .filter_map(|rule| Some((rule.name_any(), hash(&rule.data)?.to_owned())))
+            .collect();
+        Ok(if hashes.len() == apps {
+            Ok(hashes)
+        } else {
+            Err(format!("{} of {apps}", hashes.len()))
+        })
+    })
+    .await?;
+    operator.stop().await?;
+    Ok(hashes)
+}
+
+fn hash(rules: &Value) -> Option<&str> {
+    let groups = rules["spec"]["groups"].as_array()?;
+    groups
+        .iter()
+        .flat_map(|group| group["rules"].as_array().into_iter().flatten())
+        .find(|rule| rule["record"] == names::RULES_INFO)?["labels"]["hash"]
+        .as_str()
+}
+
+/// What Prometheus would have recorded of healthy apps, every tenth of which has an alert that fires.
+fn series(namespace: &str, hashes: &BTreeMap<String, String>) -> Result<String> {
+    let mut families: BTreeMap<&str, Vec<(String, f64)>> = BTreeMap::new();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    for (number, (app, hash)) in hashes.iter().enumerate() {
+        let mut add = |family, labels: String, value| {
+            let labels = format!("namespace=\"{namespace}\",{labels}");
+            families.entry(family).or_default().push((labels, value));
+        };
+        for (job, instance) in [("", 1), ("", 2), ("-db", 1), ("-cache", 1)] {
+            add("up", format!(r#"job="{app}{job}",instance="{instance}""#), 1.0);
+        }
+        add(names::RULES_INFO, format!(r#"app="{app}",hash="{hash}""#), 1.0);
+        for slo in SLOS {
+            // As long as true figures are: digits are what a wire carries.
+            #[allow(clippy::cast_precision_loss)]
+            let ratio = 0.000_1 + (number as f64).sqrt() / 1e6;
+            for (record, value) in [
+                (names::ERROR_RATIO_PERIOD, ratio),
+                (names::BUDGET_REMAINING, 1.0 - ratio / 0.001),
+                (names::BURN_RATE, ratio / 0.001),
+                (names::WINDOW_COVERAGE, 1.0),
+            ] {
+                add(record, format!(r#"app="{app}",slo="{slo}""#), value);
+            }
+        }
+        if number % 10 == 0 {
+            let alert = format!(r#"alertname="HighCPUUsage",app="{app}",severity="warning""#);
+            add("ALERTS", format!(r#"{alert},alertstate="firing""#), 1.0);
+            add("ALERTS_FOR_STATE", alert, now.as_secs_f64().floor());
+        }
+    }
+    let mut text = String::new();
+    for (family, series) in families {
+        writeln!(text, "# TYPE {family} gauge")?;
+        for (labels, value) in series {
+            let mut at = now.saturating_sub(STEP);
+            while at < now + AHEAD {
+                writeln!(text, "{family}{{{labels}}} {value} {}", at.as_secs())?;
+                at += STEP;
+            }
+        }
+    }
+    text.push_str("# EOF\n");
+    Ok(text)
+}
+
+/// What was asked and received so far.
+#[derive(Clone, Debug, Default)]
+struct Traffic {
+    asked: BTreeMap<String, u32>,
+    /// Of the answers' bodies, as they came.
+    bytes: usize,
+}
+
+impl Traffic {
+    fn of(&self, path: &str) -> u32 {
+        self.asked.get(path).copied().unwrap_or_default()
+    }
+
+    fn requests(&self) -> u32 {
+        self.asked.values().sum()
+    }
+}
+
+/// A way to a Prometheus that counts.
+struct Counted {
+    url: String,
+    traffic: Arc<Mutex<Traffic>>,
+    _server: tokio_util::task::AbortOnDropHandle<()>,
+}
+
+#[derive(Clone)]
+struct Way {
+    to: String,
+    client: reqwest::Client,
+    traffic: Arc<Mutex<Traffic>>,
+}
+
+impl Counted {
+    async fn start(to: &str) -> Result<Self> {
+        let traffic = Arc::<Mutex<Traffic>>::default();
+        let way = Way {
+            to: to.to_owned(),
+            client: reqwest::Client::builder()
+                .no_gzip()
+                .no_proxy()
+                .tls_certs_only([])
+                .build()?,
+            traffic: Arc::clone(&traffic),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let router = Router::new().fallback(pass_on).with_state(way);
+        let server = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                eprintln!("the way to Prometheus has ended: {error}");
+            }
+        });
+        Ok(Self {
+            url,
+            traffic,
+            _server: tokio_util::task::AbortOnDropHandle::new(server),
+        })
+    }
+
+    fn so_far(&self) -> Traffic {
+        self.traffic
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+async fn pass_on(
+    State(way): State<Way>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, (StatusCode, String)> {
+    let answer = async {
+        let sent = way
+            .client
+            .request(method, format!("{}{uri}", way.to))
+            .headers(headers)
+            .body(body)
+            .send()
+            .await?;
+        let (code, headers) = (sent.status(), sent.headers().clone());
+        reqwest::Result::Ok((code, headers, sent.bytes().await?))
+    };
+    let (code, headers, body) = answer
+        .await
+        .map_err(|error| (StatusCode::BAD_GATEWAY, error.to_string()))?;
+    let mut traffic = way.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+    *traffic.asked.entry(uri.path().to_owned()).or_default() += 1;
+    traffic.bytes += body.len();
+    drop(traffic);
+    let mut response = Response::new(body.into());
+    *response.status_mut() = code;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
