@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use apiserver_tests::{Running, condition, eventually, install, options, schemaless};
 use golden_tests::commands::{Proof, documented, proof, root};
 use kube::api::Api;
@@ -68,6 +68,52 @@ async fn the_way_without_helm_works_too() -> Result<()> {
         "README.md does not say {command} any more"
     );
     shell(&server, &[command.to_owned()])
+}
+
+/// What a sentence mentions is for a situation that is not this one: that its program understands it is what can be told.
+#[test]
+fn commands_in_sentences_are_understood() -> Result<()> {
+    let programs = built(&[Tool::Kubectl, Tool::Promtool])?;
+    let mut understood = 0;
+    for command in documented()? {
+        if proof(&command) != Some(Proof::Understood) {
+            continue;
+        }
+        let (name, arguments) = command.text.split_once(' ').unwrap_or((&command.text, ""));
+        let program = programs
+            .iter()
+            .find(|(tool, _)| tool.name() == name)
+            .map(|(_, path)| path.display());
+        let Some(program) = program else {
+            bail!("{}: nobody knows how to ask {name}", command.document)
+        };
+        let output = Command::new("bash")
+            .args(["-c", &format!("{program} {arguments}")])
+            // There is no such cluster: whoever gets as far as to miss it has understood.
+            .env("KUBECONFIG", "/dev/null")
+            .envs([("NS", "default"), ("APP", "tasks")])
+            .stdin(std::process::Stdio::null())
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        for complaint in [
+            "unknown",
+            "unexpected",
+            "Usage",
+            "usage",
+            "required",
+            "must specify",
+        ] {
+            ensure!(
+                !said.contains(complaint),
+                "{}: `{}`: {said}",
+                command.document,
+                command.text
+            );
+        }
+        understood += 1;
+    }
+    ensure!(understood > 5, "only {understood} commands were found");
+    Ok(())
 }
 
 /// Runs commands one after the other in one shell, at the repository's root.

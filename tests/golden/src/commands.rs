@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// A command of a document's shell blocks.
+/// A command of a document's shell blocks, or of its sentences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// From the repository's root.
     pub document: String,
     pub text: String,
+    /// It is mentioned, not shown in a block of its own.
+    pub in_sentence: bool,
 }
 
 /// What proves that a command works.
@@ -16,11 +18,16 @@ pub struct Command {
 pub enum Proof {
     /// `apiserver-commands` runs it as it stands.
     Run,
+    /// It stands in a sentence, for a situation that no test brings about: its program knows its words and flags.
+    Understood,
     /// Another test does what it does: the file, and the words in it that do.
     Elsewhere(&'static str, &'static str),
 }
 
-use Proof::{Elsewhere, Run};
+use Proof::{Elsewhere, Run, Understood};
+
+/// With these begin the commands that stand in sentences. Two words are a command's name, not a command.
+const PROGRAMS: &[&str] = &["cargo", "curl", "helm", "kubectl", "observedapp", "promtool"];
 
 /// The first line that a command begins with is its own. A document is named where only its commands are meant.
 const PROOFS: &[(&str, &str, Proof)] = &[
@@ -82,6 +89,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "SECURITY.md",
+        "cargo lab reproduce",
+        Elsewhere(".github/workflows/ci.yaml", "cargo lab reproduce"),
+    ),
+    (
+        "SECURITY.md",
         "cargo cyclonedx",
         Elsewhere(".ci/run", "cargo cyclonedx"),
     ),
@@ -101,6 +113,19 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
+        "cargo lab load",
+        Elsewhere("tests/e2e/tests/node/resilience.rs", "load::"),
+    ),
+    (
+        "",
+        "kubectl apply --server-side -f manifests/install.yaml",
+        Elsewhere(
+            "tests/apiserver/tests/commands.rs",
+            "the_way_without_helm_works_too",
+        ),
+    ),
+    (
+        "",
         "kubectl top ",
         Elsewhere("tests/lab/src/addons.rs", "metrics-server"),
     ),
@@ -108,6 +133,93 @@ const PROOFS: &[(&str, &str, Proof)] = &[
         "",
         "kubectl observed status",
         Elsewhere("operator/cli/tests/plugin.rs", "kubectl-observed"),
+    ),
+    (
+        "",
+        "kubectl observed top",
+        Elsewhere("operator/cli/tests/plugin.rs", r#""top""#),
+    ),
+    // These stand in sentences.
+    ("", "cargo fmt --all", Elsewhere(".ci/run", "cargo fmt --all")),
+    (
+        "",
+        "cargo clippy --workspace --all-targets",
+        Elsewhere(".ci/run", "cargo clippy --workspace --all-targets"),
+    ),
+    (
+        "",
+        "cargo deny check",
+        Elsewhere(".ci/run", "cargo deny --locked check"),
+    ),
+    (
+        "",
+        "cargo bench -p observedapp-slo --bench",
+        Elsewhere("operator/slo/Cargo.toml", "[[bench]]"),
+    ),
+    (
+        "",
+        "cargo bench -p observedapp-desired --bench build",
+        Elsewhere("operator/desired/Cargo.toml", r#"name = "build""#),
+    ),
+    (
+        "",
+        "cargo bench -p golden-tests --bench rule_cost",
+        Elsewhere("tests/golden/Cargo.toml", r#"name = "rule_cost""#),
+    ),
+    (
+        "",
+        "cargo bench -p apiserver-tests --bench",
+        Elsewhere("tests/apiserver/Cargo.toml", "[[bench]]"),
+    ),
+    (
+        "",
+        "cargo bench -p lab --bench up",
+        Elsewhere("tests/lab/Cargo.toml", r#"name = "up""#),
+    ),
+    (
+        "",
+        "cargo lab test --layer node --with",
+        Elsewhere("tests/lab/src/layers.rs", r#""addons""#),
+    ),
+    (
+        "",
+        "cargo bench -p e2e-tests --bench ready",
+        Elsewhere("tests/e2e/Cargo.toml", r#"name = "ready""#),
+    ),
+    (
+        "",
+        "cargo bench -p tasks --bench",
+        Elsewhere("workload/Cargo.toml", "[[bench]]"),
+    ),
+    (
+        "",
+        "observedapp check app.yaml",
+        Elsewhere("operator/cli/tests/check.rs", "check"),
+    ),
+    (
+        "",
+        "observedapp render app.yaml",
+        Elsewhere("operator/cli/tests/render.rs", "render"),
+    ),
+    (
+        "",
+        "observedapp backtest",
+        Elsewhere("operator/cli/tests/backtest.rs", "backtest"),
+    ),
+    (
+        "",
+        "observedapp import FILE",
+        Elsewhere("operator/cli/tests/import.rs", "import"),
+    ),
+    (
+        "",
+        "curl localhost:8080/readyz",
+        Elsewhere("workload/tests/contract.rs", "/readyz"),
+    ),
+    (
+        "",
+        "kubectl explain oapp.spec",
+        Elsewhere("operator/api/src/spec.rs", r#"shortname = "oapp""#),
     ),
     // The rest is run.
     ("README.md", "", Run),
@@ -124,29 +236,46 @@ pub fn documented() -> io::Result<Vec<Command>> {
     for path in documents {
         let document = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
         let text = fs::read_to_string(&path)?;
-        commands.extend(in_blocks(&text).into_iter().map(|text| Command {
-            document: document.clone(),
-            text,
-        }));
+        let command = |in_sentence| {
+            let document = &document;
+            move |text| Command {
+                document: document.clone(),
+                text,
+                in_sentence,
+            }
+        };
+        commands.extend(in_blocks(&text).into_iter().map(command(false)));
+        commands.extend(in_sentences(&text).into_iter().map(command(true)));
     }
     Ok(commands)
 }
 
 /// What proves a command, if anything does.
 pub fn proof(command: &Command) -> Option<Proof> {
-    PROOFS
-        .iter()
+    let mut of_all = PROOFS.iter().filter(|(_, begins, proof)| {
+        // Whole documents are run in their order; what their sentences mention is for other situations.
+        !command.in_sentence || (*proof != Run && !begins.is_empty())
+    });
+    of_all
         .find(|(document, begins, _)| {
             command.document.starts_with(document) && command.text.starts_with(begins)
         })
         .map(|(_, _, proof)| *proof)
+        .or_else(|| (command.in_sentence && runs_alone(command)).then_some(Understood))
+}
+
+/// Whether its program can be asked by itself what it understands.
+fn runs_alone(command: &Command) -> bool {
+    ["kubectl ", "promtool "]
+        .iter()
+        .any(|program| command.text.starts_with(program))
 }
 
 /// Every file that is named as a proof, and the words that it must hold.
 pub fn proofs_elsewhere() -> impl Iterator<Item = (&'static str, &'static str)> {
     PROOFS.iter().filter_map(|(_, _, proof)| match proof {
         Elsewhere(file, words) => Some((*file, *words)),
-        Run => None,
+        Run | Understood => None,
     })
 }
 
@@ -168,6 +297,17 @@ fn find(folder: &Path, documents: &mut Vec<PathBuf>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The commands within a document's sentences.
+fn in_sentences(document: &str) -> Vec<String> {
+    let prose = document.split("```").step_by(2);
+    prose
+        .flat_map(|prose| prose.split('`').skip(1).step_by(2))
+        .map(|span| span.split_whitespace().collect::<Vec<_>>())
+        .filter(|words| words.len() > 2 && words.first().is_some_and(|first| PROGRAMS.contains(first)))
+        .map(|words| words.join(" "))
+        .collect()
 }
 
 /// The commands of a document's `sh` blocks, without the comments after them.
