@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use lab_tools::need_room;
 use tokio::process::Command;
 
 use crate::{command, paths};
@@ -25,8 +26,10 @@ const PACKAGES: [(&str, &str); 9] = [
     ("util-linux", "nsenter"),
 ];
 
-/// What a running node and its images take.
-const FREE_BYTES: u64 = 4 << 30;
+/// What a running node takes.
+const FREE_GIB: u64 = 4;
+/// What the built images take.
+const IMAGES_GIB: u64 = 2;
 
 /// The kernel's settings that the node's programs change, so that `down` can put them back.
 const SETTINGS: [&str; 9] = [
@@ -52,7 +55,8 @@ const CAPABILITIES: [(&str, u32); 4] = [
 /// Says in one sentence what keeps a node from running here, if anything does; installs what is missing.
 pub async fn prepare(state_dir: &Path) -> Result<()> {
     capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default())?;
-    disk(state_dir, FREE_BYTES)?;
+    need_room(state_dir, FREE_GIB, "CARGO_TARGET_DIR")?;
+    need_room(&lab_tools::cache_dir()?, IMAGES_GIB, "XDG_CACHE_HOME")?;
     packages().await
 }
 
@@ -82,22 +86,6 @@ fn is_root(status: &str) -> bool {
         .find_map(|line| line.strip_prefix("Uid:"))
         .and_then(|ids| ids.split_whitespace().nth(1))
         .is_some_and(|effective| effective == "0")
-}
-
-fn disk(dir: &Path, needed: u64) -> Result<()> {
-    paths::create_dir(dir)?;
-    let stat =
-        rustix::fs::statvfs(dir).with_context(|| format!("cannot look at the disk of {}", dir.display()))?;
-    let free = stat.f_bavail * stat.f_frsize;
-    if free < needed {
-        bail!(
-            "{} has {:.1} GiB free and the lab needs {}; free some space, or set CARGO_TARGET_DIR to a bigger disk",
-            dir.display(),
-            free as f64 / f64::from(1 << 30),
-            needed >> 30,
-        );
-    }
-    Ok(())
 }
 
 async fn packages() -> Result<()> {
@@ -237,13 +225,5 @@ mod tests {
     fn who_is_not_root_is_told_the_command() {
         let user = format!("Uid:\t1000\t1000\t1000\t1000\nCapEff:\t{:016x}\n", 0);
         assert!(capabilities(&user).unwrap_err().to_string().contains("sudo"));
-    }
-
-    #[test]
-    fn a_full_disk_is_told_in_one_sentence() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(disk(dir.path(), 1).is_ok());
-        let error = disk(dir.path(), u64::MAX).unwrap_err().to_string();
-        assert!(error.contains("free some space"), "{error}");
     }
 }

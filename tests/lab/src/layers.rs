@@ -14,7 +14,7 @@ use tokio::{
     process::Command,
 };
 
-use crate::{handy, paths};
+use crate::{addons::AddOn, handy, paths};
 
 /// Where a failing test's API servers leave their logs.
 pub const FAILURES: &str = "OBSERVEDAPP_LAB_FAILURES";
@@ -110,17 +110,28 @@ impl Tally {
 
 /// Runs the tests of one layer. `kubeconfig` is the cluster they are to use, where they use one; whatever the user's
 /// own environment names is hidden from them. Gives the folder of what explains the failures, if there were any.
-pub async fn run(layer: Layer, kubeconfig: Option<&Path>, tally: &mut Tally) -> Result<Option<PathBuf>> {
+pub async fn run(
+    layer: Layer,
+    kubeconfig: Option<&Path>,
+    add_ons: &[AddOn],
+    tally: &mut Tally,
+) -> Result<Option<PathBuf>> {
     println!("\n==> {layer} tests");
     let folder = failure_folder(layer)?;
     let before = tally.failed.len();
+    // The tests of an add-on are in a module of its name.
+    let of_add_ons: Vec<&str> = ["--test", "addons", "--"]
+        .into_iter()
+        .chain(add_ons.iter().map(|add_on| add_on.name()))
+        .collect();
     let runs: &[&[&str]] = match layer {
         // Doc tests come from another program, which does not tell how long each took.
         Layer::Unit => &[&["--lib", "--bins", "--tests", "--examples"], &["--doc"]],
         // By the names of the tests, not by package: a package alone would be built with other features, and with it
         // most of what the layers before have compiled.
         Layer::Apiserver => &[&["--test", "apiserver-*"]],
-        Layer::Node => &[&["--test", "node*"]],
+        Layer::Node if add_ons.is_empty() => &[&["--test", "node*"]],
+        Layer::Node => &[&["--test", "node*"], &of_add_ons],
     };
     let mut output = String::new();
     for args in runs {
@@ -173,7 +184,9 @@ async fn cargo_test(
         ]);
     }
     cargo.args(["test", "--no-fail-fast"]).args(args);
-    cargo.arg("--");
+    if !args.contains(&"--") {
+        cargo.arg("--");
+    }
     if timed {
         cargo.args(["-Zunstable-options", "--report-time"]);
     }

@@ -23,6 +23,7 @@ pub mod machine;
 pub mod netpol;
 pub mod network;
 pub mod node;
+mod node_ports;
 pub mod paths;
 pub mod ports;
 pub mod process;

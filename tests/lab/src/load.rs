@@ -105,34 +105,35 @@ pub async fn put(kubectl: &Kubectl, load: &Load, mut tell: impl FnMut(&str)) -> 
     })
     .await?;
 
-    let mut follow = kubectl
-        .command(&["logs", &namespace, "--follow", &pod])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut lines = BufReader::new(follow.stdout.take().context("kubectl has no output")?).lines();
-    let mut log = Log::default();
-    while let Some(line) = lines.next_line().await? {
-        if let Some(line) = log.read(&line) {
-            tell(line);
+    // A stream of a log may break off; what was told already is then not told again.
+    let mut progress = Log::default();
+    let mut tail = "--tail=-1";
+    let served = loop {
+        let mut follow = kubectl
+            .command(&["logs", &namespace, "--follow", tail, &pod])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut lines = BufReader::new(follow.stdout.take().context("kubectl has no output")?).lines();
+        while let Some(line) = lines.next_line().await? {
+            if let Some(line) = progress.read(&line) {
+                tell(line);
+            }
         }
-    }
-    follow.wait().await?;
+        follow.wait().await?;
+        if let Some(served) = served(kubectl, &namespace, &pod).await? {
+            break served;
+        }
+        tail = "--tail=0";
+    };
 
-    let ended = [
-        "wait",
-        &namespace,
-        &pod,
-        "--for=jsonpath={.status.conditions[*].status}=True",
-        "--timeout=1m",
-    ];
-    // A Job that failed has two conditions, one that succeeded too: either way its counts say what came of it.
-    let waited = kubectl.run(&ended).await;
-    let succeeded = ["get", &namespace, &pod, "--output=jsonpath={.status.succeeded}"];
-    let served = kubectl.run(&succeeded).await? == "1";
+    // From the log as a whole, which is there as long as the Job is.
+    let mut log = Log::default();
+    for line in kubectl.run(&["logs", &namespace, &pod]).await?.lines() {
+        log.read(line);
+    }
     let Some(summary) = log.summary() else {
-        waited?;
-        bail!("the load ended without a report; see `kubectl logs {namespace} {pod}`");
+        bail!("the load ended without its summary; see `kubectl logs {namespace} {pod}`");
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let report = paths::state_dir()
@@ -144,6 +145,22 @@ pub async fn put(kubectl: &Kubectl, load: &Load, mut tell: impl FnMut(&str)) -> 
         report,
         served,
     })
+}
+
+/// Whether the Job, which has ended, has done what it should; none while it goes on.
+async fn served(kubectl: &Kubectl, namespace: &str, job: &str) -> Result<Option<bool>> {
+    // A Job that failed has two conditions, one that succeeded too: either way its counts say what came of it.
+    let wait = [
+        "wait",
+        namespace,
+        job,
+        "--for=jsonpath={.status.conditions[*].status}=True",
+        "--timeout=10s",
+    ];
+    let ended = kubectl.run(&wait).await.is_ok();
+    let succeeded = ["get", namespace, job, "--output=jsonpath={.status.succeeded}"];
+    let succeeded = kubectl.run(&succeeded).await? == "1";
+    Ok(ended.then_some(succeeded))
 }
 
 fn save(file: &Path, text: &str) -> Result<()> {

@@ -10,7 +10,7 @@ use lab::{
     addons::AddOn,
     apiserver::{self, ApiServer},
     elsewhere::{self, Cluster},
-    handy,
+    handy, images,
     kubectl::Kubectl,
     layers::Layer,
     load::{self, Load},
@@ -71,7 +71,12 @@ enum Command {
         /// Runs only this layer
         #[arg(long, value_enum)]
         layer: Option<Layer>,
+        /// Adds these to the node, and the tests of them
+        #[arg(long, value_enum, value_delimiter = ',')]
+        with: Vec<AddOn>,
     },
+    /// Compiles the released programs twice, in two places, and compares them byte by byte
+    Reproduce,
     /// Enforces the network policies of a cluster on this machine: one of the node's programs
     #[command(hide = true)]
     EnforceNetworkPolicies {
@@ -142,7 +147,8 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Load(load) => {
             load::run(&Kubectl::new(&running_kubeconfig(cli.cluster)?).await?, &load).await
         }
-        Command::Test { layer } => test(layer, cli.cluster).await,
+        Command::Reproduce => tokio::task::spawn_blocking(images::reproduce).await?,
+        Command::Test { layer, with } => test(layer, cli.cluster, &with).await,
         Command::EnforceNetworkPolicies { kubeconfig } => netpol::run(&kubeconfig).await,
     }
 }

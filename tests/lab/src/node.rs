@@ -11,7 +11,6 @@ use std::{
 use anyhow::{Context, Result, bail};
 use indicatif::MultiProgress;
 use lab_tools::Tool;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     addons::AddOn,
@@ -23,7 +22,9 @@ use crate::{
     images::{self, Image},
     kubectl::Kubectl,
     kubelet::{self, NODE},
-    netpol, network, paths, ports,
+    netpol, network,
+    node_ports::Ports,
+    paths,
     process::{Lifetime, Supervisor},
     product,
     programs::program,
@@ -40,52 +41,6 @@ pub struct Node {
     plane: ControlPlane,
     ip: IpAddr,
     ports: Ports,
-}
-
-/// Where the node's programs listen; kept, so that a second `up` finds the first one's.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Ports {
-    apiserver: u16,
-    kubelet: u16,
-    etcd: u16,
-    controller_manager: u16,
-    scheduler: u16,
-    kube_proxy: u16,
-    kube_proxy_health: u16,
-}
-
-impl Ports {
-    /// Kubernetes' usual ports where they are free, others where they are taken.
-    fn choose(supervisor: &Supervisor, file: &Path) -> Result<Self> {
-        let [etcd, controller_manager, scheduler, kube_proxy, kube_proxy_health] = ports::free()?;
-        let known: Option<Self> = fs::read(file)
-            .ok()
-            .and_then(|json| serde_json::from_slice(&json).ok());
-        let mut ports = known.unwrap_or(Self {
-            apiserver: 6443,
-            kubelet: 10250,
-            etcd,
-            controller_manager,
-            scheduler,
-            kube_proxy,
-            kube_proxy_health,
-        });
-        for (program, port) in [
-            ("kube-apiserver", &mut ports.apiserver),
-            ("kubelet", &mut ports.kubelet),
-            ("etcd", &mut ports.etcd),
-            ("kube-controller-manager", &mut ports.controller_manager),
-            ("kube-scheduler", &mut ports.scheduler),
-            ("kube-proxy", &mut ports.kube_proxy),
-            ("kube-proxy", &mut ports.kube_proxy_health),
-        ] {
-            if supervisor.running(program).is_none() && !ports::is_free(*port) {
-                [*port] = ports::free()?;
-            }
-        }
-        paths::write(file, serde_json::to_vec_pretty(&ports)?)?;
-        Ok(ports)
-    }
 }
 
 fn node_dir() -> PathBuf {

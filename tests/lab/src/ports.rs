@@ -4,6 +4,9 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context, Result};
 
+/// Where an API server listens unless somebody else does.
+pub const APISERVER_PORT: u16 = 6443;
+
 /// Asks the kernel for `N` different free ports of the loopback address.
 pub fn free<const N: usize>() -> Result<[u16; N]> {
     // All are held until the last is known, or the kernel could name one of them twice.

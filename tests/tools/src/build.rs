@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,13 @@ use anyhow::{Context as _, Result, bail};
 use indicatif::MultiProgress;
 
 use crate::tool::Recipe;
-use crate::{Tool, cache, go, on_path, progress::Progress};
+use crate::{Tool, cache, go, need_room, on_path, progress::Progress};
 
 /// Go compiles this many packages at once: the lab is made for two cores, and something else is always running too.
 const PARALLEL: &str = "2";
 const LOG_LINES_SHOWN: usize = 20;
+/// What all the programs and what Go keeps of their packages take.
+const FREE_GIB: u64 = 3;
 
 /// The paths of these programs; those that are missing are built first, with a progress bar on standard error.
 pub fn ensure(tools: &[Tool]) -> Result<BTreeMap<Tool, PathBuf>> {
@@ -39,6 +41,7 @@ pub fn ensure_with(tools: &[Tool], bars: &MultiProgress) -> Result<BTreeMap<Tool
     if missing.is_empty() {
         return Ok(programs);
     }
+    need_room(&cache::cache_dir()?, FREE_GIB, "XDG_CACHE_HOME")?;
     let order: Vec<Tool> = missing.keys().copied().collect();
     let mut progress = Progress::start(bars, &order);
     for (tool, path) in missing {
@@ -116,16 +119,18 @@ fn compile(tool: Tool, target: &Path, progress: &Progress) -> Result<()> {
     let log = target.with_extension("log");
     let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
     let start = Instant::now();
-    let mut go = go::go_in(&go::module_folder(recipe.module))
-        .args(["build", "-p", PARALLEL])
-        .args(cache::build_flags(recipe))
-        .arg("-o")
-        .args([target.as_os_str(), recipe.package.as_ref()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(output)
-        .spawn()
-        .map_err(|error| go::not_started(&error))?;
+    let mut go = ends_with_us(
+        go::go_in(&go::module_folder(recipe.module))
+            .args(["build", "-p", PARALLEL])
+            .args(cache::build_flags(recipe))
+            .arg("-o")
+            .args([target.as_os_str(), recipe.package.as_ref()]),
+    )
+    .stdin(Stdio::null())
+    .stdout(Stdio::null())
+    .stderr(output)
+    .spawn()
+    .map_err(|error| go::not_started(&error))?;
     let status = loop {
         if let Some(status) = go.try_wait()? {
             break status;
@@ -140,6 +145,37 @@ fn compile(tool: Tool, target: &Path, progress: &Progress) -> Result<()> {
         );
     }
     fs::remove_file(&log).with_context(|| format!("cannot remove {}", log.display()))
+}
+
+/// The same command, ended by the kernel when we are killed: a build that nobody waits for would hold two cores for
+/// minutes, and be thrown away.
+fn ends_with_us(command: &Command) -> Command {
+    // Of util-linux, which is on every Linux that can run a node; elsewhere the build ends when it ends.
+    let can_bind = Command::new("setpriv")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok();
+    let mut bound = if can_bind {
+        let mut bound = Command::new("setpriv");
+        bound
+            .args(["--pdeathsig", "TERM", "--"])
+            .arg(command.get_program());
+        bound
+    } else {
+        Command::new(command.get_program())
+    };
+    bound.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bound.env(name, value),
+            None => bound.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        bound.current_dir(folder);
+    }
+    bound
 }
 
 fn failure(recipe: &Recipe, status: std::process::ExitStatus, log: &str) -> String {
@@ -216,6 +252,52 @@ mod tests {
         )
         .unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+    }
+
+    /// The variable that marks what this test has started, and makes it build.
+    const DOOMED: &str = "LAB_TOOLS_DOOMED";
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_build_ends_when_who_wanted_it_is_killed() {
+        if std::env::var_os(DOOMED).is_some() {
+            // Of the caches it was given, which are empty, this takes long.
+            ensure(&[Tool::Etcd]).unwrap();
+            return;
+        }
+        let caches = tempfile::tempdir().unwrap();
+        let mark = format!("{DOOMED}={}", caches.path().display());
+        let building = || {
+            fs::read_dir("/proc").unwrap().flatten().any(|process| {
+                let read = |name: &str| fs::read(process.path().join(name)).unwrap_or_default();
+                let environment = read("environ");
+                read("comm") == b"go\n"
+                    && environment
+                        .split(|byte| *byte == 0)
+                        .any(|one| one == mark.as_bytes())
+            })
+        };
+        let until = |what: &str, holds: &dyn Fn() -> bool| {
+            let began = Instant::now();
+            while !holds() {
+                assert!(began.elapsed() < Duration::from_mins(2), "never: {what}");
+                thread::sleep(Duration::from_millis(20));
+            }
+        };
+        let this = "build::tests::a_build_ends_when_who_wanted_it_is_killed";
+        let mut doomed = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", this])
+            .env(DOOMED, caches.path())
+            .env("XDG_CACHE_HOME", caches.path())
+            .env("GOCACHE", caches.path().join("go"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        until("it builds", &building);
+        doomed.kill().unwrap();
+        doomed.wait().unwrap();
+        until("the build ends", &|| !building());
     }
 
     #[test]

@@ -16,10 +16,12 @@ mod cache;
 mod go;
 mod on_path;
 mod progress;
+mod room;
 mod tool;
 pub mod upstream;
 
 pub use build::{build_once, ensure, ensure_with};
 pub use cache::{Checksum, cache_dir};
 pub use go::{Module, module_dir};
+pub use room::need_room;
 pub use tool::Tool;

@@ -123,6 +123,8 @@ impl Buildah {
             "--isolation=chroot",
             "--network=host",
             "--layers=false",
+            // The same content gives the same image, whenever it is packed.
+            "--timestamp=0",
             "--tag",
             reference,
             "--file",

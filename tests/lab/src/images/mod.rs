@@ -9,6 +9,7 @@
 mod build;
 mod import;
 mod own;
+mod release;
 mod sources;
 
 use anyhow::Result;
@@ -17,7 +18,8 @@ use lab_tools::{Tool, upstream};
 use std::{path::PathBuf, time::Duration};
 
 pub use import::{import, import_all};
-pub use own::{OwnImage, build_own, built};
+pub use own::{OwnImage, build_own};
+pub use release::{built, reproduce};
 
 /// Debian packages that building and importing images takes.
 pub const DEBIAN_PACKAGES: &[&str] = &["buildah", "containerd", "python3-pip"];

@@ -17,24 +17,15 @@
 //!
 //! Buildah (1.28 at least) and BuildKit leave out the stage that is not asked for, so its base image is not pulled.
 
-use std::{
-    env,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use lab_tools::Checksum;
 
 use super::{
     Archive,
     build::{self, Input},
+    release,
 };
 use crate::paths;
-
-/// Only the gnu target's standard library is sure to be there; linked statically it runs `FROM scratch`.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-const STATIC: &str = "-C target-feature=+crt-static";
 
 /// An image made from this repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +63,8 @@ const WORKLOAD: &[&str] = &["tasks", "tasks-load"];
 
 /// Compiles the programs and packs them. Cargo itself knows what has changed since the last time.
 pub fn build_own(image: &OwnImage) -> Result<Archive> {
-    let programs =
-        compile(image).with_context(|| format!("cannot compile the programs of {}", image.reference))?;
+    let programs = release::compile(image.packages)
+        .with_context(|| format!("cannot compile the programs of {}", image.reference))?;
     let mut context = Checksum::default();
     for program in &programs {
         context.add_file(program)?;
@@ -86,38 +77,10 @@ pub fn build_own(image: &OwnImage) -> Result<Archive> {
         context,
     };
     build::archive(input, |context| {
-        let folder = context.join("target").join(TARGET).join("release");
+        let folder = context.join("target").join(release::TARGET).join("release");
         paths::create_dir(&folder)?;
         programs
             .iter()
             .try_for_each(|program| build::copy_into(program, &folder))
     })
-}
-
-fn compile(image: &OwnImage) -> Result<Vec<PathBuf>> {
-    let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
-    flags.push(' ');
-    flags.push_str(STATIC);
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(paths::workspace_dir())
-        .env("RUSTFLAGS", flags.trim())
-        .stdin(Stdio::null());
-    cargo.args(["build", "--release", "--locked", "--target", TARGET]);
-    for package in image.packages {
-        cargo.args(["--package", package, "--bin", package]);
-    }
-    let status = cargo.status().context("cannot run `cargo`")?;
-    if !status.success() {
-        bail!(
-            "`cargo build --release` of {} failed ({status})",
-            image.packages.join(" and ")
-        );
-    }
-    Ok(image.packages.iter().map(|program| built(program)).collect())
-}
-
-/// Where one of the project's programs lies once it was compiled for its image.
-pub fn built(program: &str) -> PathBuf {
-    paths::target_dir().join(TARGET).join("release").join(program)
 }

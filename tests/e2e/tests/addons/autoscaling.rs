@@ -1,0 +1,71 @@
+//! Figures of use, and what is made of them.
+
+use anyhow::{Context, Result, ensure};
+use e2e_tests::{App, Cluster, eventually};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use lab::kubectl::Kubectl;
+
+use crate::SOON;
+
+/// A server beside which a loop takes all the CPU there is: many times what it asked for.
+const BUSY: &str = r#"
+apiVersion: observedapp.dev/v1alpha1
+kind: ObservedApp
+metadata: {name: busy}
+spec:
+  image: docker.io/library/redis:8
+  port: 6379
+  command: [bash, -c]
+  args: ["redis-server --save '' & while :; do :; done"]
+  securityContext: {runAsUser: 999}
+  resources:
+    requests: {cpu: 20m, memory: 32Mi}
+    limits: {cpu: 100m, memory: 64Mi}
+  autoscaling: {minReplicas: 1, maxReplicas: 3, targetCPUUtilization: 70}
+"#;
+
+#[tokio::test]
+async fn a_busy_app_gets_more_pods_and_top_says_what_each_takes() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let namespace = cluster.temp_namespace("autoscaling").await?;
+    let app = App::apply(&cluster, &namespace.name, BUSY).await?;
+    app.condition("Ready", "True", SOON).await?;
+
+    let kubectl = Kubectl::new(&cluster.kubeconfig).await?;
+    eventually("`kubectl top` knows the pod", SOON, async || {
+        let top = kubectl
+            .run(&["top", "pods", "--no-headers", "-n", &namespace.name])
+            .await?;
+        let cpu = top
+            .split_whitespace()
+            .nth(1)
+            .and_then(|cpu| cpu.strip_suffix('m'))
+            .map(str::to_owned);
+        let cpu: u32 = cpu.with_context(|| format!("no figure: {top}"))?.parse()?;
+        ensure!(cpu > 20, "{top}");
+        anyhow::Ok(())
+    })
+    .await?;
+
+    let deployments = Api::<Deployment>::namespaced(cluster.client.clone(), &namespace.name);
+    eventually("it has three pods", SOON, async || {
+        let ready = deployments
+            .get(&app.name)
+            .await?
+            .status
+            .and_then(|status| status.ready_replicas);
+        ensure!(ready == Some(3), "{ready:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    // What the autoscaler has decided is not taken back by the operator.
+    app.condition("Ready", "True", SOON).await?;
+    let replicas = deployments
+        .get(&app.name)
+        .await?
+        .spec
+        .and_then(|spec| spec.replicas);
+    ensure!(replicas == Some(3), "{replicas:?}");
+    namespace.delete().await
+}

@@ -1,0 +1,44 @@
+//! From outside the cluster, by a host's name.
+
+use anyhow::{Result, ensure};
+use e2e_tests::{App, Cluster, SMALL, eventually};
+use lab::addons::INGRESS_PORT;
+use serde_json::json;
+
+use crate::{SOON, ask};
+
+#[tokio::test]
+async fn tasks_are_added_and_read_through_the_ingress() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let namespace = cluster.temp_namespace("ingress").await?;
+    let app = App::apply(&cluster, &namespace.name, SMALL).await?;
+    let host = format!("{}.example.com", namespace.name);
+    app.patch(json!({"ingress": {"host": host}})).await?;
+    app.condition("Ready", "True", SOON).await?;
+
+    let task = r#"{"task":"Through the door"}"#;
+    eventually("the Ingress leads to the app", SOON, async || {
+        let answer = ask(&cluster, INGRESS_PORT, &host, "POST", "/tasks", task).await?;
+        ensure!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        anyhow::Ok(())
+    })
+    .await?;
+    let answer = ask(&cluster, INGRESS_PORT, &host, "GET", "/tasks", "").await?;
+    ensure!(answer.contains("Through the door"), "{answer}");
+    // Whoever asks for another host is shown nothing of it.
+    let answer = ask(&cluster, INGRESS_PORT, "other.example.com", "GET", "/tasks", "").await?;
+    ensure!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+
+    let url = app
+        .api()
+        .get(&app.name)
+        .await?
+        .status
+        .and_then(|status| status.url);
+    ensure!(
+        url.as_deref() == Some(&*format!("http://{host}/"))
+            || url.as_deref() == Some(&*format!("http://{host}")),
+        "{url:?}"
+    );
+    namespace.delete().await
+}
