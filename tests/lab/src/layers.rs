@@ -196,9 +196,9 @@ async fn cargo_test(
         Layer::Apiserver => {
             cargo.arg("--test-threads=8");
         }
-        // They share one node of two cores.
+        // They share one node of two cores, and wait for Prometheus and Alertmanager more than they work.
         Layer::Node => {
-            cargo.arg("--test-threads=2");
+            cargo.arg("--test-threads=4");
         }
     }
     let mut child = cargo

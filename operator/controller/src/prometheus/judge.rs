@@ -1,15 +1,15 @@
-//! From what Prometheus said to conditions and to the state of every objective. Pure.
+//! From what Prometheus said to conditions. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use observedapp_api::{AlertStatus, ConditionType, ObservedApp, SloSpec, SloState, SloStatus};
+use observedapp_api::{AlertStatus, ConditionType, ObservedApp, SloState, SloStatus};
 use observedapp_desired::{Kind, Settings};
 use observedapp_slo::PromDuration;
 
 use super::found::{One, Selection};
-use super::numbers::{percent_of, span, times, whole_percent};
-use super::view::{Figures, View};
+use super::objectives::stands;
+use super::view::View;
 use super::{Known, Proof, Said};
 use crate::status::Finding;
 
@@ -44,7 +44,7 @@ pub(super) fn judge(known: &Known, app: &ObservedApp, expected: &Expected<'_>) -
         view,
         expected,
     };
-    let slos: Vec<SloStatus> = app.spec.slos.iter().map(|slo| case.slo(slo)).collect();
+    let slos: Vec<SloStatus> = app.spec.slos.iter().map(|slo| stands(slo, view)).collect();
     let findings = [
         case.monitored(),
         case.rules_loaded(),
@@ -390,53 +390,6 @@ impl Case<'_> {
             "no objective has spent its budget",
         ))
     }
-
-    fn slo(&self, slo: &SloSpec) -> SloStatus {
-        let base = SloStatus {
-            name: slo.name.clone(),
-            objective: format!("{}%", slo.objective),
-            window: slo.window.clone(),
-            ..SloStatus::default()
-        };
-        let Some(figures) = self.view.slos.get(&slo.name) else {
-            return base;
-        };
-        let window = slo
-            .window
-            .parse::<PromDuration>()
-            .map_or(0.0, PromDuration::as_secs_f64);
-        SloStatus {
-            window_coverage: figures.coverage.map(whole_percent),
-            sli: figures
-                .error_ratio
-                .map(|errors| percent_of(1.0 - errors, slo.objective)),
-            budget_remaining: figures.error_ratio.and(figures.budget).map(whole_percent),
-            burn_rate: figures.burn.map(times),
-            exhausts_in: exhausts_in(figures, window),
-            state: match figures.state() {
-                0 => SloState::NoData,
-                2 => SloState::AtRisk,
-                3 => SloState::Violated,
-                _ => SloState::Met,
-            },
-            observed_at: self
-                .view
-                .told
-                .and_then(|told| Timestamp::from_second(told.second).ok())
-                .map(Time),
-            ..base
-        }
-    }
-}
-
-/// When the budget is spent if it goes on like this; nothing where that is beyond the window.
-fn exhausts_in(figures: &Figures, window: f64) -> Option<String> {
-    let (budget, burn) = (figures.budget?, figures.burn?);
-    if budget <= 0.0 || burn <= 0.0 {
-        return None;
-    }
-    let seconds = budget * window / burn;
-    (seconds < window).then(|| span(seconds))
 }
 
 #[cfg(test)]
@@ -448,7 +401,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::numbers::Retention;
-    use super::super::view::Told;
+    use super::super::view::{Figures, Told};
     use super::*;
 
     fn app() -> ObservedApp {

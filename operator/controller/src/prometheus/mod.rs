@@ -4,6 +4,7 @@ mod client;
 mod found;
 mod judge;
 mod numbers;
+mod objectives;
 mod poll;
 mod view;
 

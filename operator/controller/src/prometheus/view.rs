@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::client::Sample;
+use observedapp_api::SloState;
 use observedapp_slo::names;
+
+use super::client::Sample;
 
 /// How often at most figures alone are told.
 const FIGURES_PERIOD: Duration = Duration::from_mins(1);
@@ -194,7 +196,7 @@ impl View {
                 .map(|(job, (up, down))| (job.clone(), (*up > 0, *down > 0)))
                 .collect()
         };
-        let names = |view: &Self| -> BTreeMap<String, u8> {
+        let states = |view: &Self| -> BTreeMap<String, SloState> {
             view.slos
                 .iter()
                 .map(|(name, figures)| (name.clone(), figures.state()))
@@ -206,7 +208,7 @@ impl View {
             || self.errors != told.errors
             || self.rule_error != told.rule_error
             || self.unjudged != told.unjudged
-            || names(self) != names(told)
+            || states(self) != states(told)
         {
             return true;
         }
@@ -223,13 +225,13 @@ impl View {
 }
 
 impl Figures {
-    /// Coarse states whose change is told at once.
-    pub fn state(&self) -> u8 {
+    /// In one word, whose change is told at once.
+    pub fn state(&self) -> SloState {
         match (self.error_ratio, self.budget, self.burn) {
-            (None, ..) => 0,
-            (_, Some(budget), _) if budget <= 0.0 => 3,
-            (_, _, Some(burn)) if burn > 1.0 => 2,
-            _ => 1,
+            (None, ..) => SloState::NoData,
+            (_, Some(budget), _) if budget <= 0.0 => SloState::Violated,
+            (_, _, Some(burn)) if burn > 1.0 => SloState::AtRisk,
+            _ => SloState::Met,
         }
     }
 

@@ -7,7 +7,7 @@ use e2e_tests::{App, Cluster, Prometheus, SMALL, eventually};
 use lab::kubectl::Kubectl;
 use lab::load::{self, Load};
 
-use crate::story::fault;
+use crate::burn::fault;
 
 /// Of the budget that was spent.
 const TOLERANCE: f64 = 0.02;

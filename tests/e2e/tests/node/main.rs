@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod budget;
+mod burn;
 mod cpu;
 mod dashboard;
 mod ground;
