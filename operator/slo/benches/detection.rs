@@ -4,15 +4,21 @@
 //! `cargo bench -p observedapp-slo --bench detection`
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use observedapp_slo::{BurnPair, Speed, burn_pairs};
+use observedapp_slo::names::alerts::{ERROR_BUDGET_BURN_FAST, ERROR_BUDGET_BURN_SLOW};
+use observedapp_slo::{BurnPair, Group, PromDuration, Rule, RuleSet, Speed, burn_pairs};
 
-const EVERY: f64 = 30.0;
-const SLOW_EVERY: f64 = 120.0;
+/// The SLO of the rules' own tests, which use more of it.
+#[allow(dead_code)]
+#[path = "../../../tests/golden/tests/rules/support/fixture.rs"]
+mod fixture;
+
+const OBJECTIVE: &str = "99.9";
+const WINDOW: &str = "30d";
 const SLOT: f64 = 300.0;
 const HOUR: f64 = 3600.0;
-/// As long as the rules keep a fast and a slow alert after its condition has ended.
-const KEEP: [f64; 2] = [60.0, 300.0];
 const BURN_RATES: [f64; 10] = [1000.0, 100.0, 36.0, 20.0, 15.0, 10.0, 7.0, 4.0, 2.0, 1.2];
+/// Where a slot may end between two evaluations and before an incident: each half minute.
+const PHASES: u32 = 10;
 
 /// Steady traffic that fails at one rate from 0 until `end`.
 #[derive(Clone, Copy)]
@@ -22,18 +28,17 @@ struct Incident {
 }
 
 impl Incident {
-    /// The burn rate over a window that ends at `at`.
-    fn over(self, at: f64, window: f64) -> f64 {
-        let overlap = at.min(self.end) - (at - window).max(0.0);
-        self.burn * overlap.max(0.0) / window
+    /// The budget burnt between two moments, in seconds of the sustainable rate.
+    fn burnt(self, from: f64, to: f64) -> f64 {
+        self.burn * (to.min(self.end) - from.max(0.0)).max(0.0)
     }
 }
 
-/// How old what a rule reads may be: the slots under the long windows are recorded every five minutes.
+/// What a rule reads of a window.
 #[derive(Clone, Copy)]
 enum Reading {
     Raw,
-    /// At this phase of the slot's interval.
+    /// Beyond an hour the slots, of which one ends at this moment, and the open one at the present rate.
     Slots(f64),
 }
 
@@ -41,9 +46,13 @@ impl Reading {
     fn burn(self, incident: Incident, at: f64, window: f64) -> f64 {
         match self {
             Self::Slots(phase) if window > HOUR => {
-                incident.over(((at - phase) / SLOT).floor() * SLOT + phase, window)
+                let closed = ((at - phase) / SLOT).floor() * SLOT + phase;
+                let age = at - closed;
+                let slots = ((window - SLOT - age) / SLOT).ceil() * SLOT;
+                let open = incident.burnt(at - SLOT, at) / SLOT * age;
+                (incident.burnt(closed - slots, closed) + open) / (slots + age)
             }
-            Self::Raw | Self::Slots(_) => incident.over(at, window),
+            Self::Raw | Self::Slots(_) => incident.burnt(at - window, at) / window,
         }
     }
 }
@@ -52,7 +61,6 @@ struct Rules<'a> {
     pairs: &'a [BurnPair],
     reading: Reading,
     every: f64,
-    keep: f64,
 }
 
 impl Rules<'_> {
@@ -61,7 +69,7 @@ impl Rules<'_> {
             let factor = pair.factor_tenths as f64 / 10.0;
             [pair.long, pair.short]
                 .iter()
-                .all(|window| self.reading.burn(incident, at, window.as_secs_f64()) > factor)
+                .all(|window| self.reading.burn(incident, at, window.as_secs_f64()) > factor + 1e-9)
         })
     }
 
@@ -77,25 +85,17 @@ impl Rules<'_> {
     }
 
     fn detection(&self, burn: f64) -> Option<f64> {
-        self.first(
-            0.0,
-            true,
-            Incident {
-                burn,
-                end: f64::INFINITY,
-            },
-        )
+        let endless = Incident {
+            burn,
+            end: f64::INFINITY,
+        };
+        self.first(0.0, true, endless)
     }
 
-    /// After an incident that ends as soon as it was detected.
-    fn reset(&self, burn: f64) -> Option<f64> {
-        let end = self.detection(burn)?;
-        Some(self.first(end, false, Incident { burn, end })? - end + self.keep)
+    /// After an incident that ends then.
+    fn reset(&self, burn: f64, end: f64) -> Option<f64> {
+        Some(self.first(end, false, Incident { burn, end })? - end)
     }
-}
-
-fn minutes(seconds: Option<f64>) -> String {
-    seconds.map_or_else(|| "never".to_owned(), |seconds| format!("{:.1}m", seconds / 60.0))
 }
 
 /// The worst over all phases of the slots; never is the worst of all.
@@ -103,41 +103,73 @@ fn worst(times: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     times.reduce(|a, b| a?.max(b?).into()).flatten()
 }
 
+/// How often an alert's group is evaluated, and how long the alert is kept once its condition has ended.
+fn timing(rules: &RuleSet, name: &str) -> [f64; 2] {
+    let of = |group: &Group| {
+        group.rules.iter().find_map(|rule| match rule {
+            Rule::Alert(alert) if alert.alert == name => Some([group.interval, alert.keep_firing_for?]),
+            _ => None,
+        })
+    };
+    let timing = rules.groups.iter().find_map(of).unwrap();
+    timing.map(PromDuration::as_secs_f64)
+}
+
+fn minutes(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "never".to_owned(), |seconds| format!("{:.1}m", seconds / 60.0))
+}
+
+/// Ours, and in parts of theirs.
+fn beside(theirs: Option<f64>, ours: Option<f64>) -> String {
+    let ratio = ours
+        .zip(theirs)
+        .map(|(ours, theirs)| format!("{:.3}", ours / theirs));
+    format!("{:>8} {:>6}", minutes(ours), ratio.unwrap_or_default())
+}
+
 fn main() {
-    let pairs = burn_pairs("30d".parse().unwrap(), "99.9".parse().unwrap());
-    println!("99.9% over 30d; after an incident that ends when it was detected; slots at their worst phase");
-    for (speed, title, every, keep) in [
-        (Speed::Fast, "page", EVERY, KEEP[0]),
-        (Speed::Slow, "ticket", SLOW_EVERY, KEEP[1]),
+    let pairs = burn_pairs(WINDOW.parse().unwrap(), OBJECTIVE.parse().unwrap());
+    let rendered = fixture::rules(&[fixture::slo(OBJECTIVE, WINDOW)]);
+    println!(
+        "{OBJECTIVE}% over {WINDOW}; slots at their worst phase; ratios to the Workbook's times at the same interval."
+    );
+    println!("Reset is counted from an incident's end, at the moment when the Workbook's rules detect it.");
+    for (speed, title, alert) in [
+        (Speed::Fast, "page", ERROR_BUDGET_BURN_FAST),
+        (Speed::Slow, "ticket", ERROR_BUDGET_BURN_SLOW),
     ] {
+        let [every, keep] = timing(&rendered, alert);
         let pairs: Vec<BurnPair> = pairs.iter().copied().filter(|pair| pair.speed == speed).collect();
-        let rules = |reading, keep| Rules {
+        let rules = |reading| Rules {
             pairs: &pairs,
             reading,
             every,
-            keep,
         };
+        let workbook = rules(Reading::Raw);
+        let here: Vec<Rules> = (0..PHASES)
+            .map(|phase| rules(Reading::Slots(f64::from(phase) * SLOT / f64::from(PHASES))))
+            .collect();
+        println!("\n{title}, each {every} s, kept for {keep} s");
         println!(
-            "\n{title:<7} {:>9} {:>11} {:>11} {:>7}   {:>11} {:>11}",
-            "burn", "workbook", "here", "ratio", "reset: wb", "here"
+            "{:>8}  detection: {:>8} {:>8} {:>6}  reset: {:>8} {:>8} {:>6}  and kept: {:>8} {:>6}",
+            "burn", "workbook", "here", "ratio", "workbook", "here", "ratio", "here", "ratio"
         );
         for burn in BURN_RATES {
-            let workbook = rules(Reading::Raw, 0.0);
-            let phases = (0..10).map(|phase| rules(Reading::Slots(f64::from(phase) * SLOT / 10.0), keep));
-            let (theirs, their_reset) = (workbook.detection(burn), workbook.reset(burn));
-            let here: Vec<Rules> = phases.collect();
+            let detected = workbook.detection(burn);
             let ours = worst(here.iter().map(|rules| rules.detection(burn)));
-            let our_reset = worst(here.iter().map(|rules| rules.reset(burn)));
-            let ratio = ours
-                .zip(theirs)
-                .map_or_else(String::new, |(ours, theirs)| format!("{:.2}", ours / theirs));
+            let [reset, our_reset] = detected.map_or([None; 2], |end| {
+                [
+                    workbook.reset(burn, end),
+                    worst(here.iter().map(|rules| rules.reset(burn, end))),
+                ]
+            });
             println!(
-                "{:<7} {burn:>8}x {:>11} {:>11} {ratio:>7}   {:>11} {:>11}",
-                "",
-                minutes(theirs),
-                minutes(ours),
-                minutes(their_reset),
-                minutes(our_reset)
+                "{burn:>7}x             {:>8} {}         {:>8} {}            {}",
+                minutes(detected),
+                beside(detected, ours),
+                minutes(reset),
+                beside(reset, our_reset),
+                beside(reset, our_reset.map(|ours| ours + keep)),
             );
         }
     }

@@ -17,13 +17,14 @@ use crate::window::{BurnPair, Speed};
 const FAST_INTERVAL: PromDuration = PromDuration::from_secs(30);
 /// Well below the five minutes after which a sample is stale: a missed evaluation leaves no gap.
 const SLOW_INTERVAL: PromDuration = PromDuration::from_minutes(2);
-/// Up to here a window is read from the raw series, beyond it from the slots.
+/// Up to here every window is read from the raw series, beyond it from the slots.
 const LONGEST_RAW: PromDuration = PromDuration::from_hours(1);
 const SHORT_RATE: PromDuration = PromDuration::from_minutes(5);
 const BURN_RATE: PromDuration = PromDuration::from_hours(1);
-/// Long enough that one failed evaluation does not resolve and fire again.
-const KEEP_FAST: PromDuration = PromDuration::from_minutes(1);
-const KEEP_SLOW: PromDuration = PromDuration::from_minutes(5);
+/// One evaluation that finds nothing does not resolve and fire again. All else that is kept longer is
+/// told too late that it is over.
+const KEEP_FAST: PromDuration = FAST_INTERVAL;
+const KEEP_SLOW: PromDuration = SLOW_INTERVAL;
 /// Every rule here gives one series.
 const LIMIT: u32 = 1;
 
@@ -118,7 +119,7 @@ impl<'a> Builder<'a> {
         let youngest = self.own(&names::error_ratio(self.pairs[0].long));
         rules.push(self.record(
             names::ERROR_RATIO_PERIOD,
-            format!("{} or {youngest}", self.ratio_of_slots(window)),
+            format!("{} or {youngest}", self.ratio_of_closed_slots(window)),
         ));
         rules.push(self.record(
             names::BUDGET_REMAINING,
@@ -163,14 +164,32 @@ impl<'a> Builder<'a> {
     }
 
     fn error_ratio(&self, window: PromDuration) -> String {
-        if window <= LONGEST_RAW {
+        // The fastest page is exact, however long its window: it is the first that a burst can trip.
+        if window <= LONGEST_RAW.max(self.pairs[0].long) {
             self.slo.indicator.error_ratio(window)
         } else {
             self.ratio_of_slots(window)
         }
     }
 
+    /// The share of failed events in a window of an alert: slots, and the part of the slot that is still
+    /// open at the present rate, so that the window ends now; it is up to a slot shorter, never longer.
+    /// Where no slot was closed lately, as when nothing is scraped, the closed ones alone.
     fn ratio_of_slots(&self, window: PromDuration) -> String {
+        let until_now = |slots, rate| {
+            let (slots, rate) = (self.own(slots), self.own(rate));
+            let whole = window.minus(SLOT);
+            format!("(sum_over_time({slots}[{whole}]) + {rate} * (time() - timestamp({slots})))")
+        };
+        format!(
+            "{} / ({} > 0) or {}",
+            until_now(names::ERRORS_SLOT, names::ERRORS_RATE),
+            until_now(names::EVENTS_SLOT, names::EVENTS_RATE),
+            self.ratio_of_closed_slots(window),
+        )
+    }
+
+    fn ratio_of_closed_slots(&self, window: PromDuration) -> String {
         format!(
             "sum_over_time({}[{window}]) / (sum_over_time({}[{window}]) > 0)",
             self.own(names::ERRORS_SLOT),

@@ -25,9 +25,8 @@ fn pairs(app: &App, objective: &str, window: &str) -> Vec<BurnPair> {
         .collect()
 }
 
-/// When the first pair has both its windows above its threshold, from the events alone, and whether it
-/// is one that sums five-minute slots.
-fn detection(traffic: &Traffic, pairs: &[BurnPair]) -> (u64, bool) {
+/// When the first pair has both its windows above its threshold, from the events alone.
+fn detection(traffic: &Traffic, pairs: &[BurnPair]) -> u64 {
     let trips = |pair: &BurnPair, at| {
         [pair.long, pair.short]
             .iter()
@@ -35,10 +34,7 @@ fn detection(traffic: &Traffic, pairs: &[BurnPair]) -> (u64, bool) {
     };
     (START..traffic.seconds())
         .step_by(EVERY as usize)
-        .find_map(|at| {
-            let pair = pairs.iter().find(|pair| trips(pair, at))?;
-            Some((at, seconds(pair.long) > HOUR))
-        })
+        .find(|at| pairs.iter().any(|pair| trips(pair, *at)))
         .expect("a total outage trips a pair")
 }
 
@@ -51,15 +47,13 @@ fn a_total_outage_pages_at_the_computed_minute_whatever_the_objective_and_window
                 Traffic::idle(8 * HOUR)
                     .during(0..START, 0.0, 300.0)
                     .during(START..8 * HOUR, 300.0, 0.0);
-            let (detected, by_slots) = detection(&traffic, &pairs(&app, objective, window));
-            // A slot is recorded every five minutes, so a sum of them may be as much older.
-            let late = if by_slots { 300 + 2 * EVERY } else { 2 * EVERY };
+            let detected = detection(&traffic, &pairs(&app, objective, window));
             let mut series = traffic.counters();
             series.extend(traffic.slots());
             let mut test = UnitTest::new(&rules(&[slo(objective, window)]), &["-fast"], EVERY, series);
             test.is_silent(START, PAGE);
             test.is_silent(START.max(detected - 2 * EVERY), PAGE);
-            test.fires(detected + late, PAGE);
+            test.fires(detected + 2 * EVERY, PAGE);
             test.run();
         }
     }

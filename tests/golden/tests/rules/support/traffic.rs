@@ -76,6 +76,14 @@ impl Traffic {
         failed / all
     }
 
+    /// The share that failed in the part of a window that the rules know of at that moment: whole slots,
+    /// which lie in the window with all that follows them, and the slot that is still open.
+    pub(crate) fn known_ratio(&self, at: u64, window: u64) -> f64 {
+        let open = at % SLOT;
+        let slots = (window - SLOT - open).div_ceil(SLOT);
+        self.ratio(at, slots * SLOT + open)
+    }
+
     /// Two counters of one replica, both exposed at zero from the start.
     pub(crate) fn counters(&self) -> Vec<Series> {
         vec![
