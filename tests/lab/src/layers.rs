@@ -40,11 +40,22 @@ impl fmt::Display for Layer {
     }
 }
 
+/// What is asked of a run.
+#[derive(Debug, Clone, Default)]
+pub struct How {
+    /// What the node has beyond the base, and is tested too.
+    pub add_ons: Vec<AddOn>,
+    /// A test that failed is run once more: it counts as passed if it then does, and is named.
+    pub again: bool,
+}
+
 /// What the tests that ran came to.
 #[derive(Debug, Default)]
 pub struct Tally {
     passed: usize,
     failed: Vec<String>,
+    /// Failed, and passed when run again.
+    unsteady: Vec<String>,
     durations: Vec<(Duration, String)>,
 }
 
@@ -66,6 +77,18 @@ impl Tally {
                 self.failed.push(name.to_owned());
             }
         }
+    }
+
+    /// Takes up tests that failed, from a run of them alone; says whether one of them passed there.
+    fn judge_again(&mut self, suspects: Vec<String>, second: &Self) -> bool {
+        let (failed, unsteady): (Vec<_>, Vec<_>) = suspects
+            .into_iter()
+            .partition(|name| second.passed == 0 || second.failed.contains(name));
+        let any = !unsteady.is_empty();
+        self.passed += unsteady.len();
+        self.failed.extend(failed);
+        self.unsteady.extend(unsteady);
+        any
     }
 
     /// Reads one line of a test program's output.
@@ -99,10 +122,15 @@ impl Tally {
         for (took, name) in slowest.into_iter().take(SLOWEST) {
             lines.push(format!("  {:7.2}s  {name}", took.as_secs_f64()));
         }
-        if !self.failed.is_empty() {
-            lines.push("\nfailed:".to_owned());
+        for (heading, names) in [
+            ("\nfailed, and passed when run again:", &self.unsteady),
+            ("\nfailed:", &self.failed),
+        ] {
+            if !names.is_empty() {
+                lines.push(heading.to_owned());
+            }
+            lines.extend(names.iter().map(|name| format!("  {name}")));
         }
-        lines.extend(self.failed.iter().map(|name| format!("  {name}")));
         lines.push(format!("\n{} passed, {} failed", self.passed, self.failed.len()));
         lines.join("\n")
     }
@@ -113,7 +141,7 @@ impl Tally {
 pub async fn run(
     layer: Layer,
     kubeconfig: Option<&Path>,
-    add_ons: &[AddOn],
+    how: &How,
     tally: &mut Tally,
 ) -> Result<Option<PathBuf>> {
     println!("\n==> {layer} tests");
@@ -122,7 +150,7 @@ pub async fn run(
     // The tests of an add-on are in a module of its name.
     let of_add_ons: Vec<&str> = ["--test", "addons", "--"]
         .into_iter()
-        .chain(add_ons.iter().map(|add_on| add_on.name()))
+        .chain(how.add_ons.iter().map(|add_on| add_on.name()))
         .collect();
     let runs: &[&[&str]] = match layer {
         // Doc tests come from another program, which does not tell how long each took.
@@ -130,10 +158,11 @@ pub async fn run(
         // By the names of the tests, not by package: a package alone would be built with other features, and with it
         // most of what the layers before have compiled.
         Layer::Apiserver => &[&["--test", "apiserver-*"]],
-        Layer::Node if add_ons.is_empty() => &[&["--test", "node*"]],
+        Layer::Node if how.add_ons.is_empty() => &[&["--test", "node*"]],
         Layer::Node => &[&["--test", "node*"], &of_add_ons],
     };
     let mut output = String::new();
+    let mut unsteady = false;
     for args in runs {
         let failed = tally.failed.len();
         let succeeded = cargo_test(layer, args, kubeconfig, &folder, tally, &mut output).await?;
@@ -142,15 +171,38 @@ pub async fn run(
             tally
                 .failed
                 .push(format!("{layer}: cargo test {}", args.join(" ")));
+        } else if how.again && tally.failed.len() > failed {
+            let suspects = tally.failed.split_off(failed);
+            let mut second = Tally::default();
+            let args = once_more(layer, args, &suspects);
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            println!("\n==> once more: {}", suspects.join(", "));
+            cargo_test(layer, &args, kubeconfig, &folder, &mut second, &mut output).await?;
+            unsteady |= tally.judge_again(suspects, &second);
         }
     }
-    if tally.failed.len() == before {
+    if tally.failed.len() == before && !unsteady {
         paths::remove_dir(&folder)?;
         return Ok(None);
     }
     paths::write(&folder.join("output.txt"), output)?;
     println!("what explains the failures: {}", folder.display());
     Ok(Some(folder))
+}
+
+/// The arguments that run only these tests of a run.
+fn once_more(layer: Layer, args: &[&str], names: &[String]) -> Vec<String> {
+    let selected = args.iter().take_while(|arg| **arg != "--");
+    let prefix = format!("{layer}: ");
+    selected
+        .map(|arg| (*arg).to_owned())
+        .chain(["--".to_owned(), "--exact".to_owned()])
+        .chain(
+            names
+                .iter()
+                .map(|name| name.strip_prefix(&prefix).unwrap_or(name).to_owned()),
+        )
+        .collect()
 }
 
 async fn cargo_test(
@@ -246,6 +298,30 @@ mod tests {
         assert!(summary.ends_with("\n2 passed, 1 failed"), "{summary}");
         assert!(summary.contains("2.50s  unit: slow::one"), "{summary}");
         assert_eq!(tally.failed(), ["unit: broken"]);
+    }
+
+    #[test]
+    fn a_test_that_passes_only_the_second_time_is_named() {
+        let mut tally = Tally::default();
+        tally.read(Layer::Node, "test steady ... ok <1.000s>");
+        let suspects = vec!["node: shaky".to_owned(), "node: broken".to_owned()];
+        assert_eq!(
+            once_more(Layer::Node, &["--test", "node*"], &suspects),
+            ["--test", "node*", "--", "--exact", "shaky", "broken"]
+        );
+        let mut second = Tally::default();
+        second.read(Layer::Node, "test shaky ... ok <1.000s>");
+        second.read(Layer::Node, "test broken ... FAILED <1.000s>");
+        assert!(tally.judge_again(suspects, &second));
+        let summary = tally.summary();
+        assert!(
+            summary.contains("passed when run again:\n  node: shaky"),
+            "{summary}"
+        );
+        assert!(
+            summary.ends_with("failed:\n  node: broken\n\n2 passed, 1 failed"),
+            "{summary}"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use lab::{
     elsewhere::{self, Cluster},
     handy, images,
     kubectl::Kubectl,
-    layers::Layer,
+    layers::{How, Layer},
     load::{self, Load},
     netpol, node, process,
 };
@@ -74,6 +74,9 @@ enum Command {
         /// Adds these to the node, and the tests of them
         #[arg(long, value_enum, value_delimiter = ',')]
         with: Vec<AddOn>,
+        /// Runs a test that failed once more, and names it if it then passes
+        #[arg(long)]
+        again: bool,
     },
     /// Compiles the released programs twice, in two places, and compares them byte by byte
     Reproduce,
@@ -148,7 +151,10 @@ async fn run(cli: Cli) -> Result<()> {
             load::run(&Kubectl::new(&running_kubeconfig(cli.cluster)?).await?, &load).await
         }
         Command::Reproduce => tokio::task::spawn_blocking(images::reproduce).await?,
-        Command::Test { layer, with } => test(layer, cli.cluster, &with).await,
+        Command::Test { layer, with, again } => {
+            let how = How { add_ons: with, again };
+            test(layer, cli.cluster, &how).await
+        }
         Command::EnforceNetworkPolicies { kubeconfig } => netpol::run(&kubeconfig).await,
     }
 }

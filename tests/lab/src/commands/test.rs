@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use lab::{
-    addons::AddOn,
     elsewhere::{self, Cluster},
     evidence,
-    layers::{self, Layer, Tally},
+    layers::{self, How, Layer, Tally},
     machine::Machine,
     node,
     ports::APISERVER_PORT,
@@ -19,16 +18,16 @@ use lab::{
 use super::up::{down, up};
 
 /// Runs the layers, or only one. The summary's last line says what came of them.
-pub async fn test(only: Option<Layer>, cluster: Cluster, add_ons: &[AddOn]) -> Result<()> {
+pub async fn test(only: Option<Layer>, cluster: Cluster, how: &How) -> Result<()> {
     let mut tally = Tally::default();
     for layer in [Layer::Unit, Layer::Apiserver, Layer::Node] {
         if only.is_some_and(|only| only != layer) {
             continue;
         }
         let outcome = match (layer, cluster) {
-            (Layer::Node, Cluster::Embedded) => embedded_node(add_ons, &mut tally).await,
-            (Layer::Node, _) => other_node(cluster, add_ons, &mut tally).await,
-            (Layer::Unit | Layer::Apiserver, _) => layers::run(layer, None, &[], &mut tally).await.map(drop),
+            (Layer::Node, Cluster::Embedded) => embedded_node(how, &mut tally).await,
+            (Layer::Node, _) => other_node(cluster, how, &mut tally).await,
+            (Layer::Unit | Layer::Apiserver, _) => layers::run(layer, None, how, &mut tally).await.map(drop),
         };
         if let Err(error) = outcome {
             tally.check(&format!("{layer}: the layer could not run"), Err(error));
@@ -42,16 +41,16 @@ pub async fn test(only: Option<Layer>, cluster: Cluster, add_ons: &[AddOn]) -> R
     }
 }
 
-async fn other_node(cluster: Cluster, add_ons: &[AddOn], tally: &mut Tally) -> Result<()> {
-    up(cluster, false, add_ons).await?;
+async fn other_node(cluster: Cluster, how: &How, tally: &mut Tally) -> Result<()> {
+    up(cluster, false, &how.add_ons).await?;
     let kubeconfig = elsewhere::kubeconfig(cluster)?;
-    layers::run(Layer::Node, Some(&kubeconfig), add_ons, tally)
+    layers::run(Layer::Node, Some(&kubeconfig), how, tally)
         .await
         .map(drop)
 }
 
 /// A node that was running stays; one that is made for the tests goes with them, and must leave no trace.
-async fn embedded_node(add_ons: &[AddOn], tally: &mut Tally) -> Result<()> {
+async fn embedded_node(how: &How, tally: &mut Tally) -> Result<()> {
     let was_up = node::kubeconfig().is_some();
     let before = Machine::look().await;
     // Whoever else listens on Kubernetes' own port stays undisturbed, and does not disturb.
@@ -59,7 +58,7 @@ async fn embedded_node(add_ons: &[AddOn], tally: &mut Tally) -> Result<()> {
     if !was_up {
         begin_and_kill_an_up().await?;
     }
-    up(Cluster::Embedded, false, add_ons).await?;
+    up(Cluster::Embedded, false, &how.add_ons).await?;
     if !was_up {
         tally.check("node: an `up` that was killed is taken up by the next", Ok(()));
     }
@@ -70,7 +69,7 @@ async fn embedded_node(add_ons: &[AddOn], tally: &mut Tally) -> Result<()> {
         tally.check("node: it comes up though its port is taken", Ok(()));
     }
     drop(taken);
-    if let Some(folder) = layers::run(Layer::Node, Some(&kubeconfig), add_ons, tally).await? {
+    if let Some(folder) = layers::run(Layer::Node, Some(&kubeconfig), how, tally).await? {
         evidence::collect(&kubeconfig, &folder).await?;
     }
     if was_up {
