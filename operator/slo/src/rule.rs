@@ -73,10 +73,11 @@ pub struct RuleSet {
 
 /// Tells any two sets of groups apart; sixteen hexadecimal digits.
 pub(crate) fn hash(groups: &[Group]) -> String {
-    let mut digest = Sha256::new();
+    // In one piece: it is hashed several times faster than as many short ones.
+    let mut all = Vec::new();
     for group in groups {
         for part in [&group.name, &group.interval.to_string(), &group.limit.to_string()] {
-            update(&mut digest, part);
+            push(&mut all, part);
         }
         for rule in &group.rules {
             let (kind, spans, labels, annotations) = match rule {
@@ -88,28 +89,25 @@ pub(crate) fn hash(groups: &[Group]) -> String {
                     Some(&alert.annotations),
                 ),
             };
-            update(&mut digest, kind);
-            update(&mut digest, rule.name());
-            update(&mut digest, rule.expr());
+            push(&mut all, kind);
+            push(&mut all, rule.name());
+            push(&mut all, rule.expr());
             for span in spans {
-                update(
-                    &mut digest,
-                    &span.map(|span| span.to_string()).unwrap_or_default(),
-                );
+                push(&mut all, &span.map(|span| span.to_string()).unwrap_or_default());
             }
             for (name, value) in labels.iter().chain(annotations.into_iter().flatten()) {
-                update(&mut digest, name);
-                update(&mut digest, value);
+                push(&mut all, name);
+                push(&mut all, value);
             }
         }
     }
     let mut first = [0; 8];
-    first.copy_from_slice(&digest.finalize()[..8]);
+    first.copy_from_slice(&Sha256::digest(&all)[..8]);
     format!("{:016x}", u64::from_be_bytes(first))
 }
 
-/// With its length in front, so that no two different lists of texts hash alike.
-fn update(digest: &mut Sha256, text: &str) {
-    digest.update((text.len() as u64).to_le_bytes());
-    digest.update(text.as_bytes());
+/// With its length in front, so that no two different lists of texts are alike.
+fn push(all: &mut Vec<u8>, text: &str) {
+    all.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    all.extend_from_slice(text.as_bytes());
 }

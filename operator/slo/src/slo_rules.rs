@@ -8,7 +8,7 @@ use crate::duration::PromDuration;
 use crate::indicator::SLOT;
 use crate::labels::UserLabels;
 use crate::names::{self, alerts, severity};
-use crate::promql::{Matcher, Selector};
+use crate::promql::Matcher;
 use crate::rule::{Alert, Group, Record, Rule};
 use crate::slo::Slo;
 use crate::template;
@@ -38,6 +38,8 @@ struct Builder<'a> {
     slo: &'a Slo,
     pairs: [BurnPair; 4],
     labels: BTreeMap<String, String>,
+    /// What selects this SLO's own series, in braces.
+    own: String,
 }
 
 impl<'a> Builder<'a> {
@@ -47,14 +49,15 @@ impl<'a> Builder<'a> {
             ("app", &app.name),
             ("slo", &slo.name),
         ];
-        let labels = labels
-            .map(|(name, value)| (name.to_owned(), value.clone()))
-            .into();
+        let own = labels.map(|(label, value)| Matcher::equal(label, value).to_string());
         Self {
             app,
             slo,
             pairs: slo.burn_pairs(),
-            labels,
+            labels: labels
+                .map(|(label, value)| (label.to_owned(), value.clone()))
+                .into(),
+            own: format!("{{{}}}", own.join(",")),
         }
     }
 
@@ -323,19 +326,9 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// This SLO's own series of a record.
-    fn own(&self, record: &str) -> Selector {
-        let matchers = [
-            ("namespace", &self.app.namespace),
-            ("app", &self.app.name),
-            ("slo", &self.slo.name),
-        ];
-        Selector::known(
-            record,
-            matchers
-                .map(|(label, value)| Matcher::equal(label, value))
-                .to_vec(),
-        )
+    /// This SLO's own series of a record, all of whose names need no quotes.
+    fn own(&self, record: &str) -> String {
+        [record, &self.own].concat()
     }
 
     fn group(&self, part: &str, interval: PromDuration, rules: Vec<Rule>) -> Group {

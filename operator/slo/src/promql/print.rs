@@ -1,7 +1,7 @@
 //! PromQL from a tree. The parser's own printer loses an empty `ignoring()` before `group_left` (which
 //! then no longer parses) and sorts matchers; this one keeps what was written.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use promql_parser::label::{Labels, MatchOp, Matcher};
 use promql_parser::parser::{
@@ -21,37 +21,41 @@ pub fn print(expr: &Expr) -> String {
 /// A double-quoted PromQL string.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
-    push_quoted(&mut out, text);
+    let _ = write_quoted(&mut out, text);
     out
 }
 
-pub(super) fn push_quoted(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
+pub(super) fn write_quoted(out: &mut impl Write, text: &str) -> fmt::Result {
+    out.write_char('"')?;
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c == '\\' || c == '"' || c.is_control()) {
+        let (plain, tail) = rest.split_at(at);
+        out.write_str(plain)?;
+        let mut tail = tail.chars();
+        match tail.next() {
+            Some('\\') => out.write_str("\\\\")?,
+            Some('"') => out.write_str("\\\"")?,
+            Some('\n') => out.write_str("\\n")?,
+            Some('\r') => out.write_str("\\r")?,
+            Some('\t') => out.write_str("\\t")?,
+            Some(control) => write!(out, "\\u{:04x}", u32::from(control))?,
+            None => {}
         }
+        rest = tail.as_str();
     }
-    out.push('"');
+    out.write_str(rest)?;
+    out.write_char('"')
 }
 
 /// A label's name, quoted where Prometheus 3 needs it.
-pub(super) fn push_label(out: &mut String, name: &str) {
+pub(super) fn write_label(out: &mut impl Write, name: &str) -> fmt::Result {
     let mut bytes = name.bytes();
     let classic = bytes.next().is_some_and(|b| b == b'_' || b.is_ascii_alphabetic())
         && bytes.all(|b| b == b'_' || b.is_ascii_alphanumeric());
     if classic {
-        out.push_str(name);
+        out.write_str(name)
     } else {
-        push_quoted(out, name);
+        write_quoted(out, name)
     }
 }
 
@@ -80,7 +84,9 @@ fn write_expr(out: &mut String, expr: &Expr) {
         Expr::NumberLiteral(number) => {
             let _ = write!(out, "{number}");
         }
-        Expr::StringLiteral(string) => push_quoted(out, &string.val),
+        Expr::StringLiteral(string) => {
+            let _ = write_quoted(out, &string.val);
+        }
         Expr::VectorSelector(selector) => {
             write_selector(out, selector);
             write_offset(out, selector.offset.as_ref());
@@ -155,7 +161,7 @@ fn write_labels(out: &mut String, keyword: &str, labels: &Labels) {
         if i > 0 {
             out.push_str(", ");
         }
-        push_label(out, label);
+        let _ = write_label(out, label);
     }
     out.push(')');
 }
@@ -179,14 +185,14 @@ fn write_selector(out: &mut String, selector: &VectorSelector) {
 }
 
 fn write_matcher(out: &mut String, matcher: &Matcher) {
-    push_label(out, &matcher.name);
+    let _ = write_label(out, &matcher.name);
     out.push_str(match matcher.op {
         MatchOp::Equal => "=",
         MatchOp::NotEqual => "!=",
         MatchOp::Re(_) => "=~",
         MatchOp::NotRe(_) => "!~",
     });
-    push_quoted(out, &matcher.value);
+    let _ = write_quoted(out, &matcher.value);
 }
 
 fn write_offset(out: &mut String, offset: Option<&Offset>) {

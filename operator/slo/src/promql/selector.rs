@@ -1,17 +1,19 @@
 //! Metric names, label matchers and selectors that cannot break out of where they are put.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use promql_parser::label::{METRIC_NAME, MatchOp as ParsedOp};
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::print::{push_label, push_quoted};
+use super::print::{write_label, write_quoted};
 use super::{check_regex, parse};
 use crate::duration::PromDuration;
 use crate::problem::Refusal;
 
 const LONGEST_NAME: usize = 200;
+/// Longer than most selectors: what is written piece by piece into no room at all is moved many times.
+const USUAL_LENGTH: usize = 160;
 
 /// A metric's name: any UTF-8 that Prometheus 3 takes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -145,16 +147,14 @@ impl Matcher {
 
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = String::new();
-        push_label(&mut out, &self.label);
-        out.push_str(match self.op {
+        write_label(f, &self.label)?;
+        f.write_str(match self.op {
             MatchOp::Equal => "=",
             MatchOp::NotEqual => "!=",
             MatchOp::Matches => "=~",
             MatchOp::MatchesNot => "!~",
-        });
-        push_quoted(&mut out, &self.value);
-        f.write_str(&out)
+        })?;
+        write_quoted(f, &self.value)
     }
 }
 
@@ -292,7 +292,9 @@ impl Selector {
 
     /// `name{…}[5m]`
     pub fn over(&self, range: PromDuration) -> String {
-        format!("{self}[{range}]")
+        let mut text = String::with_capacity(USUAL_LENGTH);
+        let _ = write!(text, "{self}[{range}]");
+        text
     }
 
     pub(crate) fn from_parsed(selector: &VectorSelector) -> Result<Self, Refusal> {
@@ -344,26 +346,24 @@ impl FromStr for Selector {
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = String::new();
         let bare = self.name.is_bare();
         if bare {
-            out.push_str(&self.name.0);
+            f.write_str(&self.name.0)?;
             if self.matchers.is_empty() {
-                return f.write_str(&out);
+                return Ok(());
             }
         }
-        out.push('{');
+        f.write_char('{')?;
         if !bare {
-            push_quoted(&mut out, &self.name.0);
+            write_quoted(f, &self.name.0)?;
         }
         for (i, matcher) in self.matchers.iter().enumerate() {
             if i > 0 || !bare {
-                out.push(',');
+                f.write_char(',')?;
             }
-            out.push_str(&matcher.to_string());
+            matcher.fmt(f)?;
         }
-        out.push('}');
-        f.write_str(&out)
+        f.write_char('}')
     }
 }
 
