@@ -76,7 +76,6 @@ impl<'a> Builder<'a> {
             ),
         ];
         rules.extend(self.ratios(Speed::Fast));
-        rules.push(self.record(names::BURN_RATE, self.burn_rate()));
         rules.extend(self.alert(Speed::Fast));
         self.group("fast", FAST_INTERVAL, rules)
     }
@@ -105,6 +104,8 @@ impl<'a> Builder<'a> {
         let mut rules = vec![
             self.record(names::OBJECTIVE, format!("vector({})", slo.objective.ratio())),
             self.info(),
+            // No alert reads it, and an hour's mean does not change within seconds.
+            self.record(names::BURN_RATE, self.burn_rate()),
             self.record(
                 names::WINDOW_COVERAGE,
                 // The objective is recorded whatever the app does: its samples count the time that

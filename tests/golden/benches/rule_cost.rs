@@ -33,6 +33,7 @@ fn app(i: usize) -> App {
     }
 }
 
+/// The groups of the SLOs alone: an app's group that tells the hash of its rules is not one of them.
 fn own_rules(slos: usize) -> Value {
     let spec = fixture::slo("99.9", "30d");
     let mut groups = Vec::new();
@@ -40,7 +41,8 @@ fn own_rules(slos: usize) -> Value {
         let app = app(i);
         let (parsed, problems) = parse_slos(std::slice::from_ref(&spec), &app);
         assert_eq!(problems, []);
-        for mut group in rules_for(&app, &parsed, &Symptoms::default(), &[]).groups {
+        let all = rules_for(&app, &parsed, &Symptoms::default(), &[]).groups;
+        for mut group in all.into_iter().filter(|group| group.name.starts_with("slo-")) {
             group.name = format!("{}-{}", app.name, group.name);
             groups.push(group);
         }

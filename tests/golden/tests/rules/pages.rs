@@ -93,7 +93,7 @@ fn a_burn_below_the_factors_never_pages() {
     let traffic = Traffic::idle(24 * HOUR).during(0..24 * HOUR, 5.0, 995.0);
     let mut test = test(slo("99.9", "30d"), &traffic);
     test.never_fires(24 * HOUR, PAGE);
-    test.near(24 * HOUR, "slo:burn_rate:rate1h", 5.0, 0.01);
+    test.near(24 * HOUR, "slo:error_ratio:rate1h", 0.005, 1e-5);
     test.run();
 }
 
