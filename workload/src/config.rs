@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use clap::{ArgAction, Parser, ValueEnum};
+use traces::TraceConfig;
 
 use crate::cache::CacheOptions;
 use crate::store::DatabaseUrl;
-use crate::telemetry::TraceConfig;
 
 const DEFAULT_DATABASE: &str = "sqlite://tasks.db";
 

@@ -7,11 +7,11 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use traces::{Attribute, CURRENT, Span, SpanContext, SpanId, SpanKind, TRACEPARENT};
 
 use crate::api::{self, Problem};
 use crate::service::Service;
-use crate::telemetry::context::{CURRENT, SpanContext, SpanId, TRACEPARENT};
-use crate::telemetry::{Attribute, InFlight, Span, SpanKind};
+use crate::telemetry::InFlight;
 
 /// The code under which a request is counted whose client went away before the answer.
 const CLIENT_CLOSED: u16 = 499;

@@ -44,7 +44,10 @@ pub async fn run(config: &Config, logs: LogSink) -> Result<(), RunError> {
         deadline: config.db_timeout,
     };
 
-    let traces = config.traces.start().map_err(RunError::Config)?;
+    let traces = config
+        .traces
+        .start("tasks", env!("CARGO_PKG_VERSION"))
+        .map_err(RunError::Config)?;
     let cache = config.cache().map_err(RunError::Config)?;
 
     let store = Arc::new(OnceLock::new());

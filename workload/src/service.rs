@@ -4,12 +4,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use traces::Traces;
 
 use crate::cache::Cache;
 use crate::drain::Phase;
 use crate::faults::FaultSwitch;
 use crate::store::{Store, StoreError};
-use crate::telemetry::{Metrics, Traces};
+use crate::telemetry::Metrics;
 
 #[derive(Debug)]
 pub struct Service {

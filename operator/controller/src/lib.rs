@@ -8,6 +8,7 @@
 //! ```
 
 mod apply;
+mod client;
 mod context;
 mod digest;
 mod discovery;

@@ -3,13 +3,13 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
-use kube::Client;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use traces::Traces;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ResultLabel {
@@ -45,6 +45,13 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::new(Traces::default())
+    }
+}
+
+impl Metrics {
+    /// With how many spans were sent, if they are.
+    pub fn new(traces: Traces) -> Self {
         let metrics = Self {
             registry: Registry::default(),
             reconciles: Family::default(),
@@ -57,13 +64,12 @@ impl Default for Metrics {
             apps: AppMetrics::default(),
             started: Gauge::default(),
         };
-        metrics.registered()
+        metrics.registered(traces)
     }
-}
 
-impl Metrics {
-    fn registered(mut self) -> Self {
+    fn registered(mut self, traces: Traces) -> Self {
         let registry = &mut self.registry;
+        registry.register_collector(Box::new(traces));
         registry.register(
             "observedapp_reconciles",
             "Reconciles, by how they ended",
@@ -279,148 +285,10 @@ fn objective(namespace: &str, app: &str, slo: &str, state: &'static str) -> SloL
     }
 }
 
-/// A client whose requests are counted.
-pub fn counted_client(
-    config: kube::Config,
-    requests: Family<RequestLabels, Counter>,
-) -> kube::Result<Client> {
-    let builder = kube::client::ClientBuilder::try_from(config)?;
-    Ok(builder.with_layer(&CountLayer { requests }).build())
-}
-
-#[derive(Clone)]
-struct CountLayer {
-    requests: Family<RequestLabels, Counter>,
-}
-
-impl<S> tower::Layer<S> for CountLayer {
-    type Service = Count<S>;
-
-    fn layer(&self, inner: S) -> Count<S> {
-        Count {
-            inner,
-            requests: self.requests.clone(),
-        }
-    }
-}
-
-#[derive(Clone)]
-struct Count<S> {
-    inner: S,
-    requests: Family<RequestLabels, Counter>,
-}
-
-impl<S, A, B> tower::Service<http::Request<A>> for Count<S>
-where
-    S: tower::Service<http::Request<A>, Response = http::Response<B>>,
-    S::Future: Send + 'static,
-    S::Error: 'static,
-    B: 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<A>) -> Self::Future {
-        let (verb, kind) = described(request.method(), request.uri());
-        let requests = self.requests.clone();
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await;
-            let code = match &answer {
-                Ok(response) => response.status().as_u16().to_string(),
-                Err(_) => "none".to_owned(),
-            };
-            requests.get_or_create(&RequestLabels { verb, kind, code }).inc();
-            answer
-        })
-    }
-}
-
-/// The verb as RBAC names it, and the resource, from a request to the API server.
-fn described(method: &http::Method, uri: &http::Uri) -> (&'static str, String) {
-    let mut parts = uri.path().split('/').filter(|part| !part.is_empty());
-    let skip = match parts.next() {
-        Some("api") => 1,
-        Some("apis") => 2,
-        _ => return ("get", "other".to_owned()),
-    };
-    let mut parts = parts.skip(skip).peekable();
-    let mut resource = parts.next().unwrap_or("discovery");
-    let mut name = parts.next();
-    if resource == "namespaces"
-        && name.is_some()
-        && let Some(inner) = parts.next()
-    {
-        resource = inner;
-        name = parts.next();
-    }
-    let verb = match method.as_str() {
-        "GET"
-            if uri
-                .query()
-                .is_some_and(|query| query.contains("watch=true") || query.contains("watch=1")) =>
-        {
-            "watch"
-        }
-        "GET" if name.is_none() && resource != "discovery" => "list",
-        "GET" => "get",
-        "POST" => "create",
-        "PUT" => "update",
-        "PATCH" => "patch",
-        "DELETE" => "delete",
-        _ => "other",
-    };
-    let kind = match parts.next() {
-        Some(subresource) => format!("{resource}/{subresource}"),
-        None => resource.to_owned(),
-    };
-    (verb, kind)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn of(method: &str, uri: &str) -> (&'static str, String) {
-        described(&method.parse().unwrap(), &uri.parse().unwrap())
-    }
-
-    #[test]
-    fn requests_are_described_as_rbac_does() {
-        assert_eq!(
-            of("GET", "/apis/apps/v1/deployments?&limit=500"),
-            ("list", "deployments".to_owned())
-        );
-        assert_eq!(
-            of("GET", "/api/v1/services?watch=true"),
-            ("watch", "services".to_owned())
-        );
-        assert_eq!(
-            of("PATCH", "/api/v1/namespaces/a/services/b?force=true"),
-            ("patch", "services".to_owned())
-        );
-        assert_eq!(
-            of(
-                "PATCH",
-                "/apis/observedapp.dev/v1alpha1/namespaces/a/observedapps/b/status"
-            ),
-            ("patch", "observedapps/status".to_owned())
-        );
-        assert_eq!(
-            of("GET", "/apis/monitoring.coreos.com/v1"),
-            ("get", "discovery".to_owned())
-        );
-        assert_eq!(
-            of("GET", "/api/v1/namespaces/a"),
-            ("get", "namespaces".to_owned())
-        );
-    }
 
     #[test]
     fn an_app_that_is_gone_is_shown_no_more() {

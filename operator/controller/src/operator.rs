@@ -15,13 +15,15 @@ use observedapp_desired::Kind;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use traces::Traces;
 use tracing::{error, info};
 
+use crate::client::observed_client;
 use crate::context::{Context, Memory};
 use crate::discovery::{Discovery, Served};
 use crate::events::Reporter;
 use crate::leader::{Candidate, Lead, LeaseTiming};
-use crate::metrics::{Metrics, counted_client};
+use crate::metrics::Metrics;
 use crate::prometheus::{Poller, Prometheus};
 use crate::queue::Queue;
 use crate::references::References;
@@ -48,6 +50,8 @@ pub enum RunError {
     },
     #[error("signals cannot be received: {0}")]
     Signals(#[from] std::io::Error),
+    #[error("{0}")]
+    Traces(String),
     #[error("the reconcile loop has ended by itself; this is a bug")]
     LoopEnded,
 }
@@ -113,31 +117,44 @@ impl Operator {
         config.default_retry = false;
         config.read_timeout = config.read_timeout.or(Some(timing.silence));
         config.reset_reader_on_write = true;
-        let metrics = Arc::new(Metrics::default());
-        let client = counted_client(config, metrics.requests.clone())
+        let traces = options
+            .traces
+            .start("observedapp", env!("CARGO_PKG_VERSION"))
+            .map_err(RunError::Traces)?;
+        let metrics = Arc::new(Metrics::new(traces.clone()));
+        let client = observed_client(config, metrics.requests.clone(), traces.clone())
             .map_err(|error| RunError::Client(Box::new(error)))?;
-        let health = Arc::new(Health::new());
-        let listener = server::listen(options.listen)
-            .await
-            .map_err(|source| RunError::Listen {
-                address: options.listen,
-                source,
-            })?;
+        let listen = options.listen;
+        let replica = Replica {
+            options,
+            timing,
+            client,
+            metrics,
+            traces,
+            health: Arc::new(Health::new()),
+        };
+        let listener = server::listen(listen).await.map_err(|source| RunError::Listen {
+            address: listen,
+            source,
+        })?;
+        // The port may have been left to the kernel.
+        let listen = listener.local_addr().unwrap_or(listen);
         let serving = CancellationToken::new();
         let server = AbortOnDropHandle::new(tokio::spawn(server::serve(
             listener,
-            Arc::clone(&metrics),
-            Arc::clone(&health),
+            Arc::clone(&replica.metrics),
+            Arc::clone(&replica.health),
             serving.clone(),
         )));
-        info!(version = env!("CARGO_PKG_VERSION"), listen = %options.listen, namespaces = ?options.namespaces, "started");
+        info!(version = env!("CARGO_PKG_VERSION"), %listen, namespaces = ?replica.options.namespaces, "started");
 
         let outcome = tokio::select! {
-            outcome = work(&options, timing, &client, &metrics, &health, &stop) => outcome,
-            () = turn(&health) => Ok(()),
+            outcome = replica.work(&stop) => outcome,
+            () = turn(&replica.health) => Ok(()),
         };
         serving.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
+        replica.traces.flush().await;
         info!("stopped");
         outcome
     }
@@ -151,147 +168,152 @@ async fn turn(health: &Health) {
     }
 }
 
-async fn work(
-    options: &RunOptions,
+/// What a replica has for as long as it lives, whether it leads or not.
+struct Replica {
+    options: RunOptions,
     timing: Timing,
-    client: &Client,
-    metrics: &Arc<Metrics>,
-    health: &Arc<Health>,
-    stop: &CancellationToken,
-) -> Result<(), RunError> {
-    if !options.leader_elect {
-        metrics.leader.set(1);
-        return lead_apps(
+    client: Client,
+    metrics: Arc<Metrics>,
+    traces: Traces,
+    health: Arc<Health>,
+}
+
+impl Replica {
+    async fn work(&self, stop: &CancellationToken) -> Result<(), RunError> {
+        let Self {
             options,
             timing,
             client,
             metrics,
             health,
-            Arc::new(Lead::alone()),
-            stop,
-        )
-        .await;
-    }
-    let candidate = Candidate {
-        api: Api::<Lease>::namespaced(client.clone(), &options.leader_elect_namespace),
-        name: LEASE.to_owned(),
-        identity: options.identity.clone(),
-        timing: timing.lease,
-    };
-    // Who stands by is ready: it is all that is asked of it.
-    health.set_ready();
-    loop {
-        let lead = Arc::new(Lead::none());
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = candidate.acquire(&lead) => {}
+            ..
+        } = self;
+        if !options.leader_elect {
+            metrics.leader.set(1);
+            return self.lead_apps(Arc::new(Lead::alone()), stop).await;
         }
-        metrics.leader.set(1);
-        let work = lead_apps(options, timing, client, metrics, health, Arc::clone(&lead), stop);
-        let outcome = tokio::select! {
-            () = candidate.keep(&lead) => None,
-            outcome = work => Some(outcome),
+        let candidate = Candidate {
+            api: Api::<Lease>::namespaced(client.clone(), &options.leader_elect_namespace),
+            name: LEASE.to_owned(),
+            identity: options.identity.clone(),
+            timing: timing.lease,
         };
-        metrics.leader.set(0);
-        metrics.apps.clear();
-        if let Some(outcome) = outcome {
-            candidate.release(&lead).await;
-            return outcome;
+        // Who stands by is ready: it is all that is asked of it.
+        health.set_ready();
+        loop {
+            let lead = Arc::new(Lead::none());
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = candidate.acquire(&lead) => {}
+            }
+            metrics.leader.set(1);
+            let work = self.lead_apps(Arc::clone(&lead), stop);
+            let outcome = tokio::select! {
+                () = candidate.keep(&lead) => None,
+                outcome = work => Some(outcome),
+            };
+            metrics.leader.set(0);
+            metrics.apps.clear();
+            if let Some(outcome) = outcome {
+                candidate.release(&lead).await;
+                return outcome;
+            }
         }
     }
-}
 
-/// Watches and reconciles; dropping it ends all watches and all that is under way.
-async fn lead_apps(
-    options: &RunOptions,
-    timing: Timing,
-    client: &Client,
-    metrics: &Arc<Metrics>,
-    health: &Arc<Health>,
-    lead: Arc<Lead>,
-    stop: &CancellationToken,
-) -> Result<(), RunError> {
-    let scopes: Vec<Option<Arc<str>>> = if options.namespaces.is_empty() {
-        vec![None]
-    } else {
-        options
-            .namespaces
-            .iter()
-            .map(|namespace| Some(namespace.as_str().into()))
-            .collect()
-    };
-    let (queue, requests) = Queue::new();
-    let queue = Arc::new(queue);
-    let apps = Arc::new(Apps::new(scopes.len()));
-    let context = Arc::new(Context {
-        client: client.clone(),
-        settings: options.settings(),
-        lead,
-        apps: apps.store(),
-        store: Arc::new(Store::default()),
-        pods: Arc::new(Pods::default()),
-        ingress_classes: Arc::new(IngressClasses::default()),
-        served: Arc::new(Served::default()),
-        queue: Arc::clone(&queue),
-        metrics: Arc::clone(metrics),
-        events: Reporter::new(client.clone(), options.identity.clone()),
-        references: References::default(),
-        prometheus: Arc::new(Prometheus::default()),
-        memory: Memory::default(),
-        resync: timing.resync,
-    });
+    /// Watches and reconciles; dropping it ends all watches and all that is under way.
+    async fn lead_apps(&self, lead: Arc<Lead>, stop: &CancellationToken) -> Result<(), RunError> {
+        let Self {
+            options,
+            timing,
+            client,
+            metrics,
+            traces,
+            health,
+        } = self;
+        let scopes: Vec<Option<Arc<str>>> = if options.namespaces.is_empty() {
+            vec![None]
+        } else {
+            options
+                .namespaces
+                .iter()
+                .map(|namespace| Some(namespace.as_str().into()))
+                .collect()
+        };
+        let (queue, requests) = Queue::new();
+        let queue = Arc::new(queue);
+        let apps = Arc::new(Apps::new(scopes.len()));
+        let context = Arc::new(Context {
+            client: client.clone(),
+            settings: options.settings(),
+            lead,
+            apps: apps.store(),
+            store: Arc::new(Store::default()),
+            pods: Arc::new(Pods::default()),
+            ingress_classes: Arc::new(IngressClasses::default()),
+            served: Arc::new(Served::default()),
+            queue: Arc::clone(&queue),
+            metrics: Arc::clone(metrics),
+            traces: traces.clone(),
+            events: Reporter::new(client.clone(), options.identity.clone()),
+            references: References::default(),
+            prometheus: Arc::new(Prometheus::default()),
+            memory: Memory::default(),
+            resync: timing.resync,
+        });
 
-    let poller = Poller {
-        client: client.clone(),
-        prometheus: Arc::clone(&context.prometheus),
-        apps: Arc::clone(&apps),
-        queue: Arc::clone(&queue),
-        metrics: Arc::clone(metrics),
-        url: options.prometheus_url.clone(),
-        access: options.prometheus_access(),
-        look: options.namespaces.is_empty(),
-        period: timing.poll,
-    };
-    let mut tasks = JoinSet::new();
-    let synced = follow(&context, &apps, &scopes, &mut tasks);
-    let (discovered, first_round) = tokio::sync::oneshot::channel();
-    let discovery = Discovery {
-        client: client.clone(),
-        scopes,
-        served: Arc::clone(&context.served),
-        store: Arc::clone(&context.store),
-        apps: Arc::clone(&apps),
-        queue: Arc::clone(&queue),
-        period: timing.discovery,
-    };
-    tasks.spawn(discovery.run(discovered));
+        let poller = Poller {
+            client: client.clone(),
+            prometheus: Arc::clone(&context.prometheus),
+            apps: Arc::clone(&apps),
+            queue: Arc::clone(&queue),
+            metrics: Arc::clone(metrics),
+            url: options.prometheus_url.clone(),
+            access: options.prometheus_access(),
+            look: options.namespaces.is_empty(),
+            period: timing.poll,
+        };
+        let mut tasks = JoinSet::new();
+        let synced = follow(&context, &apps, &scopes, &mut tasks);
+        let (discovered, first_round) = tokio::sync::oneshot::channel();
+        let discovery = Discovery {
+            client: client.clone(),
+            scopes,
+            served: Arc::clone(&context.served),
+            store: Arc::clone(&context.store),
+            apps: Arc::clone(&apps),
+            queue: Arc::clone(&queue),
+            period: timing.discovery,
+        };
+        tasks.spawn(discovery.run(discovered));
 
-    let ready = async {
-        for synced in synced {
-            synced.wait().await;
+        let ready = async {
+            for synced in synced {
+                synced.wait().await;
+            }
+            let _ = first_round.await;
+            poller.look_once().await;
+            poller
+        };
+        let poller = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            poller = ready => poller,
+        };
+        tasks.spawn(poller.run());
+        health.set_ready();
+        info!(apps = context.apps.len(), "everything is known; reconciling");
+        tokio::select! {
+            () = reconcile_all(options, &context, requests, stop) => {}
+            Some(ended) = tasks.join_next() => {
+                error!(?ended, "a watch has ended by itself");
+                return Err(RunError::LoopEnded);
+            }
         }
-        let _ = first_round.await;
-        poller.look_once().await;
-        poller
-    };
-    let poller = tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        poller = ready => poller,
-    };
-    tasks.spawn(poller.run());
-    health.set_ready();
-    info!(apps = context.apps.len(), "everything is known; reconciling");
-    tokio::select! {
-        () = reconcile_all(options, &context, requests, stop) => {}
-        Some(ended) = tasks.join_next() => {
-            error!(?ended, "a watch has ended by itself");
-            return Err(RunError::LoopEnded);
+        if stop.is_cancelled() {
+            Ok(())
+        } else {
+            Err(RunError::LoopEnded)
         }
-    }
-    if stop.is_cancelled() {
-        Ok(())
-    } else {
-        Err(RunError::LoopEnded)
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum};
 use observedapp_desired::Settings;
+use traces::TraceConfig;
 
 use crate::prometheus::Access;
 
@@ -102,6 +103,9 @@ pub struct RunOptions {
         default_value = "0.0.0.0:8080"
     )]
     pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub traces: TraceConfig,
 }
 
 /// How log lines are written.

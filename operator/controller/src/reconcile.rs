@@ -11,6 +11,7 @@ use kube::{Resource, ResourceExt};
 use observedapp_api::{BindingStatus, ConditionType, ObservedApp, ObservedAppStatus, ServiceType};
 use observedapp_desired::{Desired, Kind, Object, Problems, desired, references, validate};
 use serde_json::json;
+use traces::{Attribute, CURRENT, Span, SpanKind};
 use tracing::{debug, info, warn};
 
 use crate::App;
@@ -38,17 +39,22 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
     let began = Instant::now();
     let mut memory = context.memory.take(&namespace, &name, &uid);
     memory.reference = app.object_ref(&());
-    let looked = match &app.0 {
-        _ if app.meta().deletion_timestamp.is_some() => Ok(Look::Done),
-        Ok(app) => match tokio::time::timeout(LIMIT, Box::pin(context.look_at(app, &mut memory))).await {
-            Ok(looked) => looked,
-            Err(_) => Err(Error::timeout("reconcile", "ObservedApp", &name)),
-        },
-        Err(invalid) => context
-            .report_unreadable(&namespace, &name, invalid)
-            .await
-            .map(|()| Look::Done),
+    let span = context.traces.begin(None);
+    let look = async {
+        match &app.0 {
+            _ if app.meta().deletion_timestamp.is_some() => Ok(Look::Done),
+            Ok(app) => match tokio::time::timeout(LIMIT, Box::pin(context.look_at(app, &mut memory))).await {
+                Ok(looked) => looked,
+                Err(_) => Err(Error::timeout("reconcile", "ObservedApp", &name)),
+            },
+            Err(invalid) => context
+                .report_unreadable(&namespace, &name, invalid)
+                .await
+                .map(|()| Look::Done),
+        }
     };
+    let looked = CURRENT.scope(span, look).await;
+    let mut reason = None;
     let (result, wait) = match looked {
         Ok(Look::Done) => {
             memory.failures = 0;
@@ -59,6 +65,7 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
             ("again", jittered(wait))
         }
         Err(error) => {
+            reason = Some(error.reason());
             let wait = error.patience(memory.failures);
             memory.failures = memory.failures.saturating_add(1);
             context
@@ -79,7 +86,26 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
         .reconciles
         .get_or_create(&ResultLabel { result })
         .inc();
-    context.metrics.duration.observe(began.elapsed().as_secs_f64());
+    let duration = began.elapsed();
+    context.metrics.duration.observe(duration.as_secs_f64());
+    let attributes: Vec<_> = [
+        ("k8s.namespace.name", namespace.as_str()),
+        ("observedapp.app", &name),
+        ("observedapp.result", result),
+    ]
+    .into_iter()
+    .chain(reason.map(|reason| ("error.type", reason)))
+    .map(|(key, value)| (key, Attribute::Text(value)))
+    .collect();
+    context.traces.record(&Span {
+        context: span,
+        parent: None,
+        kind: SpanKind::Internal,
+        name: "reconcile",
+        duration,
+        attributes: &attributes,
+        failed: reason.is_some(),
+    });
     context.memory.put(&namespace, &name, memory);
     debug!(namespace, app = name, result, "looked at");
     Action::requeue(wait)

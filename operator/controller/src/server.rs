@@ -116,3 +116,24 @@ async fn readyz(State((_, health)): State<Shared>) -> Response {
             .into_response()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_is_stuck_is_noticed_and_one_that_turns_is_not() {
+        let now = Instant::now();
+        // A machine that was started just now has no earlier time: then there is nothing to be late for.
+        let Some(started) = now.checked_sub(2 * STUCK_AFTER) else {
+            return;
+        };
+        let health = Health {
+            started,
+            ..Health::new()
+        };
+        assert!(!health.is_alive());
+        health.turn();
+        assert!(health.is_alive());
+    }
+}

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
+use traces::CURRENT;
 
 use super::answer::{json, message};
 use super::{Problem, TASKS, body};
@@ -16,7 +17,6 @@ use crate::cache::Lookup;
 use crate::page::{MAX_PAGE, PageRequest, RenderedPage};
 use crate::service::Service;
 use crate::store::StoreError;
-use crate::telemetry::context::CURRENT;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PageQuery {

@@ -7,10 +7,9 @@ use std::time::Duration;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
+use traces::{Attribute, CURRENT, Span, SpanKind, Traces};
 
-use super::context::CURRENT;
 use super::histogram::Histogram;
-use super::{Attribute, Span, SpanKind, Traces};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {

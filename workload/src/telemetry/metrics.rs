@@ -7,9 +7,10 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
+use traces::Traces;
 
 use super::process::ProcessMetrics;
-use super::{DatabaseTelemetry, Endpoint, LogSink, RequestMetrics, Traces};
+use super::{DatabaseTelemetry, Endpoint, LogSink, RequestMetrics};
 use crate::store::{PoolStatus, Store};
 
 #[derive(Debug)]

@@ -1,13 +1,13 @@
-//! Which trace a request belongs to: W3C Trace Context.
+//! Which trace a piece of work belongs to: W3C Trace Context.
 
 use std::fmt;
 
-use axum::http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
 pub const TRACEPARENT: &str = "traceparent";
 
 tokio::task_local! {
-    /// The request that the running task works for.
+    /// What the running task works for: a request, or a reconcile.
     pub static CURRENT: SpanContext;
 }
 

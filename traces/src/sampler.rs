@@ -1,6 +1,6 @@
 //! Which traces are recorded: OpenTelemetry's `OTEL_TRACES_SAMPLER`.
 
-use super::context::{SpanContext, TraceId};
+use crate::context::{SpanContext, TraceId};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Sampler {
@@ -49,8 +49,8 @@ impl Sampler {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::context::SpanId;
     use super::*;
+    use crate::context::SpanId;
 
     #[test]
     fn the_names_of_opentelemetry_are_understood() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::Uri;
+use http::Uri;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

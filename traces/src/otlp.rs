@@ -3,19 +3,18 @@
 use std::fmt;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::http::uri::Authority;
-use axum::http::{HeaderName, HeaderValue, Request, Uri, header};
 use clap::Args;
+use http::uri::Authority;
+use http::{HeaderName, HeaderValue, Request, Uri, header};
 use http_body_util::Full;
+use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use super::link::Link;
-use super::sampler::Sampler;
-use super::traces::{Attribute, KeyValue, Traces};
+use crate::exporter::{Attribute, KeyValue, Traces};
+use crate::link::Link;
+use crate::sampler::Sampler;
 
-const DEFAULT_NAME: &str = "tasks";
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// OpenTelemetry's settings, by its own names.
@@ -87,8 +86,9 @@ pub(super) struct Destination {
 const AFTER: &str = "]}]}]}";
 
 impl TraceConfig {
-    /// Starts to export spans if that was asked for; else says which setting is wrong.
-    pub fn start(&self) -> Result<Traces, String> {
+    /// Starts to export the spans of a program, by its name and version, if that was asked for; else says which setting
+    /// is wrong.
+    pub fn start(&self, program: &str, version: &str) -> Result<Traces, String> {
         let (name, url) = match (
             self.otlp_traces_endpoint.as_str(),
             self.otlp_endpoint.trim_end_matches('/'),
@@ -105,7 +105,7 @@ impl TraceConfig {
                 uri,
                 link,
                 headers: self.headers()?,
-                before: self.before()?,
+                before: self.before(program, version)?,
             },
             sampler,
         ))
@@ -119,15 +119,15 @@ impl TraceConfig {
             .collect()
     }
 
-    fn before(&self) -> Result<String, String> {
+    fn before(&self, program: &str, version: &str) -> Result<String, String> {
         let given = pairs("OTEL_RESOURCE_ATTRIBUTES", &self.otel_resource_attributes)?;
         let own_name = Some(self.otel_service_name.as_str()).filter(|name| !name.is_empty());
         let named = given
             .iter()
             .find(|(key, _)| *key == "service.name")
             .map(|(_, value)| *value);
-        let service = ("service.name", own_name.or(named).unwrap_or(DEFAULT_NAME));
-        let version = ("service.version", env!("CARGO_PKG_VERSION"));
+        let service = ("service.name", own_name.or(named).unwrap_or(program));
+        let version = ("service.version", version);
         let others = given
             .into_iter()
             .filter(|(key, _)| !["service.name", "service.version"].contains(key));
@@ -141,7 +141,7 @@ impl TraceConfig {
             .collect();
         let attributes = serde_json::to_string(&attributes).map_err(|error| error.to_string())?;
         Ok(format!(
-            r#"{{"resourceSpans":[{{"resource":{{"attributes":{attributes}}},"scopeSpans":[{{"scope":{{"name":"tasks"}},"spans":["#
+            r#"{{"resourceSpans":[{{"resource":{{"attributes":{attributes}}},"scopeSpans":[{{"scope":{{"name":"{program}"}},"spans":["#
         ))
     }
 }
@@ -253,7 +253,7 @@ mod tests {
                 "OTEL_TRACES_SAMPLER: ",
             ),
         ] {
-            let problem = parse(&arguments).start().unwrap_err();
+            let problem = parse(&arguments).start("tasks", "1").unwrap_err();
             assert!(problem.starts_with(begins), "{problem}");
             assert!(!problem.contains("secret"), "{problem}");
         }
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn the_service_is_named_in_every_message() {
         let named = |arguments: &[&str]| {
-            let before = parse(arguments).before().unwrap();
+            let before = parse(arguments).before("tasks", "1").unwrap();
             let message: serde_json::Value = serde_json::from_str(&format!("{before}{AFTER}")).unwrap();
             let attributes = message["resourceSpans"][0]["resource"]["attributes"].clone();
             attributes[0]["value"]["stringValue"].as_str().unwrap().to_owned()

@@ -13,9 +13,9 @@ use prometheus_client::metrics::MetricType;
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::context::{SpanContext, SpanId, TraceId};
-use super::otlp::Destination;
-use super::sampler::Sampler;
+use crate::context::{SpanContext, SpanId, TraceId};
+use crate::otlp::Destination;
+use crate::sampler::Sampler;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// A batch of this size is sent without waiting for the interval's end.
@@ -46,6 +46,7 @@ struct Batch {
 
 #[derive(Debug, Clone, Copy)]
 pub enum SpanKind {
+    Internal = 1,
     Server = 2,
     Client = 3,
 }

@@ -1,0 +1,295 @@
+//! `observedapp run` as a process of its own: what it says of itself while it works, and how it hands over and ends.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result, ensure};
+use apiserver_tests::{Proxy, Space, Verdict, block_on, eventually};
+use axum::routing::post;
+use axum::{Json, Router};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::Api;
+use serde_json::{Value, json};
+
+/// The metrics that the contract names for the operator itself.
+const OWN_METRICS: [&str; 5] = [
+    "observedapp_reconciles_total{result=\"done\"}",
+    "observedapp_reconcile_duration_seconds_count",
+    "observedapp_queue_depth",
+    "observedapp_api_requests_total{verb=\"patch\",kind=\"deployments\",code=\"201\"}",
+    "observedapp_leader 1",
+];
+
+/// The operator as a process, and every line that it has logged.
+struct Program {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Program {
+    fn start(space: &Space, proxy: &Proxy, folder: &Path, identity: &str, more: &[&str]) -> Result<Self> {
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
+            "clusters": [{"name": "proxy", "cluster": {"server": proxy.url()}}],
+            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "nobody"}}],
+            "users": [{"name": "nobody", "user": {}}],
+        });
+        let file = folder.join(identity);
+        std::fs::write(&file, config.to_string())?;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_observedapp"))
+            .args(["run", "--listen=127.0.0.1:0", "--leader-elect"])
+            .args([
+                "--namespaces",
+                &space.name,
+                "--leader-elect-namespace",
+                &space.name,
+            ])
+            .args(["--identity", identity])
+            .args(more)
+            .env("KUBECONFIG", file)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = BufReader::new(child.stderr.take().context("no log")?);
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let said = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                said.lock().unwrap().push(line);
+            }
+        });
+        Ok(Self { child, lines })
+    }
+
+    /// Every log line, each of which is an object.
+    fn log(&self) -> Result<Vec<Value>> {
+        let lines = self.lines.lock().unwrap();
+        lines
+            .iter()
+            .map(|line| serde_json::from_str(line).with_context(|| line.clone()))
+            .collect()
+    }
+
+    async fn says(&self, what: &str, line: impl Fn(&Value) -> bool) -> Result<Value> {
+        eventually(what, async || {
+            let log = self.log()?;
+            Ok(log
+                .iter()
+                .find(|one| line(one))
+                .cloned()
+                .ok_or(format!("{log:#?}")))
+        })
+        .await
+    }
+
+    /// What it answers.
+    async fn ask(&self, path: &str) -> Result<(u16, String)> {
+        let started = self
+            .says("it has started", |line| line["message"] == "started")
+            .await?;
+        let listen = started["listen"].as_str().context("it listens nowhere")?;
+        let answer = reqwest::get(format!("http://{listen}{path}")).await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    async fn is_ready(&self) -> Result<()> {
+        eventually("it is ready", async || {
+            let (code, text) = self.ask("/readyz").await?;
+            Ok(if code == 200 { Ok(()) } else { Err(text) })
+        })
+        .await
+    }
+
+    async fn shows(&self, metrics: &[&str]) -> Result<()> {
+        eventually("its metrics are as they should be", async || {
+            let (_, text) = self.ask("/metrics").await?;
+            let missing = metrics.iter().find(|metric| !text.contains(**metric));
+            Ok(missing.map_or(Ok(()), |metric| Err(format!("{metric} is not in\n{text}"))))
+        })
+        .await
+    }
+
+    /// Asks it to end as Kubernetes does.
+    async fn terminate(mut self) -> Result<Vec<Value>> {
+        let pid = self.child.id().to_string();
+        ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success());
+        let child = &mut self.child;
+        let status = tokio::task::block_in_place(|| child.wait())?;
+        ensure!(status.success(), "it ended with {status}");
+        self.log()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Takes OTLP over HTTP; gives where, and every span that it gets, with the name of the service that it is of.
+async fn collector() -> Result<(String, Arc<Mutex<Vec<(Value, Value)>>>)> {
+    let spans = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&spans);
+    let take = post(async move |Json(message): Json<Value>| {
+        let resource = &message["resourceSpans"][0];
+        let service = &resource["resource"]["attributes"][0]["value"]["stringValue"];
+        let spans = resource["scopeSpans"][0]["spans"].as_array().unwrap();
+        let spans = spans.iter().map(|span| (service.clone(), span.clone()));
+        taken.lock().unwrap().extend(spans);
+        Json(json!({}))
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let router = Router::new().route("/v1/traces", take);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok((endpoint, spans))
+}
+
+fn attribute<'a>(span: &'a Value, key: &str) -> &'a Value {
+    let mut attributes = span["attributes"].as_array().unwrap().iter();
+    attributes
+        .find(|attribute| attribute["key"] == key)
+        .map_or(&Value::Null, |attribute| &attribute["value"])
+}
+
+#[test]
+fn what_it_does_can_be_followed() -> Result<()> {
+    block_on(async {
+        let space = Space::new("followed").await?;
+        let proxy = Proxy::start(&space).await?;
+        let folder = tempfile::tempdir()?;
+        let (endpoint, spans) = collector().await?;
+        let program = Program::start(
+            &space,
+            &proxy,
+            folder.path(),
+            "one",
+            &["--otlp-endpoint", &endpoint],
+        )?;
+        program.is_ready().await?;
+        assert_eq!(program.ask("/healthz").await?, (200, "ok".to_owned()));
+        space
+            .apply("tasks", json!({"image": "tasks:1", "replicas": 1}))
+            .await?;
+        space.applied("tasks").await?;
+
+        program.shows(&OWN_METRICS).await?;
+        let ready = format!(
+            "observedapp_app_ready{{namespace=\"{}\",app=\"tasks\"}} 0",
+            space.name
+        );
+        program.shows(&[&ready]).await?;
+        let applied = |line: &Value| {
+            line["message"] == "applied"
+                && (&line["namespace"], &line["kind"], &line["object"])
+                    == (&json!(space.name), &json!("Deployment"), &json!("tasks"))
+        };
+        program.says("which object was applied", applied).await?;
+
+        let (reconcile, patch) = eventually("a reconcile and its request are one trace", async || {
+            let all = spans.lock().unwrap().clone();
+            let mut patches = all.iter().filter(|(_, span)| span["name"] == "patch deployments");
+            let found = patches.find_map(|(service, patch)| {
+                assert_eq!(service, "observedapp");
+                let mut others = all.iter().map(|(_, span)| span);
+                let parent = others.find(|span| span["spanId"] == patch["parentSpanId"])?;
+                Some((parent.clone(), patch.clone()))
+            });
+            Ok(found.ok_or(format!("{all:#?}")))
+        })
+        .await?;
+        assert_eq!(reconcile["name"], "reconcile");
+        assert_eq!(reconcile["traceId"], patch["traceId"]);
+        assert_eq!(
+            attribute(&reconcile, "k8s.namespace.name")["stringValue"],
+            space.name
+        );
+        assert_eq!(attribute(&reconcile, "observedapp.app")["stringValue"], "tasks");
+        assert_eq!(attribute(&reconcile, "observedapp.result")["stringValue"], "done");
+        assert_eq!(reconcile["status"]["code"], 0);
+        assert_eq!(attribute(&patch, "http.response.status_code")["intValue"], 201);
+
+        proxy.judge(|call| match (call.verb, &*call.resource) {
+            ("patch", "services") => Verdict::Fail(403),
+            _ => Verdict::Pass,
+        });
+        space
+            .apply(
+                "tasks",
+                json!({"image": "tasks:1", "replicas": 1, "service": {"port": 81}}),
+            )
+            .await?;
+        eventually("what failed is told by its trace", async || {
+            let all = spans.lock().unwrap().clone();
+            let failed = all.iter().find(|(_, span)| {
+                attribute(span, "error.type")["stringValue"] == "Forbidden" && span["status"]["code"] == 2
+            });
+            Ok(failed.map(drop).ok_or(format!("{all:#?}")))
+        })
+        .await?;
+        program
+            .shows(&["observedapp_errors_total{error=\"Forbidden\"}"])
+            .await?;
+        program.terminate().await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn one_that_stands_by_is_ready_and_takes_over_from_one_that_is_asked_to_end() -> Result<()> {
+    block_on(async {
+        let space = Space::new("handover").await?;
+        let [one, two] = [Proxy::start(&space).await?, Proxy::start(&space).await?];
+        let folder = tempfile::tempdir()?;
+        let leases: Api<Lease> = Api::namespaced(space.client.clone(), &space.name);
+        let holder = async || {
+            let lease = leases.get_opt("observedapp").await?;
+            anyhow::Ok(lease.and_then(|lease| lease.spec?.holder_identity))
+        };
+        let leads = async |who: &str| {
+            eventually(&format!("{who} leads"), async || {
+                let holder = holder().await?;
+                Ok(if holder.as_deref() == Some(who) {
+                    Ok(())
+                } else {
+                    Err(format!("{holder:?}"))
+                })
+            })
+            .await
+        };
+        let first = Program::start(&space, &one, folder.path(), "one", &[])?;
+        leads("one").await?;
+        let second = Program::start(&space, &two, folder.path(), "two", &[])?;
+        second.is_ready().await?;
+        space
+            .apply("tasks", json!({"image": "tasks:1", "replicas": 1}))
+            .await?;
+        space.applied("tasks").await?;
+        first.shows(&["observedapp_leader 1", "app=\"tasks\""]).await?;
+        let (_, metrics) = second.ask("/metrics").await?;
+        assert!(metrics.contains("observedapp_leader 0"), "{metrics}");
+        assert!(
+            !metrics.contains("app=\"tasks\""),
+            "one that does not lead knows nothing:\n{metrics}"
+        );
+        assert!(two.writes().is_empty(), "{:#?}", two.writes());
+
+        let log = first.terminate().await?;
+        // Given up, not left to run out.
+        assert!(
+            log.iter().any(|line| line["message"] == "the lease is given up"),
+            "{log:#?}"
+        );
+        leads("two").await?;
+        space
+            .apply("tasks", json!({"image": "tasks:2", "replicas": 1}))
+            .await?;
+        space.applied("tasks").await?;
+        second.shows(&["observedapp_leader 1", "app=\"tasks\""]).await?;
+        second.terminate().await?;
+        Ok(())
+    })
+}
