@@ -1,0 +1,201 @@
+//! Many apps at once, against a floor measured in the same run: a plain client that makes the same objects and one
+//! status write an app as fast as it can, while a second one holds the same watches.
+//!
+//! ```text
+//! cargo bench -p apiserver-tests --bench scale                # 1,000 apps, ten minutes of rest
+//! APPS=50 REST=30 cargo bench -p apiserver-tests --bench scale
+//! ```
+#![allow(clippy::unwrap_used)]
+
+mod floor;
+mod process;
+mod progress;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use apiserver_tests::{Space, block_on};
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use observedapp_api::ObservedApp;
+use process::{Process, Servers};
+use progress::Progress;
+use serde_json::{Value, json};
+
+/// Requests that the plain client has under way at the same time.
+const AT_ONCE: usize = 16;
+/// Strangers' Secrets, and as many ConfigMaps, of 100 KiB each.
+const STRANGERS: usize = 300;
+
+fn main() -> Result<()> {
+    if process::is_operator() {
+        return process::operate();
+    }
+    let number = |name: &str, otherwise: usize| {
+        let given = std::env::var(name).ok();
+        given.and_then(|number| number.parse().ok()).unwrap_or(otherwise)
+    };
+    let rest = u64::try_from(number("REST", 600))?;
+    block_on(measure(number("APPS", 1000), Duration::from_secs(rest)))
+}
+
+async fn measure(apps: usize, rest: Duration) -> Result<()> {
+    // A server that has just started is slow at first.
+    floor::measure(&Space::new("warm").await?, apps.min(20)).await?;
+    let servers = Servers::now()?;
+    let floor = floor::measure(&Space::new("floor").await?, apps).await?;
+    let seconds = floor.took.as_secs_f64();
+    println!(
+        "floor: {apps} apps, {} writes in {seconds:.1} s: {:.0} writes a second; {}",
+        floor.writes,
+        floor.writes as f64 / seconds,
+        servers.since(None)?,
+    );
+
+    let space = Space::new("scale").await?;
+    strangers(&space).await?;
+    create_apps(&space, apps).await?;
+    let progress = Progress::follow(&space);
+    let servers = Servers::now()?;
+    let began = Instant::now();
+    let process = Process::start(&space, "one").await?;
+    progress.all_converged(apps).await?;
+    let took = began.elapsed().as_secs_f64();
+    println!(
+        "converge: {apps} apps in {took:.1} s, {:.2} x the floor; {}; {}",
+        took / seconds,
+        process.requests().await?.per(apps),
+        servers.since(Some(&process))?,
+    );
+
+    // What was converged last may still be looked at once more.
+    process.is_idle().await?;
+    let (before, cpu) = (process.requests().await?, process.cpu()?);
+    tokio::time::sleep(rest).await;
+    let at_rest = process.requests().await?.since(&before);
+    println!(
+        "rest: in {} s {} reconciles, {} writes and {} reads; {:.2} % of a core; {:.0} MiB resident, {:.0} at most",
+        rest.as_secs(),
+        at_rest.reconciles,
+        at_rest.writes(),
+        at_rest.reads(),
+        (process.cpu()? - cpu) / rest.as_secs_f64() * 100.0,
+        process.memory("VmRSS")?,
+        process.memory("VmHWM")?,
+    );
+    changes(&space, &progress, apps).await?;
+
+    process.is_idle().await?;
+    process.terminate()?;
+    let process = Process::start(&space, "two").await?;
+    process.leads().await?;
+    let began = Instant::now();
+    process.has_reconciled(apps).await?;
+    let settled = began.elapsed();
+    process.is_idle().await?;
+    println!(
+        "restart: settled {:.1} s after it had the lease; {}; {:.0} MiB resident",
+        settled.as_secs_f64(),
+        process.requests().await?.per(apps),
+        process.memory("VmRSS")?,
+    );
+    Ok(())
+}
+
+/// An app with everything on.
+fn app(name: &str) -> Result<ObservedApp> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp", "metadata": {"name": name},
+        "spec": {
+            "image": "tasks:1", "port": 5000,
+            "autoscaling": {"maxReplicas": 5},
+            "database": {"builtin": {}}, "cache": {"builtin": {}}, "metrics": {"port": 8000},
+            "slos": [{"name": "availability", "objective": 99.9, "indicator": {"availability": {}}}],
+        },
+    }))?)
+}
+
+fn name(number: usize) -> String {
+    format!("app-{number}")
+}
+
+async fn create_apps(space: &Space, apps: usize) -> Result<()> {
+    stream::iter(0..apps)
+        .map(|number| async move {
+            let app = app(&name(number))?;
+            space.apps().create(&PostParams::default(), &app).await?;
+            anyhow::Ok(())
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(())
+}
+
+/// Large Secrets and ConfigMaps that are nobody's business.
+async fn strangers(space: &Space) -> Result<()> {
+    let secrets: Api<Secret> = Api::namespaced(space.client.clone(), &space.name);
+    let config_maps: Api<ConfigMap> = Api::namespaced(space.client.clone(), &space.name);
+    let filling = &"x".repeat(100 * 1024);
+    let (secrets, config_maps) = (&secrets, &config_maps);
+    stream::iter(0..STRANGERS)
+        .map(|number| async move {
+            let metadata = json!({"name": format!("stranger-{number}")});
+            let secret = json!({"metadata": metadata, "stringData": {"filling": filling}});
+            let config_map = json!({"metadata": metadata, "data": {"filling": filling}});
+            let params = PostParams::default();
+            secrets.create(&params, &serde_json::from_value(secret)?).await?;
+            config_maps
+                .create(&params, &serde_json::from_value(config_map)?)
+                .await?;
+            anyhow::Ok(())
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(())
+}
+
+fn changed(name: &str, number: usize) -> Result<Value> {
+    let mut app = serde_json::to_value(app(name)?)?;
+    app["spec"]["image"] = format!("tasks:2-{number}").into();
+    Ok(app)
+}
+
+/// Two changes a second, whether or not the last one is done: from the change to the status that says so.
+async fn changes(space: &Space, progress: &Progress, apps: usize) -> Result<()> {
+    const CHANGES: usize = 200;
+    let mut beat = tokio::time::interval(Duration::from_millis(500));
+    let mut tasks = Vec::new();
+    for number in 0..CHANGES {
+        beat.tick().await;
+        let (space, progress) = (space.clone(), progress.clone());
+        tasks.push(tokio::spawn(async move {
+            let name = name(number % apps);
+            let changed = changed(&name, number)?;
+            let began = Instant::now();
+            let params = PatchParams::apply("bench").force();
+            let app = space
+                .apps()
+                .patch(&name, &params, &Patch::Apply(&changed))
+                .await?;
+            let generation = app.metadata.generation.context("an app without a generation")?;
+            let converged = progress.converged(&name, generation).await?;
+            anyhow::Ok(converged.saturating_duration_since(began))
+        }));
+    }
+    let mut took = Vec::new();
+    for task in tasks {
+        took.push(task.await??);
+    }
+    took.sort();
+    let at = |percent: usize| took[(took.len() - 1) * percent / 100].as_millis();
+    println!(
+        "change to converged: p50 {} ms, p99 {} ms, at most {} ms, of {CHANGES}, two a second",
+        at(50),
+        at(99),
+        at(100),
+    );
+    Ok(())
+}
