@@ -23,7 +23,9 @@ pub struct ClusterSpec {
     pub image_name: String,
     pub bootstrap: Bootstrap,
     pub storage: ClusterStorage,
-    pub postgresql: PostgresConfiguration,
+    /// Absent where nothing is set: a map that is emptied by server-side apply may come to be null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgresql: Option<PostgresConfiguration>,
 }
 
 /// How the first instance comes to be.

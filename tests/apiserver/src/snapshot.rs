@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use futures::future::join_all;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use observedapp_desired::{Kind, dashboard_uid};
@@ -32,8 +33,12 @@ pub async fn objects_of(space: &Space, app: &str) -> Result<BTreeMap<String, Str
 
 async fn objects(space: &Space, which: impl Fn(&str) -> bool) -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
-    for &kind in Kind::ALL {
-        let Ok(list) = space.objects(kind).list(&ListParams::default()).await else {
+    let lists = Kind::ALL.iter().map(|&kind| async move {
+        let list = space.objects(kind).list(&ListParams::default()).await;
+        (kind, list)
+    });
+    for (kind, list) in join_all(lists).await {
+        let Ok(list) = list else {
             continue; // an API that is not served holds nothing
         };
         for object in list {
@@ -108,6 +113,14 @@ pub fn difference(expected: &BTreeMap<String, String>, found: &BTreeMap<String, 
 
 fn normalised(value: &Value, namespace: &str) -> String {
     let mut value = value.clone();
+    let chosen_by_us = value["metadata"]["managedFields"]
+        .to_string()
+        .contains("f:nodePort");
+    for port in value["spec"]["ports"].as_array_mut().into_iter().flatten() {
+        if !chosen_by_us && let Some(port) = port.as_object_mut() {
+            port.remove("nodePort");
+        }
+    }
     strip(&mut value);
     if value["type"] == "kubernetes.io/basic-auth"
         || value["data"]["password"].is_string()
@@ -129,7 +142,7 @@ fn normalised(value: &Value, namespace: &str) -> String {
 
 /// Removes what no two runs have in common.
 fn strip(value: &mut Value) {
-    const DIFFERS: [&str; 14] = [
+    const DIFFERS: [&str; 13] = [
         "uid",
         "resourceVersion",
         "creationTimestamp",
@@ -141,7 +154,6 @@ fn strip(value: &mut Value) {
         "clusterIP",
         "clusterIPs",
         "applied",
-        "nodePort",
         "managedFields",
         "deploymentGeneration",
     ];

@@ -75,6 +75,16 @@ impl Space {
         Ok(self.apps().patch(name, &params, &Patch::Apply(&app)).await?)
     }
 
+    /// Puts a whole spec in the place of an app's, as `kubectl replace` does.
+    pub async fn replace(&self, name: &str, spec: &Value) -> Result<ObservedApp> {
+        let patch = serde_json::from_value(json!([{"op": "replace", "path": "/spec", "value": spec}]))?;
+        let params = PatchParams::default();
+        Ok(self
+            .apps()
+            .patch(name, &params, &Patch::<()>::Json(patch))
+            .await?)
+    }
+
     pub async fn delete(&self, name: &str) -> Result<()> {
         self.apps().delete(name, &DeleteParams::background()).await?;
         Ok(())

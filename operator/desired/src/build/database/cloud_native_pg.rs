@@ -41,9 +41,9 @@ fn cluster(app: &App, database: &CloudNativePgDatabase) -> Cluster {
                 size: database.storage.size.0.clone(),
                 storage_class: database.storage.class_name.clone(),
             },
-            postgresql: PostgresConfiguration {
+            postgresql: (!database.parameters.is_empty()).then(|| PostgresConfiguration {
                 parameters: with_parameters(BTreeMap::new(), &database.parameters),
-            },
+            }),
         },
     }
 }

@@ -1,0 +1,241 @@
+//! Every field: set, changed to another value, back, and removed. The objects follow, and what is left at the end is what
+//! was there at the beginning. The fields are drawn from the schema, so that a new one is tried without being named here.
+#![allow(clippy::unwrap_used)]
+
+mod draw;
+mod values;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use apiserver_tests::{
+    Proxy, Running, Space, block_on, condition, difference, eventually, install, objects_of, options, rights,
+    schemaless_as,
+};
+use draw::{Judge, Trial};
+use futures::future::try_join_all;
+use kube::api::{Api, DynamicObject, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use observedapp_desired::Kind;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+
+/// Fields that make no object differ, each with its reason.
+const EXCEPT: &[(&str, &str)] = &[
+    ("paused", "it makes no object: faults/ends.rs"),
+    ("slos[].indicator.probe", "it holds no value"),
+];
+
+/// What is promised of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Promise {
+    /// It never changes.
+    Stays,
+    /// It changes in one direction. That the disk does, too: faults/database.rs.
+    Grows,
+}
+
+/// Fields that hold what they are given: the API server refuses a change.
+const HELD: &[(&str, Promise)] = &[
+    ("database.builtin.storage.className", Promise::Stays),
+    ("database.cloudNativePG.storage.className", Promise::Stays),
+    ("database.builtin.storage.size", Promise::Grows),
+    ("database.cloudNativePG.storage.size", Promise::Grows),
+];
+
+/// Ends of fields of which Kubernetes takes one value only, or none.
+const ONLY_ONE: &[(&str, &str)] = &[
+    (".fieldRef.apiVersion", "there is only v1"),
+    (".matchFields[].key", "there is only metadata.name"),
+    (
+        ".dataSourceRef.namespace",
+        "it needs an alpha feature of Kubernetes",
+    ),
+];
+
+/// How many apps are tried side by side.
+const LANES: usize = 8;
+
+fn is_excepted(field: &str) -> bool {
+    EXCEPT.iter().any(|(except, _)| *except == field) || ONLY_ONE.iter().any(|(end, _)| field.ends_with(end))
+}
+
+#[test]
+fn every_field_can_be_set_changed_changed_back_and_removed() -> Result<()> {
+    block_on(async {
+        let space = Space::new("draw").await?;
+        let (_proxy, _operator) = everywhere(&space).await?;
+        let judge = Arc::new(Judge::new(space)?);
+        let fields = draw::fields();
+        ensure!(fields.len() > 250, "the schema was not read: {fields:#?}");
+        let fields = fields.into_iter().filter(|field| !is_excepted(field));
+        // A node port is the whole cluster's: no two apps may ask for it at the same time.
+        let (in_turn, side_by_side): (Vec<_>, Vec<_>) =
+            fields.partition(|field| field.starts_with("service."));
+        let jobs = side_by_side.into_iter().map(|field| vec![field]);
+        let jobs: Vec<Vec<String>> = jobs.chain([in_turn]).collect();
+        let tried = jobs.iter().map(Vec::len).sum::<usize>();
+        let jobs = Arc::new(Mutex::new(jobs));
+        // Drawing is work for the processor: each lane has a thread of its own.
+        let lanes = (0..LANES).map(|_| {
+            let (judge, jobs, runtime) = (Arc::clone(&judge), Arc::clone(&jobs), Handle::current());
+            tokio::task::spawn_blocking(move || runtime.block_on(lane(&judge, &jobs)))
+        });
+        let mut failures = Vec::new();
+        for lane in try_join_all(lanes).await? {
+            failures.extend(lane?);
+        }
+        println!("{tried} fields were tried");
+        ensure!(failures.is_empty(), "{}", failures.join("\n"));
+        Ok(())
+    })
+}
+
+/// One operator for all, in a cluster that has a Prometheus and all optional APIs.
+async fn everywhere(space: &Space) -> Result<(Proxy, Running)> {
+    let client = &space.client;
+    for &kind in Kind::ALL.iter().filter(|kind| kind.is_optional()) {
+        install(client, &serde_json::from_value(golden_tests::crd(kind)?)?).await?;
+    }
+    let gvk = GroupVersionKind::gvk("monitoring.coreos.com", "v1", "Prometheus");
+    install(client, &schemaless_as(&gvk, "prometheuses")?).await?;
+    let resource = ApiResource::from_gvk_with_plural(&gvk, "prometheuses");
+    let prometheus: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": {"name": "prometheus"},
+        "spec": {"serviceMonitorSelector": {}, "probeSelector": {}, "ruleSelector": {}},
+    }))?;
+    Api::<DynamicObject>::namespaced_with(client.clone(), &space.name, &resource)
+        .create(&PostParams::default(), &prometheus)
+        .await?;
+    rights::unconfine(client).await?;
+    let proxy = Proxy::start_as(client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
+    let arguments = [
+        "--prober-url=blackbox-exporter.probing:9115",
+        "--grafana-url=https://grafana.example.com",
+    ];
+    let operator = Running::start(options(&arguments), proxy.config());
+    Ok((proxy, operator))
+}
+
+/// Tries what nobody else has begun to try; gives what went wrong.
+async fn lane(judge: &Judge, jobs: &Mutex<Vec<Vec<String>>>) -> Result<Vec<String>> {
+    let space = Space::new("lane").await?;
+    let mut failures = Vec::new();
+    let mut number = 0;
+    loop {
+        let job = jobs.lock().unwrap().pop();
+        let Some(fields) = job else { return Ok(failures) };
+        for field in fields {
+            number += 1;
+            let tried = match judge.draw(&field).await {
+                Ok(trial) => attempt(&space, &format!("field-{number}"), &trial).await,
+                Err(why) => Err(anyhow!(why)),
+            };
+            if let Err(error) = tried {
+                println!("{field}: {error:#}");
+                failures.push(format!("{field}: {error:#}"));
+            }
+        }
+    }
+}
+
+async fn attempt(space: &Space, app: &str, trial: &Trial) -> Result<()> {
+    if let Some((_, promise)) = HELD.iter().find(|(field, _)| *field == trial.field) {
+        return hold(space, app, trial, *promise).await;
+    }
+    let without = match &trial.without {
+        Some(spec) => {
+            set(space, app, spec).await.context("without it")?;
+            Some((spec, objects_of(space, app).await?))
+        }
+        None => None,
+    };
+    set(space, app, &trial.first).await.context("set")?;
+    let first = objects_of(space, app).await?;
+    set(space, app, &trial.other).await.context("changed")?;
+    let other = objects_of(space, app).await?;
+    ensure!(first != other, "no object followed its change");
+    set(space, app, &trial.first).await.context("changed back")?;
+    comes_to(space, app, &first).await.context("changed back")?;
+    if let Some((spec, before)) = without {
+        set(space, app, spec).await.context("removed")?;
+        comes_to(space, app, &before).await.context("removed")?;
+    }
+    space.delete(app).await?;
+    let with_service = trial.field.starts_with("service.");
+    eventually("its Service is gone", async || {
+        let there = with_service && space.objects(Kind::Service).get_opt(app).await?.is_some();
+        Ok(if there { Err(String::new()) } else { Ok(()) })
+    })
+    .await
+}
+
+/// The change is refused, in words that name the field, and all stays as it is.
+async fn hold(space: &Space, app: &str, trial: &Trial, promise: Promise) -> Result<()> {
+    set(space, app, &trial.first).await.context("set")?;
+    let refused = match promise {
+        Promise::Stays => {
+            let before = objects_of(space, app).await?;
+            let without = trial.without.as_ref().context("it cannot be left out")?;
+            let refused = vec![
+                space.replace(app, &trial.other).await,
+                space.replace(app, without).await,
+            ];
+            comes_to(space, app, &before).await?;
+            refused
+        }
+        Promise::Grows => {
+            space
+                .replace(app, &trial.other)
+                .await
+                .context("it does not grow")?;
+            vec![space.replace(app, &trial.first).await]
+        }
+    };
+    for answer in refused {
+        let Err(error) = answer else {
+            bail!("what must not change was changed");
+        };
+        let holder = trial.field.rsplit_once('.').map_or("", |(holder, _)| holder);
+        ensure!(error.to_string().contains(holder), "{error:#}");
+    }
+    space.delete(app).await
+}
+
+async fn comes_to(space: &Space, app: &str, expected: &BTreeMap<String, String>) -> Result<()> {
+    eventually("all is as before", async || {
+        let found = objects_of(space, app).await?;
+        Ok(if found == *expected {
+            Ok(())
+        } else {
+            Err(difference(expected, &found))
+        })
+    })
+    .await
+}
+
+/// Applies a spec and waits until all is as it asks for.
+async fn set(space: &Space, app: &str, spec: &Value) -> Result<()> {
+    // No two apps can have one route.
+    let own = spec
+        .to_string()
+        .replace("tasks.example.com", &format!("{app}.{}.example.com", space.name));
+    let own: Value = serde_json::from_str(&own)?;
+    if space.apps().get_opt(app).await?.is_none() {
+        space.apply(app, own).await?;
+    } else {
+        space.replace(app, &own).await?;
+    }
+    let app = space
+        .until(app, "it is applied or refused", |app| {
+            let (status, reason, _) = condition(app, "Applied");
+            status == "True" || ["Rejected", "Invalid", "Forbidden"].contains(&reason.as_str())
+        })
+        .await?;
+    let (status, _, message) = condition(&app, "Applied");
+    if status != "True" {
+        bail!("{message}; {}", condition(&app, "Valid").2);
+    }
+    Ok(())
+}
