@@ -20,10 +20,11 @@ pub fn options(arguments: &[&str]) -> RunOptions {
 /// Everything that happens by itself happens soon.
 pub fn hasty() -> Timing {
     Timing {
+        // Long enough not to be lost on a busy machine by one that is well.
         lease: LeaseTiming {
-            duration: Duration::from_secs(3),
-            deadline: Duration::from_secs(2),
-            period: Duration::from_millis(300),
+            duration: Duration::from_secs(8),
+            deadline: Duration::from_secs(6),
+            period: Duration::from_millis(500),
         },
         resync: Duration::from_secs(10),
         discovery: Duration::from_secs(1),
