@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use apiserver_tests::{Proxy, Running, Space, Verdict, block_on, ends_as, eventually, options, settled};
 use futures::{StreamExt, TryStreamExt, stream};
 use observedapp_desired::Kind;
@@ -101,7 +101,7 @@ async fn live(crash: Crash, expected: Option<&[BTreeMap<String, String>]>) -> Re
     });
     let operator = tokio_util::task::AbortOnDropHandle::new(operator);
 
-    let mut ends = Vec::new();
+    let (mut ends, mut data) = (Vec::new(), Vec::new());
     for (number, spec) in chapters(&format!("{}.example.com", space.name))
         .into_iter()
         .enumerate()
@@ -112,7 +112,12 @@ async fn live(crash: Crash, expected: Option<&[BTreeMap<String, String>]>) -> Re
             .await
             .with_context(|| format!("chapter {number}"))?;
         ends.push(ending(&space, expected.map(|ends| &ends[number])).await?);
+        data.push(data_of(&space).await?);
     }
+    ensure!(
+        data.iter().all(|one| *one == data[0]),
+        "the password or the claim is not what it was: {data:?}"
+    );
     space.delete("tasks").await?;
     let kept = [Kind::Secret, Kind::PersistentVolumeClaim];
     eventually(
@@ -137,6 +142,13 @@ async fn live(crash: Crash, expected: Option<&[BTreeMap<String, String>]>) -> Re
         ends,
         writes: proxy.writes().len(),
     })
+}
+
+/// What must never be another: the password, and the claim that was made with it.
+async fn data_of(space: &Space) -> Result<(String, Option<String>)> {
+    let secret = space.objects(Kind::Secret).get("tasks-db-app").await?;
+    let claim = space.objects(Kind::PersistentVolumeClaim).get("tasks-db").await?;
+    Ok((secret.data["data"]["password"].to_string(), claim.metadata.uid))
 }
 
 /// What a chapter ends with: what is expected, or what exists once it has stopped changing.

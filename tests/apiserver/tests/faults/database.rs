@@ -1,10 +1,13 @@
 //! Data: kept, taken up again, and grown.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::Result;
-use apiserver_tests::{Running, Space, block_on, condition, eventually, options};
+use apiserver_tests::{Gate, Running, Space, Verdict, block_on, condition, eventually, options};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
 
@@ -66,6 +69,52 @@ fn kept_data_is_taken_up_again_with_the_same_password() -> Result<()> {
             condition(&app, "DatabaseReady")
         );
         assert!(secrets.get_opt("tasks-db-app").await?.is_none());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_secret_that_somebody_of_us_made_first_is_used() -> Result<()> {
+    block_on(async {
+        let space = Space::new("faster").await?;
+        let (proxy, _operator) = Running::calm(&space).await?;
+        let gate = Gate::default();
+        let (held, arrived) = (gate.clone(), Arc::new(AtomicBool::new(false)));
+        let arrives = Arc::clone(&arrived);
+        proxy.judge(move |call| {
+            // A Secret is named in the body of its creation, not in the path.
+            if call.verb == "create" && call.resource == "secrets" {
+                arrives.store(true, Ordering::Relaxed);
+                Verdict::Hold(held.clone())
+            } else {
+                Verdict::Pass
+            }
+        });
+        space
+            .apply("tasks", json!({"image": "tasks:1", "database": {"builtin": {}}}))
+            .await?;
+        eventually("a password was drawn", async || {
+            let arrived = arrived.load(Ordering::Relaxed);
+            Ok(if arrived { Ok(()) } else { Err(String::new()) })
+        })
+        .await?;
+        let secrets: Api<Secret> = Api::namespaced(space.client.clone(), &space.name);
+        for (name, user) in [("tasks-db-app", "app"), ("tasks-db-superuser", "postgres")] {
+            let ours = serde_json::from_value(json!({
+                "metadata": {"name": name, "labels": {
+                    "app.kubernetes.io/managed-by": "observedapp", "app.kubernetes.io/instance": "tasks",
+                }},
+                "type": "kubernetes.io/basic-auth",
+                "stringData": {"username": user, "password": "the-first"},
+            }))?;
+            secrets.create(&PostParams::default(), &ours).await?;
+        }
+        gate.open();
+        space.applied("tasks").await?;
+        let data = secrets.get("tasks-db-app").await?.data.unwrap();
+        assert_eq!(data["password"].0, b"the-first");
+        let uri = String::from_utf8(data["uri"].0.clone())?;
+        assert!(uri.contains("the-first"), "{uri}");
         Ok(())
     })
 }

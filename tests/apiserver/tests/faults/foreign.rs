@@ -1,9 +1,12 @@
 //! Strangers' objects in the way, and strangers' hands on ours.
 
 use anyhow::Result;
-use apiserver_tests::{Running, Space, block_on, condition, ends_as, eventually, settled};
+use apiserver_tests::{
+    EventVerdict, Gate, Proxy, Running, Space, block_on, condition, ends_as, eventually, settled,
+};
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use observedapp_desired::Kind;
 use serde_json::json;
 
@@ -41,6 +44,102 @@ fn a_foreign_object_is_named_left_alone_and_replaced_when_it_goes() -> Result<()
         services.delete("tasks", &DeleteParams::default()).await?;
         space.applied("tasks").await?;
         assert!(services.get("tasks").await?.metadata.owner_references.is_some());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_foreign_object_that_no_watch_has_shown_is_left_alone() -> Result<()> {
+    block_on(async {
+        let space = Space::new("unseen").await?;
+        let (proxy, _operator) = Running::calm(&space).await?;
+        space.apply("other", small()).await?;
+        space.applied("other").await?;
+        let news = Gate::default();
+        proxy.judge_events(move |call, _| match &*call.resource {
+            "services" => EventVerdict::Hold(news.clone()),
+            _ => EventVerdict::Pass,
+        });
+        // It says what the app's own would say: a forced write, and one that is not, would both be taken.
+        let mut foreign = space.objects(Kind::Service).get("other").await?;
+        foreign.metadata = ObjectMeta {
+            name: Some("tasks".to_owned()),
+            ..ObjectMeta::default()
+        };
+        for given in ["clusterIP", "clusterIPs"] {
+            foreign.data["spec"].as_object_mut().unwrap().remove(given);
+        }
+        let services = space.objects(Kind::Service);
+        let before = services.create(&PostParams::default(), &foreign).await?;
+        space.apply("tasks", small()).await?;
+        space
+            .until("tasks", "the foreign Service is named", |app| {
+                condition(app, "Applied").1 == "ForeignObject"
+            })
+            .await?;
+        assert_eq!(
+            services.get("tasks").await?.metadata.resource_version,
+            before.metadata.resource_version
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_in_the_way_is_told_once_as_an_event() -> Result<()> {
+    block_on(async {
+        let space = Space::new("told").await?;
+        let (proxy, _operator) = Running::calm(&space).await?;
+        let services = space.objects(Kind::Service);
+        let foreign = serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "tasks"},
+            "spec": {"ports": [{"port": 1}]},
+        }))?;
+        services.create(&PostParams::default(), &foreign).await?;
+        space.apply("tasks", small()).await?;
+        let events: Api<Event> = Api::namespaced(space.client.clone(), &space.name);
+        eventually("it is told", async || {
+            let all = events.list(&ListParams::default()).await?;
+            let reasons: Vec<_> = all.iter().filter_map(|event| event.reason.clone()).collect();
+            let is_told = reasons.iter().any(|one| one == "ForeignObject");
+            Ok(if is_told {
+                Ok(())
+            } else {
+                Err(format!("{reasons:?}"))
+            })
+        })
+        .await?;
+        settled(&space).await?;
+        let writes = |proxy: &Proxy| {
+            let calls = proxy.calls();
+            calls.iter().filter(|call| call.resource == "events").count()
+        };
+        let before = writes(&proxy);
+        // Looked at again, and nothing has become of it.
+        let theft = json!({"metadata": {"labels": {"app.kubernetes.io/part-of": "thief"}}});
+        let deployments = space.objects(Kind::Deployment);
+        deployments
+            .patch("tasks", &PatchParams::default(), &Patch::Merge(theft))
+            .await?;
+        eventually("the theft is repaired", async || {
+            let labels = deployments
+                .get("tasks")
+                .await?
+                .metadata
+                .labels
+                .unwrap_or_default();
+            let repaired = labels["app.kubernetes.io/part-of"] == "tasks";
+            Ok(if repaired {
+                Ok(())
+            } else {
+                Err(format!("{labels:?}"))
+            })
+        })
+        .await?;
+        settled(&space).await?;
+        assert_eq!(writes(&proxy), before, "told again");
+        services.delete("tasks", &DeleteParams::default()).await?;
+        space.applied("tasks").await?;
         Ok(())
     })
 }

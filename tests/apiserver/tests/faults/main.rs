@@ -5,6 +5,7 @@
 //! | killed before or after every write | `crash.rs` |
 //! | a cache that is behind, an object of an earlier life, another by the same name | `stale.rs`, `recreate.rs` |
 //! | only the last event arrives; events lost, out of order, a watch too old | `stale.rs` |
+//! | every field changed, changed back, removed | `fields/`; what must not change: there and `admission.rs` |
 //! | values that make no sense | `schemas.rs`, `invalid.rs`; each of them in `operator/desired/tests/refused.rs` |
 //! | an app stored under an older schema | `schemas.rs` |
 //! | image, volume or Secret broken, and mended later | `mended.rs` |
@@ -17,10 +18,12 @@
 //! | two leaders, one of them cut off or frozen | `leaders.rs`, `scaling.rs` |
 //! | rest | `converge.rs` |
 //! | an API server that is away | `away.rs` |
+//! | more apps than may be in hand at once | `crowd.rs` |
 //! | a right that is missing, or not needed | `rights.rs`; every test runs with the chart's own rights |
 #![allow(clippy::unwrap_used)]
 
 mod away;
+mod crowd;
 mod database;
 mod ends;
 mod failures;

@@ -1,0 +1,67 @@
+//! Many apps at once.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Result;
+use apiserver_tests::{Gate, Proxy, Running, Space, Verdict, block_on, eventually, options};
+
+use super::small;
+
+#[test]
+fn no_more_apps_are_in_hand_than_was_asked_for() -> Result<()> {
+    const APPS: usize = 6;
+    const AT_ONCE: usize = 2;
+    block_on(async {
+        let space = Space::new("crowd").await?;
+        let names: Vec<String> = (0..APPS).map(|number| format!("app{number}")).collect();
+        for name in &names {
+            space.apply(name, small()).await?;
+        }
+        let proxy = Proxy::start(&space).await?;
+        let gate = Gate::default();
+        let (held, begun) = (gate.clone(), Arc::new(Mutex::new(BTreeSet::new())));
+        let begin = Arc::clone(&begun);
+        proxy.judge(move |call| match (call.verb, &call.name) {
+            ("patch", Some(name)) if call.resource == "serviceaccounts" => {
+                begin.lock().unwrap().insert(name.clone());
+                Verdict::Hold(held.clone())
+            }
+            _ => Verdict::Pass,
+        });
+        let arguments = ["--namespaces", &space.name, "--concurrency", "2"];
+        let _operator = Running::start(options(&arguments), proxy.config());
+        eventually("as many apps as may be are in hand", async || {
+            let begun = begun.lock().unwrap().clone();
+            Ok(if begun.len() >= AT_ONCE {
+                Ok(())
+            } else {
+                Err(format!("{begun:?}"))
+            })
+        })
+        .await?;
+        gate.open();
+        for name in &names {
+            space.applied(name).await?;
+        }
+        // From its first request until its status is sent an app is in hand.
+        let (mut in_hand, mut done) = (BTreeSet::new(), BTreeSet::new());
+        for call in proxy.calls() {
+            let Some(name) = call
+                .name
+                .filter(|name| names.contains(name) && !done.contains(name))
+            else {
+                continue;
+            };
+            if call.resource == "observedapps/status" {
+                in_hand.remove(&name);
+                done.insert(name);
+            } else {
+                in_hand.insert(name);
+            }
+            assert!(in_hand.len() <= AT_ONCE, "{in_hand:?}");
+        }
+        assert_eq!(done.len(), APPS);
+        Ok(())
+    })
+}
