@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Proxy, Space};
 
-/// The options that these arguments give, on a port that the kernel chooses.
+/// The options that these arguments give, on a port that the kernel chooses unless they name one.
 pub fn options(arguments: &[&str]) -> RunOptions {
-    let command = RunOptions::augment_args(Command::new("run"));
+    let command = RunOptions::augment_args(Command::new("run").args_override_self(true));
     let arguments = ["run", "--listen=127.0.0.1:0"].iter().chain(arguments);
     let matches = command.get_matches_from(arguments);
     RunOptions::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
