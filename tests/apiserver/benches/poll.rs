@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually, options};
+use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually_within, options};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -34,6 +34,8 @@ const SLOS: [&str; 2] = ["availability", "latency"];
 /// The samples' distance, and for how long there are any: instant queries look back five minutes.
 const STEP: Duration = Duration::from_mins(1);
 const AHEAD: Duration = Duration::from_hours(1);
+/// For as many apps as one may ask for, on whatever machine.
+const PATIENCE: Duration = Duration::from_mins(20);
 const REST: Duration = Duration::from_mins(2);
 /// Asked once a round, so that it counts the rounds.
 const ONCE: &str = "/api/v1/status/runtimeinfo";
@@ -64,7 +66,7 @@ async fn measure(apps: usize) -> Result<()> {
     let namespaces = format!("--namespaces={}", space.name);
     let url = format!("--prometheus-url={}", counted.url);
     let operator = Running::start(options(&[&namespaces, &url]), proxy.config());
-    eventually("Prometheus proves every app", async || {
+    eventually_within(PATIENCE, "Prometheus proves every app", async || {
         let list = space.apps().list(&ListParams::default()).await?;
         let proven = list
             .iter()
@@ -127,7 +129,7 @@ fn spec() -> Value {
 /// Lets an operator that has no Prometheus make every app's rules, and reads by what hash Prometheus would know them.
 async fn hashes_of_rules(space: &Space, apps: usize) -> Result<BTreeMap<String, String>> {
     let (_proxy, operator) = Running::calm(space).await?;
-    let hashes = eventually("every app has its rules", async || {
+    let hashes = eventually_within(PATIENCE, "every app has its rules", async || {
         let rules = space
             .objects(Kind::PrometheusRule)
             .list(&ListParams::default())

@@ -14,4 +14,4 @@ pub use dry_run::{Cause, causes};
 pub use operator::{Running, hasty, options};
 pub use proxy::{Call, Event, EventVerdict, Gate, Proxy, Verdict};
 pub use snapshot::{difference, ends_as, objects_of, settled, snapshot};
-pub use space::{Space, condition, eventually};
+pub use space::{Space, condition, eventually, eventually_within};

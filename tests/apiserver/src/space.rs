@@ -158,6 +158,15 @@ pub fn condition(app: &ObservedApp, type_: &str) -> (String, String, String) {
 
 /// Asks again and again; what was found last is told when it never came true.
 pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Result<Result<T, String>>) -> Result<T> {
+    eventually_within(PATIENCE, what, ask).await
+}
+
+/// The same for what takes long by its nature. The longer it takes, the less often it is asked: asking costs the server too.
+pub async fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
+    ask: impl AsyncFn() -> Result<Result<T, String>>,
+) -> Result<T> {
     let began = Instant::now();
     loop {
         let found = match ask().await.with_context(|| what.to_owned()) {
@@ -165,9 +174,10 @@ pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Result<Result<T, S
             Ok(Err(found)) => found,
             Err(error) => format!("{error:#}"),
         };
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > patience {
             bail!("it never came true that {what}; last seen: {found}");
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let pause = (began.elapsed() / 20).clamp(Duration::from_millis(50), Duration::from_secs(3));
+        tokio::time::sleep(pause).await;
     }
 }
