@@ -84,7 +84,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
         Elsewhere("workload/tests/contract.rs", "/tasks"),
     ),
     (
-        "SECURITY.md",
+        "",
         "cargo lab reproduce",
         Elsewhere(".github/workflows/ci.yaml", "cargo lab reproduce"),
     ),
