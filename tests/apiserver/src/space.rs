@@ -56,6 +56,17 @@ impl Space {
         rights::operator_in(&self.name)
     }
 
+    /// The arguments of an operator that is confined to this namespace and has its Lease there.
+    pub fn elected(&self) -> [&str; 5] {
+        [
+            "--namespaces",
+            &self.name,
+            "--leader-elect",
+            "--leader-elect-namespace",
+            &self.name,
+        ]
+    }
+
     pub fn apps(&self) -> Api<ObservedApp> {
         Api::namespaced(self.client.clone(), &self.name)
     }

@@ -70,14 +70,7 @@ fn at_rest_nothing_is_written_and_nothing_read_that_is_known() -> Result<()> {
         std::fs::write(&token, "first")?;
         let mut config = proxy.config();
         config.auth_info.token_file = Some(token.to_string_lossy().into_owned());
-        let arguments = [
-            "--namespaces",
-            &space.name,
-            "--leader-elect",
-            "--leader-elect-namespace",
-            &space.name,
-        ];
-        let operator = Running::start(options(&arguments), config.clone());
+        let operator = Running::start(options(&space.elected()), config.clone());
         space.apply("tasks", everything()).await?;
         space.applied("tasks").await?;
         let before = settled(&space).await?;
@@ -104,7 +97,7 @@ fn at_rest_nothing_is_written_and_nothing_read_that_is_known() -> Result<()> {
 
         // Another one finds all as it should be, and leaves it so.
         let writes = proxy.writes().len();
-        let again = Running::start(options(&arguments), config);
+        let again = Running::start(options(&space.elected()), config);
         let reads = proxy.calls().len();
         let watched = |call: &Call| call.verb == "watch" && call.resource == "observedapps";
         eventually("the next operator has begun", async || {

@@ -18,14 +18,7 @@ fn an_api_server_that_was_away_is_taken_up_again() -> Result<()> {
         let expected = undisturbed(spec.clone()).await?;
         let space = Space::new("away").await?;
         let proxy = Proxy::start(&space).await?;
-        let arguments = [
-            "--namespaces",
-            &space.name,
-            "--leader-elect",
-            "--leader-elect-namespace",
-            &space.name,
-        ];
-        let operator = Running::start(options(&arguments), proxy.config());
+        let operator = Running::start(options(&space.elected()), proxy.config());
         space.apply("tasks", small()).await?;
         space.applied("tasks").await?;
         let refused = Arc::new(AtomicUsize::new(0));

@@ -14,15 +14,7 @@ use serde_json::{Value, json};
 use super::small;
 
 fn candidate(space: &Space, proxy: &Proxy, identity: &str) -> Running {
-    let arguments = [
-        "--namespaces",
-        &space.name,
-        "--leader-elect",
-        "--leader-elect-namespace",
-        &space.name,
-        "--identity",
-        identity,
-    ];
+    let arguments = [&space.elected()[..], &["--identity", identity]].concat();
     Running::start(options(&arguments), proxy.config())
 }
 
