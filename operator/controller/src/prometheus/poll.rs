@@ -23,6 +23,15 @@ const DETAILS: usize = 20;
 /// The groups of rules that could not be evaluated lately; nothing where Prometheus does not scrape itself.
 const FAILING: &str = "sum by (rule_group) (increase(prometheus_rule_evaluation_failures_total[5m])) > 0";
 
+/// The objectives that have events and no failure at all, and whose period is not recorded yet.
+fn young() -> String {
+    format!(
+        "{} == 0 unless {}",
+        names::error_ratio(PromDuration::from_minutes(5)),
+        names::ERROR_RATIO_PERIOD
+    )
+}
+
 /// Asks Prometheus for all apps together.
 pub struct Poller {
     pub client: Client,
@@ -148,6 +157,7 @@ impl Poller {
         ]
         .join("|");
         round.slos(&server.query(&format!(r#"{{__name__=~"{figures}"}}"#)).await?);
+        round.young(&server.query(&young()).await?);
         let alerts =
             r#"{__name__="ALERTS",alertstate="firing",app!=""} or {__name__="ALERTS_FOR_STATE",app!=""}"#;
         round.alerts(&server.query(alerts).await?);

@@ -133,6 +133,17 @@ impl Round {
         }
     }
 
+    /// Objectives without one failed event, whose long rules have not had their turn: what those will say is known.
+    pub fn young(&mut self, samples: &[Sample]) {
+        for sample in samples {
+            let slo = sample.label("slo").to_owned();
+            let figures = self.view(sample).slos.entry(slo).or_default();
+            figures.error_ratio.get_or_insert(0.0);
+            figures.budget.get_or_insert(1.0);
+            figures.burn.get_or_insert(0.0);
+        }
+    }
+
     /// The series of alerts that fire, and since when each has been active.
     pub fn alerts(&mut self, samples: &[Sample]) {
         type Identity = (String, String, String, String, String);
@@ -281,6 +292,31 @@ mod tests {
         assert!(view.hashes.contains("h"));
         assert_eq!((view.slos["a"].budget, view.slos["a"].burn), (Some(0.5), None));
         assert_eq!(view.alerts.first().unwrap().since, Some(1700));
+    }
+
+    #[test]
+    fn an_objective_that_never_failed_is_met_before_its_period_is_recorded() {
+        let of = |record: &str, slo: &str, value: &str| {
+            let metric = json!({"__name__": record, "namespace": "shop", "app": "tasks", "slo": slo});
+            json!({"metric": metric, "value": [0, value]})
+        };
+        let mut round = Round::default();
+        round.slos(&samples(json!([
+            of(names::ERROR_RATIO_PERIOD, "old", "0.5"),
+            of(names::BUDGET_REMAINING, "old", "-1"),
+            of(names::WINDOW_COVERAGE, "young", "0.001"),
+            of(names::WINDOW_COVERAGE, "idle", "0.001"),
+        ])));
+        round.young(&samples(json!([of("slo:error_ratio:rate5m", "young", "0")])));
+        let view = round.take("shop", "tasks");
+        let state = |slo: &str| view.slos[slo].state();
+        assert_eq!(state("young"), SloState::Met);
+        assert_eq!(
+            state("idle"),
+            SloState::NoData,
+            "no traffic is never called success"
+        );
+        assert_eq!(state("old"), SloState::Violated);
     }
 
     #[test]
