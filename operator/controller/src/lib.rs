@@ -24,6 +24,7 @@ mod prometheus;
 mod queue;
 mod reconcile;
 mod references;
+mod report;
 mod request;
 mod server;
 mod status;

@@ -4,24 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube::api::{Api, Patch, PatchParams};
-use kube::core::DynamicObject;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
-use observedapp_api::{BindingStatus, ConditionType, ObservedApp, ObservedAppStatus, ServiceType};
-use observedapp_desired::{Desired, Kind, Object, Problems, desired, references, validate};
-use serde_json::json;
+use observedapp_api::ObservedApp;
+use observedapp_desired::{Kind, Problems, desired, references, validate};
 use traces::{Attribute, CURRENT, Span, SpanKind};
 use tracing::{debug, info, warn};
 
 use crate::App;
 use crate::apply::{Outcome, Owner};
-use crate::context::{AppMemory, Context, Written};
+use crate::context::{AppMemory, Context};
 use crate::error::{Error, jittered};
-use crate::metrics::{AppState, ErrorLabel, ResultLabel};
-use crate::prometheus::{Expected, Proof};
-use crate::request::within;
-use crate::status::{AppFacts, Finding, Progress, carried, findings, merge, noteworthy};
+use crate::metrics::{ErrorLabel, ResultLabel};
+use crate::report::Story;
+use crate::status::Progress;
 use crate::watch::Key;
 
 /// The longest that one look may take; it is only ever reached when the API server hangs.
@@ -115,13 +111,6 @@ enum Look {
     Done,
     /// All went well, and something is to be looked at again soon.
     Again(Duration),
-}
-
-/// What a reconcile found out, for the status.
-struct Story<'a> {
-    app: &'a ObservedApp,
-    namespace: String,
-    name: String,
 }
 
 impl Context {
@@ -231,256 +220,6 @@ impl Context {
         }
     }
 
-    /// Writes the status, if it says anything new.
-    async fn report(
-        &self,
-        story: &Story<'_>,
-        progress: Progress<'_>,
-        applied: Option<String>,
-        absent: &[Key],
-        memory: &mut AppMemory,
-    ) -> Result<(), Error> {
-        let Story { app, namespace, name } = story;
-        let version = app
-            .resource_version()
-            .and_then(|version| version.parse::<u64>().ok())
-            .unwrap_or_default();
-        // The watch may not have brought back yet what was written last.
-        if memory
-            .written
-            .as_ref()
-            .is_some_and(|written| written.version <= version)
-        {
-            memory.written = None;
-        }
-        let before = memory
-            .written
-            .as_ref()
-            .map(|written| written.status.clone())
-            .or_else(|| app.status.clone())
-            .unwrap_or_default();
-
-        let get = |kind: Kind, name: &str| self.store.get(&Key::new(kind, namespace, name));
-        let deployment = get(Kind::Deployment, name);
-        let service = get(Kind::Service, name);
-        let ingress = get(Kind::Ingress, name);
-        let database_name = format!("{name}-db");
-        let database = match app.spec.database.as_ref() {
-            Some(database) if database.cloud_native_pg.is_some() => get(Kind::Cluster, &database_name),
-            Some(_) => get(Kind::StatefulSet, &database_name),
-            None => None,
-        };
-        let cache = get(Kind::Deployment, &format!("{name}-cache"));
-        let pods = self.pods.of(namespace, name);
-        let classes = self.ingress_classes.known();
-        let recorded_binding = binding(&progress, name);
-        let kept_applied = matches!(
-            progress,
-            Progress::Unobserved(_) | Progress::Invalid(_) | Progress::Paused(_)
-        );
-        let (rules_hash, missing) = match &progress {
-            Progress::Applied { desired, .. } | Progress::Paused(desired) => {
-                (rules_hash(desired), desired.missing.clone())
-            }
-            Progress::Unobserved(_) | Progress::Invalid(_) => (None, Vec::new()),
-        };
-        let facts = AppFacts {
-            name,
-            spec: &app.spec,
-            progress,
-            deployment: deployment.as_deref(),
-            service: service.as_deref(),
-            ingress: ingress.as_deref(),
-            database: database.as_deref(),
-            cache: cache.as_deref(),
-            pods: &pods,
-            absent,
-            ingress_classes: classes.as_deref(),
-        };
-        let mut all: Vec<Finding> = findings(&facts);
-        let expected = Expected {
-            settings: &self.settings,
-            rules_hash: rules_hash.as_deref(),
-            missing: &missing,
-            wanted: deployment
-                .as_deref()
-                .and_then(|live| live.facts.as_deref()?.wanted)
-                .unwrap_or(app.spec.replicas),
-        };
-        let mut proof = self.prometheus.proof(app, &expected);
-        all.extend(
-            proof
-                .iter_mut()
-                .flat_map(|proof| std::mem::take(&mut proof.findings)),
-        );
-        let now = jiff::Timestamp::now();
-        let (mut conditions, transitions) = merge(&before.conditions, all, app.metadata.generation, now);
-        // Until Prometheus was asked once, what was last known of it stays.
-        let proof = proof.unwrap_or_else(|| {
-            conditions.extend(carried(&before.conditions));
-            Proof {
-                findings: Vec::new(),
-                firing_alerts: before.firing_alerts,
-                alerts: before.alerts.clone(),
-                worst_slo: before.worst_slo.clone(),
-                slos: before.slos.clone(),
-            }
-        });
-        let rank = |type_: &str| {
-            ConditionType::ALL
-                .iter()
-                .position(|known| known.as_str() == type_)
-        };
-        conditions.sort_by_key(|condition| rank(&condition.type_));
-        let standing = deployment
-            .as_ref()
-            .and_then(|live| live.facts.as_deref())
-            .cloned()
-            .unwrap_or_default();
-        let status = ObservedAppStatus {
-            observed_generation: app.metadata.generation,
-            replicas: standing.replicas,
-            ready_replicas: standing.ready,
-            selector: Some(format!(
-                "app.kubernetes.io/component=app,app.kubernetes.io/instance={name},app.kubernetes.io/name={name}"
-            )),
-            url: Some(url(
-                app,
-                namespace,
-                service.as_deref().and_then(|live| live.facts.as_deref()),
-            )),
-            binding: recorded_binding
-                .or_else(|| before.binding.clone().filter(|_| app.spec.database.is_some())),
-            applied: applied.or_else(|| before.applied.clone().filter(|_| kept_applied)),
-            firing_alerts: proof.firing_alerts,
-            alerts: proof.alerts,
-            worst_slo: proof.worst_slo,
-            slos: proof.slos,
-            conditions,
-        };
-        self.metrics.apps.show(
-            namespace,
-            name,
-            Some(app_state(app, &status, standing.wanted, standing.updated)),
-        );
-        if status == before {
-            return Ok(());
-        }
-        self.check_lead()?;
-        let api: Api<ObservedApp> = Api::namespaced(self.client.clone(), namespace);
-        // The whole status is replaced, and only that of the app as it was read: not of another by the same name, nor
-        // one that another leader has looked at since.
-        let read_at = memory.written.as_ref().map_or(version, |written| written.version);
-        let patch: json_patch::Patch = match serde_json::from_value(json!([
-            {"op": "test", "path": "/metadata/uid", "value": app.metadata.uid},
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": read_at.to_string()},
-            {"op": "add", "path": "/status", "value": status},
-        ])) {
-            Ok(patch) => patch,
-            Err(error) => {
-                warn!(namespace, app = name, %error, "the status cannot be written as JSON");
-                return Ok(());
-            }
-        };
-        let patched = within(
-            "patch",
-            "ObservedApp/status",
-            name,
-            api.patch_status(name, &PatchParams::default(), &Patch::<()>::Json(patch)),
-        )
-        .await;
-        match patched {
-            Ok(patched) => {
-                memory.written = Some(Written {
-                    version: patched
-                        .resource_version()
-                        .and_then(|version| version.parse().ok())
-                        .unwrap_or_default(),
-                    status,
-                });
-            }
-            // It is gone: there is nobody to tell.
-            Err(Error::Api {
-                class: crate::error::Class::ApiMissing,
-                ..
-            }) => return Ok(()),
-            Err(error) => return Err(error.or_moved()),
-        }
-        // One cause may turn several conditions; it is told once.
-        let mut told = BTreeSet::new();
-        for transition in transitions.iter().filter(|transition| noteworthy(transition)) {
-            if !told.insert(transition.reason.as_str()) {
-                continue;
-            }
-            let reason = if transition.good {
-                transition.type_.as_str().to_owned()
-            } else {
-                transition.reason.clone()
-            };
-            info!(
-                namespace,
-                app = name,
-                condition = transition.type_.as_str(),
-                reason,
-                "{}",
-                transition.message
-            );
-            self.events
-                .tell(&memory.reference, transition.good, &reason, &transition.message)
-                .await;
-        }
-        Ok(())
-    }
-
-    /// An object that cannot be read as an ObservedApp, stored under an older or a foreign schema.
-    async fn report_unreadable(
-        &self,
-        namespace: &str,
-        name: &str,
-        invalid: &kube::core::error_boundary::InvalidObject,
-    ) -> Result<(), Error> {
-        warn!(
-            namespace,
-            app = name,
-            error = invalid.error,
-            "the object cannot be read"
-        );
-        let message = format!(
-            "the object cannot be read: {}: correct the field with `kubectl edit oapp {name}`, or delete the object",
-            invalid.error
-        );
-        let resource = kube::core::ApiResource::erase::<ObservedApp>(&());
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let Some(object) = within("get", "ObservedApp", name, api.get_opt(name)).await? else {
-            return Ok(());
-        };
-        let old: Vec<_> = object
-            .data
-            .get("status")
-            .and_then(|status| status.get("conditions"))
-            .and_then(|conditions| serde_json::from_value(conditions.clone()).ok())
-            .unwrap_or_default();
-        let found = vec![
-            Finding::no(ConditionType::Ready, "Unreadable", message.clone()),
-            Finding::no(ConditionType::Valid, "Unreadable", message),
-        ];
-        let (conditions, _) = merge(&old, found, invalid.metadata.generation, jiff::Timestamp::now());
-        if conditions == old {
-            return Ok(());
-        }
-        self.check_lead()?;
-        let status =
-            json!({"status": {"observedGeneration": invalid.metadata.generation, "conditions": conditions}});
-        within(
-            "patch",
-            "ObservedApp/status",
-            name,
-            api.patch_status(name, &PatchParams::default(), &Patch::Merge(status)),
-        )
-        .await?;
-        Ok(())
-    }
-
     /// An app is gone: nothing is remembered or shown of it any more.
     pub async fn forget(&self, namespace: &str, name: &str) {
         self.queue.taken(namespace, name);
@@ -516,99 +255,5 @@ fn look_again_at(problems: &Problems) -> Look {
         Look::Again(Duration::from_secs(30))
     } else {
         Look::Done
-    }
-}
-
-/// The Secret that binds to the database, as soon as it is among the objects.
-fn binding(progress: &Progress<'_>, name: &str) -> Option<BindingStatus> {
-    let (Progress::Applied { desired, .. } | Progress::Paused(desired)) = progress else {
-        return None;
-    };
-    let binding = format!("{name}-db-binding");
-    has_secret(desired, &binding).then_some(BindingStatus { name: binding })
-}
-
-fn has_secret(desired: &Desired, name: &str) -> bool {
-    desired
-        .objects
-        .iter()
-        .any(|object| object.kind() == Kind::Secret && object.name() == name)
-}
-
-/// The hash by which Prometheus proves that it has loaded the app's rules.
-fn rules_hash(desired: &Desired) -> Option<String> {
-    desired.objects.iter().find_map(|object| match object {
-        Object::PrometheusRule(rule) => rule
-            .spec
-            .groups
-            .iter()
-            .flat_map(|group| &group.rules)
-            .find(|rule| rule.record.as_deref() == Some(observedapp_slo::names::RULES_INFO))
-            .and_then(|rule| rule.labels.get("hash").cloned()),
-        _ => None,
-    })
-}
-
-/// Where the app is reached: through its Ingress, its load balancer, or within the cluster.
-fn url(app: &ObservedApp, namespace: &str, service: Option<&crate::watch::Facts>) -> String {
-    if let Some(ingress) = &app.spec.ingress {
-        let scheme = if ingress.tls_secret_name.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        return format!("{scheme}://{}{}", ingress.host, ingress.path);
-    }
-    let port = match app.spec.service.port {
-        80 => String::new(),
-        port => format!(":{port}"),
-    };
-    let address = service.and_then(|facts| facts.addresses.first());
-    if app.spec.service.type_ == ServiceType::LoadBalancer
-        && let Some(address) = address
-    {
-        let host = if address.contains(':') {
-            format!("[{address}]")
-        } else {
-            address.clone()
-        };
-        return format!("http://{host}{port}/");
-    }
-    format!("http://{}.{namespace}.svc{port}/", app.name_any())
-}
-
-fn app_state(app: &ObservedApp, status: &ObservedAppStatus, wanted: Option<i32>, updated: i32) -> AppState {
-    let lower = |status: &str| match status {
-        "True" => "true",
-        "False" => "false",
-        _ => "unknown",
-    };
-    AppState {
-        ready: status
-            .conditions
-            .iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
-        conditions: status
-            .conditions
-            .iter()
-            .map(|condition| (condition.type_.clone(), lower(&condition.status)))
-            .collect(),
-        wanted: wanted.unwrap_or(app.spec.replicas).into(),
-        ready_replicas: status.ready_replicas.into(),
-        updated: updated.into(),
-        slos: status
-            .slos
-            .iter()
-            .map(|slo| (slo.name.clone(), slo_state(slo.state)))
-            .collect(),
-    }
-}
-
-fn slo_state(state: observedapp_api::SloState) -> &'static str {
-    match state {
-        observedapp_api::SloState::Met => "Met",
-        observedapp_api::SloState::AtRisk => "AtRisk",
-        observedapp_api::SloState::Violated => "Violated",
-        observedapp_api::SloState::NoData => "NoData",
     }
 }

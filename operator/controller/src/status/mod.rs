@@ -6,5 +6,4 @@ mod merge;
 mod services;
 
 pub use conditions::{AppFacts, Finding, Progress, findings};
-pub use merge::carried;
-pub use merge::{merge, noteworthy};
+pub use merge::{Transition, carried, merge, noteworthy};
