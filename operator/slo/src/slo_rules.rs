@@ -15,8 +15,9 @@ use crate::template;
 use crate::window::{BurnPair, Speed};
 
 const FAST_INTERVAL: PromDuration = PromDuration::from_secs(30);
-/// Well below the five minutes after which a sample is stale: a missed evaluation leaves no gap.
-const SLOW_INTERVAL: PromDuration = PromDuration::from_minutes(2);
+/// Below the five minutes after which a sample is stale, and not more often than that demands: a period of thirty days is
+/// twenty-five thousand samples, and moves only when a slot is closed.
+const SLOW_INTERVAL: PromDuration = PromDuration::from_minutes(4);
 /// Up to here every window is read from the raw series, beyond it from the slots.
 const LONGEST_RAW: PromDuration = PromDuration::from_hours(1);
 const SHORT_RATE: PromDuration = PromDuration::from_minutes(5);
@@ -178,18 +179,21 @@ impl<'a> Builder<'a> {
 
     /// The share of failed events in a window of an alert: slots, and the part of the slot that is still
     /// open at the present rate, so that the window ends now; it is up to a slot shorter, never longer.
-    /// Where no slot was closed lately, as when nothing is scraped, the closed ones alone.
+    /// Where no slot was closed lately, as when nothing is scraped, there is no open one either.
     fn ratio_of_slots(&self, window: PromDuration) -> String {
+        // Any series that is always there, with these labels.
+        let nothing = format!("{} * 0", self.own(names::OBJECTIVE));
         let until_now = |slots, rate| {
             let (slots, rate) = (self.own(slots), self.own(rate));
             let whole = window.minus(SLOT);
-            format!("(sum_over_time({slots}[{whole}]) + {rate} * (time() - timestamp({slots})))")
+            format!(
+                "(sum_over_time({slots}[{whole}]) + ({rate} * (time() - timestamp({slots})) or {nothing}))"
+            )
         };
         format!(
-            "{} / ({} > 0) or {}",
+            "{} / ({} > 0)",
             until_now(names::ERRORS_SLOT, names::ERRORS_RATE),
             until_now(names::EVENTS_SLOT, names::EVENTS_RATE),
-            self.ratio_of_closed_slots(window),
         )
     }
 

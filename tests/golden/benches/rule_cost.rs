@@ -148,7 +148,7 @@ fn write_history(path: &Path, slos: usize, end: u64) {
     for (record, every, value) in [
         ("slo:errors:slot5m", 300, 20.0),
         ("slo:events:slot5m", 300, 20_000.0),
-        ("slo:objective:ratio", 120, 0.999),
+        ("slo:objective:ratio", 240, 0.999),
     ] {
         for i in 0..slos {
             series(&format!("{record}{}", own(i)), 30, every, &|_| value);

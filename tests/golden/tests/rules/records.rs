@@ -1,6 +1,6 @@
 //! Every record against the truth.
 
-use crate::support::{SCRAPE, Series, Traffic, UnitTest, record, rules, slo};
+use crate::support::{SCRAPE, SLOW, Series, Traffic, UnitTest, record, rules, slo};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -80,7 +80,7 @@ fn slots_are_zero_failures_while_that_counter_is_unborn() {
 #[test]
 fn without_traffic_there_is_no_data_and_never_nan() {
     let hour = HOUR;
-    let mut exposed = frequent(&Traffic::idle(hour), 120);
+    let mut exposed = frequent(&Traffic::idle(hour), SLOW);
     exposed.gives(
         hour,
         &record("slo:events:rate5m"),
@@ -111,7 +111,7 @@ fn without_traffic_there_is_no_data_and_never_nan() {
     let mut unscraped = UnitTest::new(
         &rules(&[slo("99.9", "30d")]),
         &["-fast", "-slots", "-slow"],
-        120,
+        SLOW,
         vec![],
     );
     for name in [
@@ -154,7 +154,7 @@ fn an_error_series_that_is_born_late_does_not_count_the_clean_time_out() {
             .during(11 * HOUR..12 * HOUR, 5.0, 95.0);
     let mut series = traffic.counters_with_unborn_failures();
     series.extend(traffic.slots());
-    let mut test = UnitTest::new(&rules(&[slo("99.9", "30d")]), &["-fast", "-slow"], 120, series);
+    let mut test = UnitTest::new(&rules(&[slo("99.9", "30d")]), &["-fast", "-slow"], SLOW, series);
     test.gives(
         10 * HOUR,
         &record("slo:errors:rate5m"),
@@ -181,7 +181,7 @@ fn a_quiet_half_day_that_fails_half_its_requests_costs_what_it_cost() {
         let (failed, good) = if quarter % 2 == 0 { (1.0, 0.0) } else { (0.0, 1.0) };
         traffic = traffic.during(at..at + 15, failed, good);
     }
-    let mut test = frequent(&traffic, 120);
+    let mut test = frequent(&traffic, SLOW);
     let truth = traffic.ratio(DAY, DAY);
     assert!(truth < 0.0001, "{truth}");
     test.near(DAY, "slo:error_ratio:period", truth, 1e-12);
@@ -197,7 +197,7 @@ fn two_failed_requests_at_night_alert_nobody() {
         let (failed, good) = if hour % 2 == 0 { (1.0, 0.0) } else { (0.0, 1.0) };
         traffic = traffic.during(hour * HOUR..hour * HOUR + 15, failed, good);
     }
-    let mut test = frequent(&traffic, 120);
+    let mut test = frequent(&traffic, SLOW);
     let truth = traffic.known_ratio(DAY, 6 * HOUR);
     assert!(truth > 0.3, "{truth}");
     test.near(DAY, "slo:error_ratio:rate6h", truth, 1e-9);
@@ -214,20 +214,23 @@ fn the_budget_of_a_young_slo_is_counted_against_its_whole_window() {
         Traffic::idle(6 * HOUR)
             .during(0..6 * HOUR, 0.0, 100.0)
             .during(HOUR..HOUR + 720, 100.0, 0.0);
-    let mut test = frequent(&traffic, 120);
-    for at in [240, 2 * HOUR, 6 * HOUR] {
-        let known = (at + 120) as f64 / (30 * DAY) as f64;
-        test.near(at, "slo:window_coverage:ratio", known, 1e-9);
+    let mut test = frequent(&traffic, SLOW);
+    // Each evaluation stands for the time until the next.
+    let known = |at| (at + SLOW) as f64;
+    for at in [SLOW, 2 * HOUR, 6 * HOUR] {
+        let share = known(at) / (30 * DAY) as f64;
+        test.near(at, "slo:window_coverage:ratio", share, 1e-9);
     }
     // 12 of the 43.2 minutes that 99.9 % of 30 days leave.
-    test.near(6 * HOUR, "slo:budget_remaining:ratio", 1.0 - 12.0 / 43.2, 0.003);
+    let spent = 12.0 / 43.2 * known(6 * HOUR) / (6 * HOUR) as f64;
+    test.near(6 * HOUR, "slo:budget_remaining:ratio", 1.0 - spent, 0.003);
     test.run();
 }
 
 #[test]
 fn a_brand_new_slo_has_a_figure_before_its_first_slot() {
     let traffic = Traffic::idle(240).during(0..240, 1.0, 99.0);
-    let mut test = frequent(&traffic, 120);
+    let mut test = frequent(&traffic, SLOW);
     test.near(240, "slo:error_ratio:period", 0.01, 1e-3);
     test.near(240, "slo:budget_remaining:ratio", 1.0, 0.01);
     test.run();
@@ -239,7 +242,7 @@ fn an_hour_without_prometheus_is_left_out_and_the_rest_is_right() {
         .during(0..6 * HOUR, 1.0, 99.0)
         .during(HOUR..2 * HOUR, 10.0, 90.0)
         .unseen(3 * HOUR + SCRAPE..4 * HOUR);
-    let mut test = frequent(&traffic, 120);
+    let mut test = frequent(&traffic, SLOW);
     let (failed, all) = traffic.seen_truth(0..6 * HOUR);
     test.near(
         6 * HOUR,
@@ -254,7 +257,7 @@ fn an_hour_without_prometheus_is_left_out_and_the_rest_is_right() {
 #[test]
 fn every_record_has_the_three_labels_and_no_others() {
     let traffic = Traffic::idle(HOUR).during(0..HOUR, 1.0, 99.0);
-    let mut test = frequent(&traffic, 120);
+    let mut test = frequent(&traffic, SLOW);
     test.gives(
         HOUR,
         r#"count(count by (namespace, app, slo) ({__name__=~"slo:.*",__name__!="slo:info"}))"#,
@@ -284,7 +287,7 @@ fn changing_the_objective_keeps_what_was_spent() {
     let traffic = Traffic::idle(6 * HOUR).during(0..6 * HOUR, 1.0, 99.0);
     let mut series = traffic.counters();
     series.extend(traffic.slots());
-    let mut test = UnitTest::new(&rules(&[slo("95", "30d")]), &["-fast", "-slow"], 120, series);
+    let mut test = UnitTest::new(&rules(&[slo("95", "30d")]), &["-fast", "-slow"], SLOW, series);
     test.near(6 * HOUR, "slo:error_ratio:period", 0.01, 1e-9);
     test.near(6 * HOUR, "slo:burn_rate:rate1h", 0.2, 1e-6);
     test.run();

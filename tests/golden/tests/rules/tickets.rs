@@ -3,20 +3,17 @@
 use observedapp_slo::names::alerts::{ERROR_BUDGET_BURN_FAST as PAGE, ERROR_BUDGET_BURN_SLOW as TICKET};
 use serde_json::json;
 
-use crate::support::{Traffic, UnitTest, rules, slo};
+use crate::support::{SLOW, Traffic, UnitTest, rules, slo};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
-/// Evaluations of the slow group, whose coverage counts them.
-const EVERY: u64 = 120;
-
 fn test(objective: &str, window: &str, traffic: &Traffic) -> UnitTest {
     let mut series = traffic.counters();
     series.extend(traffic.slots());
     UnitTest::new(
         &rules(&[slo(objective, window)]),
         &["-fast", "-slow"],
-        EVERY,
+        SLOW,
         series,
     )
 }
@@ -32,8 +29,8 @@ fn a_leak_of_one_and_a_half_budgets_is_a_ticket_and_never_a_page() {
     let due = start + 2 * DAY;
     let mut test = test("99.9", "30d", &traffic);
     // Windows that are up to a slot shorter tell it as much sooner, at the most.
-    test.is_silent(due - 300 - EVERY, TICKET);
-    test.fires(due + EVERY, TICKET);
+    test.is_silent(due - 300 - SLOW, TICKET);
+    test.fires(due + SLOW, TICKET);
     test.never_fires(end, PAGE);
     let failed = 100.0 * traffic.known_ratio(end, 3 * DAY);
     test.fires_as(
@@ -70,7 +67,7 @@ fn the_ticket_clears_when_the_leak_is_mended() {
     test.fires(end, TICKET);
     // The six-hour window of the last pair forgets it down to its threshold after 4.5 hours.
     let forgotten = end + 6 * HOUR * 3 / 4;
-    test.fires(forgotten - 300 - EVERY, TICKET);
-    test.is_silent(forgotten + 2 * EVERY, TICKET);
+    test.fires(forgotten - 300 - SLOW, TICKET);
+    test.is_silent(forgotten + 2 * SLOW, TICKET);
     test.run();
 }

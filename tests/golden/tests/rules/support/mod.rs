@@ -7,3 +7,6 @@ mod traffic;
 pub(crate) use fixture::{app, labels, record, rules, slo};
 pub(crate) use promtool::{Series, UnitTest, check_rules};
 pub(crate) use traffic::{SCRAPE, Traffic};
+
+/// Seconds between two evaluations of the slow group, whose coverage counts them.
+pub(crate) const SLOW: u64 = 240;

@@ -173,6 +173,13 @@ impl UnitTest {
     pub(crate) fn run(self) {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join("rules.yaml"), &json!({"groups": self.groups}));
+        let in_order: Vec<_> = self
+            .groups
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| &group["name"])
+            .collect();
         let mut series = self.raw_series;
         series.extend(
             self.series
@@ -185,6 +192,8 @@ impl UnitTest {
             &json!({
                 "rule_files": ["rules.yaml"],
                 "evaluation_interval": format!("{}s", self.every),
+                // Else promtool takes them as they come, and a record may read another of five minutes ago: none.
+                "group_eval_order": in_order,
                 "tests": [{
                     "interval": format!("{SCRAPE}s"),
                     "input_series": series,
