@@ -5,6 +5,10 @@ use tasks::config::Config;
 use tasks::run::run;
 use tasks::telemetry::{LogSink, init_logs};
 
+/// A request allocates some dozens of times, and the C library's allocator is a good part of what it then costs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let config = Config::parse();
     match start(&config) {

@@ -3,6 +3,7 @@
 //! A finished span is written as JSON into one shared buffer, which a task sends every second: the
 //! same way as the log lines go, and as cheap. OpenTelemetry's SDK would cost more than the service itself.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::sync::Notify;
 
 use crate::context::{SpanContext, SpanId, TraceId};
@@ -187,20 +188,26 @@ impl Collector for Traces {
     }
 }
 
+/// Written straight into the batch: a busy service records tens of thousands of them a second.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OtlpSpan<'a> {
-    trace_id: String,
-    span_id: String,
+    trace_id: Text<TraceId>,
+    span_id: Text<SpanId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parent_span_id: Option<String>,
+    parent_span_id: Option<Text<SpanId>>,
     name: &'a str,
     kind: u8,
-    start_time_unix_nano: String,
-    end_time_unix_nano: String,
-    attributes: Vec<KeyValue<'a>>,
+    start_time_unix_nano: Text<u128>,
+    end_time_unix_nano: Text<u128>,
+    attributes: Attributes<'a>,
     status: Status,
 }
+
+/// Anything that is shown as text, as a JSON string.
+struct Text<T>(T);
+
+struct Attributes<'a>(&'a [(&'a str, Attribute<'a>)]);
 
 #[derive(Serialize)]
 pub(super) struct KeyValue<'a> {
@@ -213,22 +220,30 @@ struct Status {
     code: u8,
 }
 
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl Serialize for Attributes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|(key, value)| KeyValue { key, value: *value }))
+    }
+}
+
 impl Span<'_> {
     fn otlp(&self, ended: Duration) -> OtlpSpan<'_> {
         const ERROR: u8 = 2;
         OtlpSpan {
-            trace_id: self.context.trace_id.to_string(),
-            span_id: self.context.span_id.to_string(),
-            parent_span_id: self.parent.map(|parent| parent.to_string()),
+            trace_id: Text(self.context.trace_id),
+            span_id: Text(self.context.span_id),
+            parent_span_id: self.parent.map(Text),
             name: self.name,
             kind: self.kind as u8,
-            start_time_unix_nano: ended.saturating_sub(self.duration).as_nanos().to_string(),
-            end_time_unix_nano: ended.as_nanos().to_string(),
-            attributes: self
-                .attributes
-                .iter()
-                .map(|(key, value)| KeyValue { key, value: *value })
-                .collect(),
+            start_time_unix_nano: Text(ended.saturating_sub(self.duration).as_nanos()),
+            end_time_unix_nano: Text(ended.as_nanos()),
+            attributes: Attributes(self.attributes),
             status: Status {
                 code: if self.failed { ERROR } else { 0 },
             },
