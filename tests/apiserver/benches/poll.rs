@@ -19,6 +19,7 @@ use axum::extract::State;
 use axum::response::Response;
 use futures::{StreamExt, TryStreamExt, stream};
 use golden_tests::prometheus::Prometheus;
+use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -287,7 +288,9 @@ async fn pass_on(
             .body(body)
             .send()
             .await?;
-        let (code, headers) = (sent.status(), sent.headers().clone());
+        let (code, mut headers) = (sent.status(), sent.headers().clone());
+        // The body goes on whole, however it came.
+        headers.remove(TRANSFER_ENCODING);
         reqwest::Result::Ok((code, headers, sent.bytes().await?))
     };
     let (code, headers, body) = answer
