@@ -159,6 +159,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
+        "cargo bench -p observedapp --bench render",
+        Elsewhere("operator/cli/Cargo.toml", r#"name = "render""#),
+    ),
+    (
+        "",
         "cargo bench -p golden-tests --bench rule_cost",
         Elsewhere("tests/golden/Cargo.toml", r#"name = "rule_cost""#),
     ),
