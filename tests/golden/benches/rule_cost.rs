@@ -369,7 +369,7 @@ fn main() {
     sleep(MEASURED);
     let after = servers.each_ref().map(Server::cost);
     let spent = |server: usize, what: usize| after[server][what] - before[server][what];
-    let [idle, own, sloth] = &servers;
+    let [_, own, sloth] = &servers;
 
     let of = |server: usize, what: usize| {
         (spent(server, what) - spent(0, what)) / MEASURED.as_secs_f64() / slos as f64
