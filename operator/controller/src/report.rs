@@ -43,10 +43,7 @@ impl Context {
         memory: &mut AppMemory,
     ) -> Result<(), Error> {
         let Story { app, namespace, name } = story;
-        let version = app
-            .resource_version()
-            .and_then(|version| version.parse::<u64>().ok())
-            .unwrap_or_default();
+        let version = version_of(app);
         // The watch may not have brought back yet what was written last.
         if memory
             .written
@@ -228,10 +225,7 @@ impl Context {
         match patched {
             Ok(patched) => {
                 memory.written = Some(Written {
-                    version: patched
-                        .resource_version()
-                        .and_then(|version| version.parse().ok())
-                        .unwrap_or_default(),
+                    version: version_of(&patched),
                     status,
                 });
                 Ok(true)
@@ -320,6 +314,13 @@ impl Context {
         .await?;
         Ok(())
     }
+}
+
+/// Which write of an app this is; a later one has a higher number.
+fn version_of(app: &ObservedApp) -> u64 {
+    app.resource_version()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default()
 }
 
 /// The Secret that binds to the database, as soon as it is among the objects.

@@ -7,6 +7,7 @@ use crate::support::{SLOW, Traffic, UnitTest, rules, slo};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
+
 fn test(objective: &str, window: &str, traffic: &Traffic) -> UnitTest {
     let mut series = traffic.counters();
     series.extend(traffic.slots());
