@@ -11,3 +11,6 @@ pub use app::{App, Reply, SMALL, told};
 pub use cluster::{Cluster, TempNamespace};
 pub use monitoring::{Alert, Alertmanager, Prometheus, Sample};
 pub use wait::eventually;
+
+/// Where `cargo lab up` installs the operator.
+pub const OPERATOR_NAMESPACE: &str = "observedapp-system";

@@ -6,6 +6,7 @@ import type {
   Options as TimeSeriesOptions,
 } from "@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen";
 import type { Options as StatOptions } from "@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen";
+import type { Options as TableOptions } from "@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen";
 import type {
   FieldConfig as HeatmapFieldConfig,
   Options as HeatmapOptions,
@@ -54,7 +55,8 @@ type Chart<Type extends string, Options, Custom> = Omit<Plain<Panel>, "type" | "
 type Charts =
   | Chart<"timeseries", TimeSeriesOptions, TimeSeriesFieldConfig>
   | Chart<"stat", StatOptions, Record<string, never>>
-  | Chart<"heatmap", HeatmapOptions, HeatmapFieldConfig>;
+  | Chart<"heatmap", HeatmapOptions, HeatmapFieldConfig>
+  | Chart<"table", TableOptions, Record<string, never>>;
 
 /** The fields of a Prometheus annotation, which its plugin adds to Grafana's. */
 type PrometheusAnnotation = Plain<AnnotationQuery> & {

@@ -1,5 +1,5 @@
 //! The chart, by the real Helm: it lints, renders as reviewed in every mode, refuses what is misspelt, and carries the
-//! CRD that `crds/` holds.
+//! CRD that `crds/` holds and the dashboard over all apps.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use golden_tests::kubeconform;
+use k8s_openapi::api::core::v1::ConfigMap;
 use lab_tools::{Tool, ensure};
+use observedapp_desired::fleet_dashboard;
 
 const MONITORING: &[&str] = &[
     "--api-versions=monitoring.coreos.com/v1/ServiceMonitor",
@@ -84,6 +86,31 @@ fn carries_the_crd() {
 }
 
 #[test]
+fn carries_the_dashboard_over_all_apps() {
+    let file = root().join("charts/observedapp/files/fleet-dashboard.json");
+    let dashboard = fleet_dashboard();
+    assert_golden(&file, &dashboard);
+    let rendered = render(&[
+        "--show-only=templates/dashboard.yaml",
+        "--set=dashboard.folder=Fleet",
+        "--set=dashboard.labels.team=platform",
+    ])
+    .unwrap();
+    let config_map: ConfigMap = serde_yaml::from_str(&rendered).unwrap();
+    let (labels, annotations) = (
+        config_map.metadata.labels.unwrap(),
+        config_map.metadata.annotations.unwrap(),
+    );
+    assert_eq!(labels["grafana_dashboard"], "1");
+    assert_eq!(labels["team"], "platform");
+    assert_eq!(annotations["grafana_folder"], "Fleet");
+    let carried: Vec<String> = config_map.data.unwrap().into_values().collect();
+    assert_eq!(carried, [dashboard]);
+    let without = render(&["--set=dashboard.enabled=false", "--set=crds.install=false"]).unwrap();
+    assert!(!without.contains("grafana_dashboard"), "{without}");
+}
+
+#[test]
 fn renders_every_mode_as_reviewed() {
     let modes: &[(&str, &[&str])] = &[
         ("defaults", &[]),
@@ -111,11 +138,15 @@ fn renders_every_mode_as_reviewed() {
         ),
     ];
     for (mode, args) in modes {
-        // The CRD has a test and a golden file of its own.
+        // The CRD and the dashboard have a test and a golden file of their own.
         let rendered = render(
             &[
                 *args,
-                &["--set=crds.install=false", "--namespace=observedapp-system"],
+                &[
+                    "--set=crds.install=false",
+                    "--set=dashboard.enabled=false",
+                    "--namespace=observedapp-system",
+                ],
             ]
             .concat(),
         )

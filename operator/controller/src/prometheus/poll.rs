@@ -23,6 +23,21 @@ const DETAILS: usize = 20;
 /// The groups of rules that could not be evaluated lately; nothing where Prometheus does not scrape itself.
 const FAILING: &str = "sum by (rule_group) (increase(prometheus_rule_evaluation_failures_total[5m])) > 0";
 
+/// How every objective stands. The slow rules are recorded every few minutes: a Prometheus that was restarted, or missed
+/// one evaluation, has nothing newer than it looks back, and what it said last still holds.
+fn figures() -> String {
+    let slow = [
+        names::ERROR_RATIO_PERIOD,
+        names::BUDGET_REMAINING,
+        names::WINDOW_COVERAGE,
+    ]
+    .join("|");
+    format!(
+        r#"last_over_time({{__name__=~"{slow}"}}[10m]) or {{__name__="{}"}}"#,
+        names::BURN_RATE
+    )
+}
+
 /// The objectives that have events and no failure at all, and whose period is not recorded yet.
 fn young() -> String {
     format!(
@@ -149,14 +164,7 @@ impl Poller {
         round.targets(&server.query("count by (namespace, job) (up == 1)").await?, true);
         round.targets(&server.query("count by (namespace, job) (up == 0)").await?, false);
         round.rules(&server.query(names::RULES_INFO).await?);
-        let figures = [
-            names::ERROR_RATIO_PERIOD,
-            names::BUDGET_REMAINING,
-            names::BURN_RATE,
-            names::WINDOW_COVERAGE,
-        ]
-        .join("|");
-        round.slos(&server.query(&format!(r#"{{__name__=~"{figures}"}}"#)).await?);
+        round.slos(&server.query(&figures()).await?);
         round.young(&server.query(&young()).await?);
         let alerts =
             r#"{__name__="ALERTS",alertstate="firing",app!=""} or {__name__="ALERTS_FOR_STATE",app!=""}"#;

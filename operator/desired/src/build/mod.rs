@@ -13,6 +13,7 @@ mod probe;
 mod scaling;
 
 pub use alerts::rules;
+pub use dashboards::fleet_dashboard;
 pub use exposure::{origin, url};
 
 use crate::{App, Desired, Kind, Object};

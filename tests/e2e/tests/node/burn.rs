@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::{Alertmanager, App, Cluster, Prometheus, eventually};
+use e2e_tests::{Alertmanager, App, Cluster, OPERATOR_NAMESPACE, Prometheus, eventually};
 use kube::ResourceExt;
 use serde_json::json;
 
@@ -60,7 +60,10 @@ async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()
         .await?;
         app.all_true(OBSERVED).await?;
 
-        dashboard::every_panel_has_data(&app, OBSERVED).await?;
+        let of_the_app = format!("{}-dashboards", app.name);
+        dashboard::every_panel_has_data(&cluster, &app.namespace, &of_the_app, OBSERVED).await?;
+        dashboard::every_panel_has_data(&cluster, OPERATOR_NAMESPACE, "observedapp-dashboard", OBSERVED)
+            .await?;
 
         let page = async |wanted, timeout| {
             Alertmanager(&cluster)

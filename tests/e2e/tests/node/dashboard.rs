@@ -1,17 +1,22 @@
-//! The dashboard on a live app: every panel shows something.
+//! Dashboards on live apps: every panel shows something.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::{App, Prometheus, eventually};
+use e2e_tests::{Cluster, Prometheus, eventually};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::Value;
 
-/// Waits until each query of each panel returns data, asked as Grafana would ask it.
-pub async fn every_panel_has_data(app: &App<'_>, timeout: Duration) -> Result<()> {
-    let maps = Api::<ConfigMap>::namespaced(app.cluster.client.clone(), &app.namespace);
-    let map = maps.get(&format!("{}-dashboards", app.name)).await?;
+/// Waits until each query of each panel of a ConfigMap's dashboard returns data, asked as Grafana would ask it.
+pub async fn every_panel_has_data(
+    cluster: &Cluster,
+    namespace: &str,
+    config_map: &str,
+    timeout: Duration,
+) -> Result<()> {
+    let maps = Api::<ConfigMap>::namespaced(cluster.client.clone(), namespace);
+    let map = maps.get(config_map).await?;
     let (_, dashboard) = map
         .data
         .and_then(|data| data.into_iter().next())
@@ -19,8 +24,8 @@ pub async fn every_panel_has_data(app: &App<'_>, timeout: Duration) -> Result<()
     let dashboard: Value = serde_json::from_str(&dashboard)?;
     let mut queries = Vec::new();
     gather(&dashboard, &dashboard["panels"], &mut queries);
-    ensure!(queries.len() > 20, "only {} queries: {queries:?}", queries.len());
-    let prometheus = Prometheus(app.cluster);
+    ensure!(queries.len() >= 20, "only {} queries: {queries:?}", queries.len());
+    let prometheus = Prometheus(cluster);
     eventually("every panel's query returns data", timeout, async || {
         let mut empty = Vec::new();
         for (panel, query) in &queries {
@@ -56,6 +61,7 @@ fn filled_in(dashboard: &Value, query: &str) -> String {
         let name = variable["name"].as_str().unwrap_or_default();
         let value = variable["current"]["value"]
             .as_str()
+            .or(variable["allValue"].as_str())
             .or(variable["query"].as_str())
             .unwrap_or_default();
         query = query

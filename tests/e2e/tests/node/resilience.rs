@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e_tests::{App, Cluster, eventually};
+use e2e_tests::{App, Cluster, OPERATOR_NAMESPACE, eventually};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
@@ -16,7 +16,6 @@ use serde_json::json;
 use crate::SAMPLE;
 
 const SOON: Duration = Duration::from_mins(3);
-const OPERATOR_NAMESPACE: &str = "observedapp-system";
 
 #[tokio::test]
 async fn no_request_is_lost_in_a_release_a_scaling_or_with_a_pod() -> Result<()> {

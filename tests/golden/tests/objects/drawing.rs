@@ -35,7 +35,11 @@ pub fn draw(dashboard: &Value) -> String {
         .unwrap();
     }
     for link in dashboard["links"].as_array().unwrap() {
-        writeln!(text, "link {}", word(link, "url")).unwrap();
+        match link["type"].as_str().unwrap() {
+            "dashboards" => writeln!(text, "link to all that is tagged {}", link["tags"]),
+            _ => writeln!(text, "link {}", word(link, "url")),
+        }
+        .unwrap();
     }
     let mut line: Vec<&Value> = Vec::new();
     for panel in dashboard["panels"].as_array().unwrap() {

@@ -2,11 +2,13 @@
 //! the pods take, and what stands behind them.
 
 mod backends;
+mod fleet;
 mod model;
 mod panel;
 mod probe;
 mod red;
 mod slos;
+mod table;
 mod usage;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -17,10 +19,14 @@ use self::model::{Annotation, Choice, Dashboard, Link, Listed, PROMETHEUS, TimeR
 use self::panel::Grid;
 use crate::{App, Component, Object, dashboard_uid};
 
+pub use self::fleet::json as fleet_dashboard;
+
 /// The label by which Grafana's sidecar finds dashboards.
 const SIDECAR_LABEL: &str = "grafana_dashboard";
 /// The annotation by which it is told the folder.
 const FOLDER_ANNOTATION: &str = "grafana_folder";
+/// What every app's dashboard is tagged with.
+const TAG: &str = "observedapp";
 /// The version of the dashboard model; Grafana brings an older one up to date.
 const SCHEMA_VERSION: u32 = 39;
 
@@ -41,14 +47,21 @@ pub(super) fn objects(app: &App) -> Vec<Object> {
             ..metadata
         },
         // The sidecar writes every namespace's into one folder: names with a dot in them never meet.
-        data: Some([(format!("{}.{}.json", app.namespace, app.name), json(app))].into()),
+        data: Some(
+            [(
+                format!("{}.{}.json", app.namespace, app.name),
+                written(&dashboard(app)),
+            )]
+            .into(),
+        ),
         ..Default::default()
     };
     vec![config_map.into()]
 }
 
-fn json(app: &App) -> String {
-    serde_json::to_string(&dashboard(app)).expect("strings, numbers and lists can always be written as JSON")
+/// As Grafana reads it from a file.
+fn written(dashboard: &Dashboard) -> String {
+    serde_json::to_string(dashboard).expect("strings, numbers and lists can always be written as JSON")
 }
 
 fn dashboard(app: &App) -> Dashboard {
@@ -62,7 +75,7 @@ fn dashboard(app: &App) -> Dashboard {
         uid: dashboard_uid(&app.namespace, &app.name),
         title: format!("{} / {}", app.namespace, app.name),
         description: format!("The app {} in the namespace {}.", app.name, app.namespace),
-        tags: vec!["observedapp".to_owned()],
+        tags: vec![TAG.to_owned()],
         schema_version: SCHEMA_VERSION,
         editable: false,
         graph_tooltip: 1,
@@ -97,6 +110,7 @@ fn datasource() -> Variable {
         hide: 0,
         skip_url_sync: false,
         current: None,
+        values: None,
     }
 }
 
@@ -112,6 +126,7 @@ fn constant(name: &'static str, label: &'static str, value: &str) -> Variable {
             text: value.to_owned(),
             value: value.to_owned(),
         }),
+        values: None,
     }
 }
 

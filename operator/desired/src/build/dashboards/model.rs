@@ -1,5 +1,7 @@
 //! Grafana's dashboard model, as far as ours use it: `@grafana/schema` has the whole.
 
+use std::collections::BTreeMap;
+
 use observedapp_slo::PromDuration;
 use serde::Serialize;
 
@@ -49,6 +51,22 @@ pub(super) struct Variable {
     pub skip_url_sync: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current: Option<Choice>,
+    #[serde(flatten)]
+    pub values: Option<LabelValues>,
+}
+
+/// What a variable takes its choices from: the values of a label, of which the reader may take several or all.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LabelValues {
+    pub datasource: Datasource,
+    /// 2: asked for again whenever the time range moves.
+    pub refresh: u8,
+    /// 1: by name.
+    pub sort: u8,
+    pub multi: bool,
+    pub include_all: bool,
+    pub all_value: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -133,6 +151,8 @@ pub(super) struct Chart {
     pub field_config: FieldConfig,
     pub options: Options,
     pub targets: Vec<Target>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transformations: Vec<Transformation>,
     /// A time range of its own, as far back as this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_from: Option<PromDuration>,
@@ -144,6 +164,7 @@ pub(super) enum ChartKind {
     Timeseries,
     Stat,
     Heatmap,
+    Table,
 }
 
 /// On a grid of 24 columns.
@@ -276,6 +297,12 @@ pub(super) enum Options {
         tooltip: HeatmapTooltip,
         y_axis: HeatmapAxis,
     },
+    #[serde(rename_all = "camelCase")]
+    Table {
+        show_header: bool,
+        cell_height: &'static str,
+        sort_by: Vec<SortBy>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -340,6 +367,27 @@ pub(super) struct HeatmapAxis {
     pub axis_placement: &'static str,
     pub unit: Unit,
     pub reverse: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SortBy {
+    pub display_name: String,
+    pub desc: bool,
+}
+
+/// What is done to the answers before they are shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "id", content = "options", rename_all = "camelCase")]
+pub(super) enum Transformation {
+    /// One row for each set of labels, with the values of all queries in it.
+    Merge {},
+    #[serde(rename_all = "camelCase")]
+    Organize {
+        exclude_by_name: BTreeMap<String, bool>,
+        index_by_name: BTreeMap<String, usize>,
+        rename_by_name: BTreeMap<String, String>,
+    },
 }
 
 /// One query of a panel.

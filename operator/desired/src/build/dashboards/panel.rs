@@ -18,7 +18,7 @@ pub(super) const RED: &str = "red";
 /// A panel that has no place yet.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
-    chart: Chart,
+    pub(super) chart: Chart,
 }
 
 impl Draft {
@@ -91,7 +91,7 @@ impl Draft {
         Self::new(ChartKind::Heatmap, title.into(), unit, options)
     }
 
-    fn new(kind: ChartKind, title: String, unit: Unit, options: Options) -> Self {
+    pub(super) fn new(kind: ChartKind, title: String, unit: Unit, options: Options) -> Self {
         Self {
             chart: Chart {
                 id: 0,
@@ -119,6 +119,7 @@ impl Draft {
                 },
                 options,
                 targets: Vec::new(),
+                transformations: Vec::new(),
                 time_from: None,
             },
         }
@@ -133,16 +134,16 @@ impl Draft {
     pub(super) fn query(mut self, legend: &str, expr: impl Into<String>) -> Self {
         let at = u32::try_from(self.chart.targets.len()).unwrap_or_default();
         let ref_id = char::from_u32(u32::from('A') + at).unwrap_or('Z').to_string();
-        let instant = self.chart.kind == ChartKind::Stat;
+        let instant = matches!(self.chart.kind, ChartKind::Stat | ChartKind::Table);
         self.chart.targets.push(Target {
             ref_id,
             datasource: PROMETHEUS,
             expr: expr.into(),
             legend_format: legend.to_owned(),
-            format: if self.chart.kind == ChartKind::Heatmap {
-                "heatmap"
-            } else {
-                "time_series"
+            format: match self.chart.kind {
+                ChartKind::Heatmap => "heatmap",
+                ChartKind::Table => "table",
+                ChartKind::Timeseries | ChartKind::Stat => "time_series",
             },
             instant,
             range: !instant,
@@ -176,15 +177,7 @@ impl Draft {
 
     /// Colours from these values on, upwards.
     pub(super) fn thresholds(mut self, least: &'static str, steps: &[(f64, &'static str)]) -> Self {
-        let least = Threshold {
-            value: None,
-            color: least,
-        };
-        let above = steps.iter().map(|&(value, color)| Threshold {
-            value: Some(value),
-            color,
-        });
-        self.chart.field_config.defaults.thresholds.steps = std::iter::once(least).chain(above).collect();
+        self.chart.field_config.defaults.thresholds.steps = self::steps(least, steps);
         self
     }
 
@@ -213,6 +206,15 @@ impl Draft {
         self.chart.time_from = Some(span);
         self
     }
+}
+
+/// The colour of the least values, and those from each value on.
+pub(super) fn steps(least: &'static str, steps: &[(f64, &'static str)]) -> Vec<Threshold> {
+    let above = steps.iter().map(|&(value, color)| (Some(value), color));
+    std::iter::once((None, least))
+        .chain(above)
+        .map(|(value, color)| Threshold { value, color })
+        .collect()
 }
 
 /// Places panels from left to right and from top to bottom.
