@@ -11,6 +11,8 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
 use reqwest::{Method, StatusCode};
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
@@ -299,7 +301,7 @@ async fn spans_reach_the_collector() {
         server["attributes"]
             .as_array()
             .unwrap()
-            .contains(&json!({"key": "http.response.status_code", "value": {"intValue": 201}}))
+            .contains(&json!({"key": "http.response.status_code", "value": {"intValue": "201"}}))
     );
     let nanos = |field: &str| server[field].as_str().unwrap().parse::<u64>().unwrap();
     assert!(nanos("startTimeUnixNano") < nanos("endTimeUnixNano"));
@@ -401,13 +403,17 @@ async fn take_message(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Value 
         };
         let header = String::from_utf8(text[..head].to_vec()).unwrap().to_lowercase();
         assert!(header.starts_with("post /v1/traces http/1.1"), "{header}");
-        assert!(header.contains("content-type: application/json"), "{header}");
+        assert!(
+            header.contains("content-type: application/x-protobuf"),
+            "{header}"
+        );
         let length = header
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "))
             .unwrap();
         if text.len() >= head + 4 + length.parse::<usize>().unwrap() {
-            break serde_json::from_slice(&text[head + 4..]).unwrap();
+            let message = ExportTraceServiceRequest::decode(&text[head + 4..]).unwrap();
+            break serde_json::to_value(message).unwrap();
         }
     };
     stream

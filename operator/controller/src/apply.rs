@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::Resource;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions, Request};
 use observedapp_api::FIELD_MANAGER;
 use observedapp_desired::{Desired, Kind, Object};
 use serde_json::Value;
@@ -39,6 +40,8 @@ pub struct Outcome {
     pub kept: Vec<Key>,
     /// Strangers' objects in the way: their going is to be told.
     pub in_the_way: BTreeSet<Key>,
+    /// What was drawn at random is there, and all else can be built with it.
+    pub again: bool,
 }
 
 impl Context {
@@ -89,6 +92,11 @@ impl Context {
                 outcome.fail(error, owner);
             }
         }
+        if !desired.generated.is_empty() && outcome.errors.is_empty() {
+            // What is made of them can be built now that they are there: to make it without them would be to make it twice.
+            outcome.again = true;
+            return outcome;
+        }
         for object in &wanted {
             if outcome.stopped() {
                 break;
@@ -127,7 +135,7 @@ impl Context {
                 outcome.kept.push(key);
             }
         }
-        if outcome.errors.is_empty() && desired.generated.is_empty() {
+        if outcome.errors.is_empty() {
             outcome.hash = self.hash(owner, &wanted);
         }
         outcome
@@ -211,23 +219,23 @@ impl Context {
     }
 
     /// Creates a Secret with what was drawn at random. One that exists is never written: it is read, and all begins anew.
+    /// From here on it is one of the objects, with the password that was drawn.
     async fn generate(&self, owner: Owner<'_>, secret: &Secret) -> Result<(), Error> {
         self.check_lead()?;
         let name = secret.metadata.name.clone().unwrap_or_default();
         let key = Key::new(Kind::Secret, owner.namespace, &name);
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), owner.namespace);
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        match within("create", "Secret", &name, api.create(&params, secret)).await {
-            Ok(_) => {
+        let sent = self.store.sending();
+        match within("create", "Secret", &name, self.create(owner.namespace, secret)).await {
+            Ok(live) => {
                 info!(
                     namespace = owner.namespace,
                     kind = "Secret",
                     object = name,
                     "created with a new password"
                 );
+                self.references.drawn(&key, &live, secret);
+                self.store.enter(sent, key, live);
+                Ok(())
             }
             Err(Error::Api {
                 class: Class::Conflict,
@@ -238,16 +246,24 @@ impl Context {
                     may_write(owner, &key, &live)?;
                     self.store.enter(sent, key, live);
                 }
-                return Err(Error::Moved);
+                Err(Error::Moved)
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        // From here on it is one of the objects, with the password that is read from it.
-        let sent = self.store.sending();
-        if let Some(live) = self.look(&key).await? {
-            self.store.enter(sent, key, live);
-        }
-        Ok(())
+    }
+
+    /// `Api::create` would answer with a Secret: here its metadata is read as a watch reads it.
+    async fn create(&self, namespace: &str, secret: &Secret) -> kube::Result<Live> {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let body = serde_json::to_vec(secret).map_err(kube::Error::SerdeError)?;
+        let request = Request::new(Secret::url_path(&(), Some(namespace)))
+            .create(&params, body)
+            .map_err(kube::Error::BuildRequest)?;
+        let seen: Seen<true> = self.client.request(request).await?;
+        Ok(seen.into_live())
     }
 
     /// Deletes what carries the app's controller reference and is no longer wanted.

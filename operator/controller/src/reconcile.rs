@@ -173,6 +173,9 @@ impl Context {
         interests.extend(outcome.in_the_way.iter().cloned());
         self.queue.set_interests(&story.namespace, &story.name, interests);
         self.tell_kept(memory, &outcome).await;
+        if outcome.again {
+            return Ok(Look::Again(Duration::from_millis(1)));
+        }
         let moved = matches!(outcome.errors.first(), Some(Error::Moved));
         if moved && memory.failures < TOLD_AFTER {
             // It is done again at once: there is nothing to tell yet.
@@ -185,16 +188,9 @@ impl Context {
         let reported = self
             .report(&story, progress, outcome.hash.clone(), &absent, memory)
             .await;
-        let generated = !desired.generated.is_empty();
         match outcome.errors.into_iter().next() {
             Some(error) => Err(error),
-            None => reported.map(|()| {
-                if generated {
-                    Look::Again(Duration::from_millis(1))
-                } else {
-                    Look::Done
-                }
-            }),
+            None => reported.map(|()| Look::Done),
         }
     }
 

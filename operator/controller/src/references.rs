@@ -1,7 +1,7 @@
 //! Secrets and ConfigMaps that belong to others: known by their metadata, read only when an app refers to them and
 //! they moved.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -86,15 +86,22 @@ impl References {
         if let Some(password) = known(&self.passwords, key, live) {
             return Ok(password);
         }
-        let password = read::<Secret>(client, key)
-            .await?
-            .and_then(|secret| secret.data)
-            .and_then(|data: BTreeMap<_, _>| data.get("password").map(|value| value.0.clone()))
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .filter(|password| !password.is_empty());
+        let password = read::<Secret>(client, key).await?.and_then(password_in);
         remember(&self.passwords, key, live, password.clone());
         Ok(password)
     }
+
+    /// Takes up the password of a Secret that was made just now.
+    pub fn drawn(&self, key: &Key, live: &Live, secret: &Secret) {
+        remember(&self.passwords, key, live, password_in(secret.clone()));
+    }
+}
+
+fn password_in(secret: Secret) -> Option<String> {
+    let password = secret.data?.remove("password")?;
+    String::from_utf8(password.0)
+        .ok()
+        .filter(|password| !password.is_empty())
 }
 
 async fn read<K>(client: &Client, key: &Key) -> Result<Option<K>, Error>

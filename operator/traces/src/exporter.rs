@@ -1,9 +1,8 @@
-//! Spans, sent to a collector in OTLP over HTTP, as JSON.
+//! Spans, sent to a collector in OTLP over HTTP, as Protocol Buffers.
 //!
-//! A finished span is written as JSON into one shared buffer, which a task sends every second: the
-//! same way as the log lines go, and as cheap. OpenTelemetry's SDK would cost more than the service itself.
+//! A finished span is written into one shared buffer, which a task sends every second: the same way as the log lines go,
+//! and as cheap. OpenTelemetry's SDK would cost more than the service itself.
 
-use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,11 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use serde::{Serialize, Serializer};
 use tokio::sync::Notify;
 
 use crate::context::{SpanContext, SpanId, TraceId};
 use crate::otlp::Destination;
+use crate::protobuf;
 use crate::sampler::Sampler;
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -41,8 +40,9 @@ struct Exporter {
 
 #[derive(Debug, Default)]
 struct Batch {
-    spans: u64,
-    json: Vec<u8>,
+    count: u64,
+    /// One after the other, each as a field of the message that they are sent in.
+    spans: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,11 +64,9 @@ pub struct Span<'a> {
     pub failed: bool,
 }
 
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub enum Attribute<'a> {
-    #[serde(rename = "stringValue")]
     Text(&'a str),
-    #[serde(rename = "intValue")]
     Number(u16),
 }
 
@@ -115,19 +113,14 @@ impl Traces {
         };
         let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut batch = exporter.batch();
-        if batch.json.len() >= FULL {
+        if batch.spans.len() >= FULL {
             drop(batch);
             exporter.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        if batch.spans > 0 {
-            batch.json.push(b',');
-        }
-        // Strings and numbers always have a JSON form and a Vec takes every write.
-        let written = serde_json::to_writer(&mut batch.json, &span.otlp(ended));
-        debug_assert!(written.is_ok());
-        batch.spans += 1;
-        if batch.json.len() >= BATCH {
+        span.write(&mut batch.spans, ended);
+        batch.count += 1;
+        if batch.spans.len() >= BATCH {
             exporter.large.notify_one();
         }
     }
@@ -147,16 +140,16 @@ impl Exporter {
 
     async fn export(&self, reachable: &mut bool) {
         let batch = std::mem::take(&mut *self.batch());
-        if batch.spans == 0 {
+        if batch.count == 0 {
             return;
         }
-        match self.destination.send(&batch.json).await {
+        match self.destination.send(&batch.spans).await {
             Ok(()) => {
                 *reachable = true;
-                self.exported.fetch_add(batch.spans, Ordering::Relaxed);
+                self.exported.fetch_add(batch.count, Ordering::Relaxed);
             }
             Err(error) => {
-                self.dropped.fetch_add(batch.spans, Ordering::Relaxed);
+                self.dropped.fetch_add(batch.count, Ordering::Relaxed);
                 if std::mem::replace(reachable, false) {
                     tracing::warn!(error, collector = %self.destination, "cannot export traces; dropping them until it works");
                 }
@@ -188,65 +181,41 @@ impl Collector for Traces {
     }
 }
 
-/// Written straight into the batch: a busy service records tens of thousands of them a second.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct OtlpSpan<'a> {
-    trace_id: Text<TraceId>,
-    span_id: Text<SpanId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent_span_id: Option<Text<SpanId>>,
-    name: &'a str,
-    kind: u8,
-    start_time_unix_nano: Text<u128>,
-    end_time_unix_nano: Text<u128>,
-    attributes: Attributes<'a>,
-    status: Status,
-}
-
-/// Anything that is shown as text, as a JSON string.
-struct Text<T>(T);
-
-struct Attributes<'a>(&'a [(&'a str, Attribute<'a>)]);
-
-#[derive(Serialize)]
-pub(super) struct KeyValue<'a> {
-    pub(super) key: &'a str,
-    pub(super) value: Attribute<'a>,
-}
-
-#[derive(Serialize)]
-struct Status {
-    code: u8,
-}
-
-impl<T: Display> Serialize for Text<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-impl Serialize for Attributes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|(key, value)| KeyValue { key, value: *value }))
-    }
-}
-
 impl Span<'_> {
-    fn otlp(&self, ended: Duration) -> OtlpSpan<'_> {
-        const ERROR: u8 = 2;
-        OtlpSpan {
-            trace_id: Text(self.context.trace_id),
-            span_id: Text(self.context.span_id),
-            parent_span_id: self.parent.map(Text),
-            name: self.name,
-            kind: self.kind as u8,
-            start_time_unix_nano: Text(ended.saturating_sub(self.duration).as_nanos()),
-            end_time_unix_nano: Text(ended.as_nanos()),
-            attributes: Attributes(self.attributes),
-            status: Status {
-                code: if self.failed { ERROR } else { 0 },
-            },
-        }
+    /// As a field of OTLP's `ScopeSpans`.
+    fn write(&self, out: &mut Vec<u8>, ended: Duration) {
+        const SPANS: u32 = 2;
+        const STATUS_ERROR: u64 = 2;
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        protobuf::message(out, SPANS, |out| {
+            protobuf::bytes(out, 1, &self.context.trace_id.0.to_be_bytes());
+            protobuf::bytes(out, 2, &self.context.span_id.0.to_be_bytes());
+            if let Some(parent) = self.parent {
+                protobuf::bytes(out, 4, &parent.0.to_be_bytes());
+            }
+            protobuf::bytes(out, 5, self.name.as_bytes());
+            protobuf::number(out, 6, self.kind as u64);
+            protobuf::fixed64(out, 7, nanos(ended.saturating_sub(self.duration)));
+            protobuf::fixed64(out, 8, nanos(ended));
+            for (key, value) in self.attributes {
+                value.write(out, 9, key);
+            }
+            if self.failed {
+                protobuf::message(out, 15, |out| protobuf::number(out, 3, STATUS_ERROR));
+            }
+        });
+    }
+}
+
+impl Attribute<'_> {
+    /// As a field of key and value.
+    pub(crate) fn write(self, out: &mut Vec<u8>, field: u32, key: &str) {
+        protobuf::message(out, field, |out| {
+            protobuf::bytes(out, 1, key.as_bytes());
+            protobuf::message(out, 2, |out| match self {
+                Self::Text(text) => protobuf::bytes(out, 1, text.as_bytes()),
+                Self::Number(number) => protobuf::number(out, 3, number.into()),
+            });
+        });
     }
 }

@@ -1,12 +1,13 @@
 //! Spans, sent to an OpenTelemetry collector, and what carries a trace from one program to the next.
 //!
-//! OpenTelemetry's SDK would cost the task service more than its own work; here a finished span is a piece of JSON in a
+//! OpenTelemetry's SDK would cost the task service more than its own work; here a finished span is some bytes in a
 //! buffer, and where no collector is configured nothing at all.
 
 mod context;
 mod exporter;
 mod link;
 mod otlp;
+mod protobuf;
 mod sampler;
 
 pub use context::{CURRENT, SpanContext, SpanId, TRACEPARENT, TraceId};

@@ -11,8 +11,9 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use crate::exporter::{Attribute, KeyValue, Traces};
+use crate::exporter::{Attribute, Traces};
 use crate::link::Link;
+use crate::protobuf;
 use crate::sampler::Sampler;
 
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,16 +75,37 @@ pub struct TraceConfig {
     otel_traces_sampler_arg: String,
 }
 
-/// A collector, and what goes around the spans in each message to it.
+/// A collector, and what is said of this process in each message to it.
 #[derive(Debug)]
 pub(super) struct Destination {
     uri: Uri,
     link: Link,
     headers: Vec<(HeaderName, HeaderValue)>,
-    before: String,
+    source: Source,
 }
 
-const AFTER: &str = "]}]}]}";
+/// Whose spans they are, as the fields of OTLP's messages.
+#[derive(Debug, Default)]
+struct Source {
+    /// A `Resource`, in `ResourceSpans`.
+    resource: Vec<u8>,
+    /// An `InstrumentationScope`, in `ScopeSpans`.
+    scope: Vec<u8>,
+}
+
+impl Source {
+    /// An `ExportTraceServiceRequest` with these spans.
+    fn message(&self, spans: &[u8]) -> Vec<u8> {
+        let mut head = self.resource.clone();
+        protobuf::delimited(&mut head, 2, self.scope.len() + spans.len());
+        head.extend_from_slice(&self.scope);
+        let mut message = Vec::with_capacity(head.len() + spans.len() + 16);
+        protobuf::delimited(&mut message, 1, head.len() + spans.len());
+        message.extend_from_slice(&head);
+        message.extend_from_slice(spans);
+        message
+    }
+}
 
 impl TraceConfig {
     /// Starts to export the spans of a program, by its name and version, if that was asked for; else says which setting
@@ -105,7 +127,7 @@ impl TraceConfig {
                 uri,
                 link,
                 headers: self.headers()?,
-                before: self.before(program, version)?,
+                source: self.source(program, version)?,
             },
             sampler,
         ))
@@ -119,7 +141,7 @@ impl TraceConfig {
             .collect()
     }
 
-    fn before(&self, program: &str, version: &str) -> Result<String, String> {
+    fn source(&self, program: &str, version: &str) -> Result<Source, String> {
         let given = pairs("OTEL_RESOURCE_ATTRIBUTES", &self.otel_resource_attributes)?;
         let own_name = Some(self.otel_service_name.as_str()).filter(|name| !name.is_empty());
         let named = given
@@ -131,18 +153,16 @@ impl TraceConfig {
         let others = given
             .into_iter()
             .filter(|(key, _)| !["service.name", "service.version"].contains(key));
-        let attributes: Vec<KeyValue> = [service, version]
-            .into_iter()
-            .chain(others)
-            .map(|(key, value)| KeyValue {
-                key,
-                value: Attribute::Text(value),
-            })
-            .collect();
-        let attributes = serde_json::to_string(&attributes).map_err(|error| error.to_string())?;
-        Ok(format!(
-            r#"{{"resourceSpans":[{{"resource":{{"attributes":{attributes}}},"scopeSpans":[{{"scope":{{"name":"{program}"}},"spans":["#
-        ))
+        let mut source = Source::default();
+        protobuf::message(&mut source.resource, 1, |out| {
+            for (key, value) in [service, version].into_iter().chain(others) {
+                Attribute::Text(value).write(out, 1, key);
+            }
+        });
+        protobuf::message(&mut source.scope, 1, |out| {
+            protobuf::bytes(out, 1, program.as_bytes())
+        });
+        Ok(source)
     }
 }
 
@@ -164,7 +184,7 @@ impl fmt::Display for Destination {
 }
 
 impl Destination {
-    /// Sends spans, separated by commas.
+    /// Sends spans, each written as a field of the message.
     pub(super) async fn send(&self, spans: &[u8]) -> Result<(), String> {
         tokio::time::timeout(SEND_TIMEOUT, self.post(spans))
             .await
@@ -176,10 +196,10 @@ impl Destination {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| error.to_string())?;
-        let body = [self.before.as_bytes(), spans, AFTER.as_bytes()].concat();
+        let body = self.source.message(spans);
         let mut request = Request::post(self.uri.path())
             .header(header::HOST, self.uri.authority().map_or("", Authority::as_str))
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, "application/x-protobuf")
             .header(header::CONNECTION, "close");
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -210,6 +230,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use clap::Parser;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::common::v1::any_value;
+    use prost::Message;
 
     #[derive(Parser)]
     struct Cli {
@@ -262,10 +285,14 @@ mod tests {
     #[test]
     fn the_service_is_named_in_every_message() {
         let named = |arguments: &[&str]| {
-            let before = parse(arguments).before("tasks", "1").unwrap();
-            let message: serde_json::Value = serde_json::from_str(&format!("{before}{AFTER}")).unwrap();
-            let attributes = message["resourceSpans"][0]["resource"]["attributes"].clone();
-            attributes[0]["value"]["stringValue"].as_str().unwrap().to_owned()
+            let message = parse(arguments).source("tasks", "1").unwrap().message(&[]);
+            let message = ExportTraceServiceRequest::decode(message.as_slice()).unwrap();
+            let resource = message.resource_spans[0].resource.clone().unwrap();
+            let name = resource.attributes[0].value.clone().unwrap().value;
+            let Some(any_value::Value::StringValue(name)) = name else {
+                panic!("{resource:?}");
+            };
+            name
         };
         assert_eq!(named(&[]), "tasks");
         assert_eq!(

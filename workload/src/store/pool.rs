@@ -49,7 +49,8 @@ impl<C: Connection> Manager for Connector<C> {
     type Error = sqlx::Error;
 
     async fn create(&self) -> Result<Self::Type, sqlx::Error> {
-        let connection = self.0.connect().await?;
+        // In a box: the future of every request would carry the ten kilobytes of a step that hardly any takes.
+        let connection = Box::pin(self.0.connect()).await?;
         Ok(Leased {
             connection,
             settled: true,
@@ -60,7 +61,7 @@ impl<C: Connection> Manager for Connector<C> {
         if leased.settled {
             return Ok(());
         }
-        match tokio::time::timeout(RECOVERY, leased.connection.ping()).await {
+        match tokio::time::timeout(RECOVERY, Box::pin(leased.connection.ping())).await {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(RecycleError::message("the cancelled statement did not end")),
         }
