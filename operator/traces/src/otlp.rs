@@ -160,7 +160,7 @@ impl TraceConfig {
             }
         });
         protobuf::message(&mut source.scope, 1, |out| {
-            protobuf::bytes(out, 1, program.as_bytes())
+            protobuf::bytes(out, 1, program.as_bytes());
         });
         Ok(source)
     }
