@@ -55,6 +55,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
+        "UPDATE_GOLDEN=1 cargo test -p observedapp-api",
+        Elsewhere("operator/api/src/schema.rs", "UPDATE_GOLDEN"),
+    ),
+    (
+        "",
         "UPDATE_GOLDEN=1 cargo test -p golden-tests",
         Elsewhere("tests/golden/tests/objects/golden.rs", "UPDATE_GOLDEN"),
     ),
