@@ -166,10 +166,6 @@ where
     F: Future<Output = Result<T, StoreError>> + Send + 'static,
 {
     let statement = statement(Arc::clone(&service));
-    if service.cache.is_none() {
-        // The database ends what it was sent, whoever still waits for it.
-        return Ok(statement.await?);
-    }
     let work = async move {
         let written = statement.await;
         if let Some(cache) = &service.cache {
