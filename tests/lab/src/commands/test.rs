@@ -89,7 +89,8 @@ async fn embedded_node(how: &How, tally: &mut Tally) -> Result<()> {
 
 /// Kills an `up` by SIGKILL in the midst of its work: when the API server was started, and much was not.
 async fn begin_and_kill_an_up() -> Result<()> {
-    let mut up = tokio::process::Command::new(std::env::current_exe()?)
+    // Not by its path: the layers before this one may have built `lab` anew, and its file is another by now.
+    let mut up = tokio::process::Command::new("/proc/self/exe")
         .args(["up", "--cluster=embedded", "--no-product"])
         .stdin(Stdio::null())
         .kill_on_drop(true)
