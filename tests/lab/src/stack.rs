@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use lab_tools::{Module, Tool, module_dir};
 
 use crate::kubectl::Kubectl;
+use crate::wait::{self, Look};
 
 const COREDNS: &str = include_str!("../manifests/coredns.yaml");
 const STORAGE: &str = include_str!("../manifests/storage.yaml");
@@ -32,6 +33,10 @@ pub async fn storage(kubectl: &Kubectl, volumes: &Path) -> Result<()> {
 /// the API server takes many seconds over it.
 const LEFT_OUT: [&str; 3] = ["prometheusagents", "scrapeconfigs", "thanosrulers"];
 
+/// A line for each definition, with its conditions. `kubectl wait` fails where one has none yet.
+const CONDITIONS: &str = "--output=go-template={{range .items}}{{.metadata.name}}{{range .status.conditions}} \
+                          {{.type}}={{.status}}{{end}}{{\"\\n\"}}{{end}}";
+
 /// The definitions of prometheus-operator's resources, from the very module that the operator is built of.
 pub async fn definitions(kubectl: &Kubectl) -> Result<()> {
     let dir = tokio::task::spawn_blocking(|| module_dir(Module::PROMETHEUS_OPERATOR)).await??;
@@ -55,16 +60,15 @@ pub async fn definitions(kubectl: &Kubectl) -> Result<()> {
         return Ok(());
     }
     kubectl.apply(&wanted.join("\n---\n")).await?;
-    kubectl
-        .run(&[
-            "wait",
-            "--for=condition=Established",
-            "--timeout=60s",
-            "crd",
-            "--all",
-        ])
-        .await
-        .map(drop)
+    wait::until("Prometheus' definitions", Duration::from_mins(1), async || {
+        let said = kubectl.run(&["get", "crd", CONDITIONS]).await?;
+        let established = |line: &str| line.contains(" Established=True");
+        Ok(match said.lines().find(|line| !established(line)) {
+            None => Look::Met,
+            Some(line) => Look::NotYet(format!("{line} is not established")),
+        })
+    })
+    .await
 }
 
 pub async fn operator(kubectl: &Kubectl) -> Result<()> {
