@@ -2,10 +2,10 @@
 
 use observedapp_slo::names;
 
-use super::model::{Dashboard, LabelValues, Link, Listed, PROMETHEUS, TimeRange, Unit, Variable};
+use super::model::{Dashboard, LabelValues, Link, Listed, PROMETHEUS, Unit, Variable};
 use super::panel::{Draft, GREEN, Grid, ORANGE, RED, YELLOW};
 use super::table::Column;
-use super::{SCHEMA_VERSION, TAG, datasource, written};
+use super::{TAG, datasource, framed, written};
 
 /// The dashboard as Grafana reads it from a file.
 pub fn json() -> String {
@@ -20,25 +20,17 @@ fn dashboard() -> Dashboard {
     objectives(&mut grid);
     operator(&mut grid);
     Dashboard {
-        uid: "observedapp-fleet".to_owned(),
-        title: "ObservedApp / all apps".to_owned(),
-        description: "Every ObservedApp, those in trouble first, and the operator that runs them.".to_owned(),
-        tags: vec!["observedapp-fleet".to_owned()],
-        schema_version: SCHEMA_VERSION,
-        editable: false,
-        graph_tooltip: 1,
-        refresh: "30s".to_owned(),
-        time: TimeRange {
-            from: "now-6h".to_owned(),
-            to: "now".to_owned(),
-        },
-        timezone: "browser".to_owned(),
         templating: Listed {
             list: vec![datasource(), namespaces()],
         },
-        annotations: Listed { list: Vec::new() },
         links: vec![every_app()],
-        panels: grid.into_panels(),
+        ..framed(
+            "observedapp-fleet".to_owned(),
+            "ObservedApp / all apps".to_owned(),
+            "Every ObservedApp, those in trouble first, and the operator that runs them.".to_owned(),
+            "observedapp-fleet",
+            grid,
+        )
     }
 }
 

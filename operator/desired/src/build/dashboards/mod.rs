@@ -72,19 +72,6 @@ fn dashboard(app: &App) -> Dashboard {
     usage::row(app, &mut grid);
     backends::rows(app, &mut grid);
     Dashboard {
-        uid: dashboard_uid(&app.namespace, &app.name),
-        title: format!("{} / {}", app.namespace, app.name),
-        description: format!("The app {} in the namespace {}.", app.name, app.namespace),
-        tags: vec![TAG.to_owned()],
-        schema_version: SCHEMA_VERSION,
-        editable: false,
-        graph_tooltip: 1,
-        refresh: "30s".to_owned(),
-        time: TimeRange {
-            from: "now-6h".to_owned(),
-            to: "now".to_owned(),
-        },
-        timezone: "browser".to_owned(),
         templating: Listed {
             list: vec![
                 datasource(),
@@ -96,6 +83,35 @@ fn dashboard(app: &App) -> Dashboard {
             list: vec![rollouts()],
         },
         links: links(app),
+        ..framed(
+            dashboard_uid(&app.namespace, &app.name),
+            format!("{} / {}", app.namespace, app.name),
+            format!("The app {} in the namespace {}.", app.name, app.namespace),
+            TAG,
+            grid,
+        )
+    }
+}
+
+/// What every dashboard of ours has in common, around its panels.
+fn framed(uid: String, title: String, description: String, tag: &str, grid: Grid) -> Dashboard {
+    Dashboard {
+        uid,
+        title,
+        description,
+        tags: vec![tag.to_owned()],
+        schema_version: SCHEMA_VERSION,
+        editable: false,
+        graph_tooltip: 1,
+        refresh: "30s".to_owned(),
+        time: TimeRange {
+            from: "now-6h".to_owned(),
+            to: "now".to_owned(),
+        },
+        timezone: "browser".to_owned(),
+        templating: Listed { list: Vec::new() },
+        annotations: Listed { list: Vec::new() },
+        links: Vec::new(),
         panels: grid.into_panels(),
     }
 }
