@@ -43,6 +43,8 @@ pub enum Class {
     Quota,
     /// The API server does not accept the object.
     Invalid,
+    /// The object is there, and a field of it would have to change that cannot.
+    Immutable,
     /// An admission webhook or policy refused the object.
     Refused,
     /// The cluster does not serve this API.
@@ -61,6 +63,7 @@ impl Class {
             Self::Forbidden => "Forbidden",
             Self::Quota => "QuotaExceeded",
             Self::Invalid => "Rejected",
+            Self::Immutable => "Immutable",
             Self::Refused => "RefusedByWebhook",
             Self::ApiMissing => "ApiMissing",
             Self::Terminating => "NamespaceTerminating",
@@ -91,6 +94,9 @@ impl Class {
             401 | 403 => Self::Forbidden,
             404 | 405 => Self::ApiMissing,
             409 => Self::Conflict,
+            422 if message.contains("immutable") || message.contains("updates to statefulset spec") => {
+                Self::Immutable
+            }
             400 | 413 | 415 | 422 => Self::Invalid,
             429 => Self::Throttled,
             _ => Self::Unavailable,
@@ -180,12 +186,19 @@ impl Error {
     /// What to do about it, if a person has to.
     pub fn remedy(&self) -> Option<&'static str> {
         match self {
-            Self::Api { class, .. } => match class {
+            Self::Api { class, kind, .. } => match class {
                 Class::Forbidden => {
                     Some("give the operator's ServiceAccount this right (the chart's rbac.create does)")
                 }
                 Class::Quota => Some("raise the quota or lower what the app asks for"),
                 Class::Invalid => Some("correct the field that the message names"),
+                // Whoever deletes a claim loses what it holds.
+                Class::Immutable if *kind == Kind::PersistentVolumeClaim.as_str() => Some(
+                    "nothing of a claim can change but its size, which can grow once it is bound; its data stays: give the spec the claim's own value back, or move the data to an app of another name",
+                ),
+                Class::Immutable => Some(
+                    "this cannot be changed in place: delete the object, and the operator makes it anew at once; claims and their data stay",
+                ),
                 Class::Refused => Some("meet what the policy asks for, or exempt the object from it"),
                 Class::ApiMissing => Some("install the API's CustomResourceDefinition"),
                 _ => None,
@@ -211,7 +224,7 @@ impl Error {
                 Class::Quota | Class::Refused | Class::ApiMissing | Class::Terminating => {
                     growing(2_000, 60_000)
                 }
-                Class::Forbidden | Class::Invalid => growing(5_000, 300_000),
+                Class::Forbidden | Class::Invalid | Class::Immutable => growing(5_000, 300_000),
             },
             Self::Moved => growing(20, 5_000),
             Self::Leaving { .. } => growing(500, 30_000),
@@ -267,6 +280,14 @@ mod tests {
         assert_eq!(
             class(500, "InternalError", "failed calling webhook \"w\""),
             Class::Refused
+        );
+        assert_eq!(
+            class(
+                422,
+                "Invalid",
+                "StatefulSet \"a\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden"
+            ),
+            Class::Immutable
         );
         assert_eq!(class(500, "InternalError", "etcd"), Class::Unavailable);
         assert_eq!(class(429, "TooManyRequests", ""), Class::Throttled);

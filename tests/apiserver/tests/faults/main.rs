@@ -9,7 +9,7 @@
 //! | values that make no sense | `schemas.rs`, `invalid.rs`; each of them in `operator/desired/tests/refused.rs` |
 //! | an app stored under an older schema | `schemas.rs` |
 //! | image, volume or Secret broken, and mended later | `mended.rs` |
-//! | what cannot be changed: a claim's size | `database.rs` |
+//! | what cannot be changed: a selector, a claim's size | `mended.rs`, `database.rs` |
 //! | 403, 409, 429, 500 and no answer, by kind and verb | `failures.rs` |
 //! | an optional API that comes and goes | `schemas.rs` |
 //! | an autoscaler owns the count | `scaling.rs` |

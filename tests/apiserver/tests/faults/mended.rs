@@ -4,6 +4,8 @@ use anyhow::Result;
 use apiserver_tests::{Running, Space, block_on, condition, ends_as, settled};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Resource, ResourceExt};
+use observedapp_desired::Kind;
 use serde_json::{Value, json};
 
 use super::{small, undisturbed};
@@ -85,6 +87,55 @@ fn an_image_that_cannot_be_pulled_is_told_and_then_mended() -> Result<()> {
         space.apply("tasks", small()).await?;
         // Nothing runs here that would wait for it to end.
         pods.delete("tasks-1", &DeleteParams::default().grace_period(0))
+            .await?;
+        ends_as(&space, &expected).await
+    })
+}
+
+/// A Deployment of this app's as another version of the operator might have made it: with another selector, which no
+/// write can change.
+async fn leave_an_old_deployment(space: &Space) -> Result<()> {
+    let app = space
+        .apply("tasks", json!({"image": "tasks:1", "paused": true}))
+        .await?;
+    let labels = json!({"app": "tasks"});
+    let deployment = serde_json::from_value(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": app.name_any(), "ownerReferences": [app.controller_owner_ref(&())]},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "old", "image": "tasks:0"}]}},
+        },
+    }))?;
+    space
+        .objects(Kind::Deployment)
+        .create(&PostParams::default(), &deployment)
+        .await?;
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_changed_is_told_with_the_way_out() -> Result<()> {
+    block_on(async {
+        let expected = undisturbed(small()).await?;
+        let space = Space::new("immutable").await?;
+        let (_proxy, _operator) = Running::calm(&space).await?;
+        leave_an_old_deployment(&space).await?;
+        space.apply("tasks", small()).await?;
+        let app = space
+            .until("tasks", "the selector is told", |app| {
+                condition(app, "Applied").1 == "Immutable"
+            })
+            .await?;
+        let (_, _, message) = condition(&app, "Applied");
+        for word in ["Deployment tasks", "spec.selector", "delete the object"] {
+            assert!(message.contains(word), "{message}");
+        }
+        // Everything else was made.
+        assert_eq!(space.names(Kind::Service).await?, ["tasks"]);
+        space
+            .objects(Kind::Deployment)
+            .delete("tasks", &DeleteParams::background())
             .await?;
         ends_as(&space, &expected).await
     })
