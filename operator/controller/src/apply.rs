@@ -162,6 +162,7 @@ impl Context {
     async fn ensure(&self, owner: Owner<'_>, object: &Wanted, memory: &AppMemory) -> Result<Done, Error> {
         let known = match self.store.get(&object.key) {
             Some(live) => Some((*live).clone()),
+            None if memory.absent.contains(&object.key) => None,
             None => self.look(&object.key).await?,
         };
         if let Some(live) = &known {
@@ -174,6 +175,9 @@ impl Context {
         let sent = self.store.sending();
         let live = self.apply(object, known.as_ref()).await?;
         let done = object.done(&live);
+        if let Some(known) = &known {
+            self.references.moved(&object.key, known, &live);
+        }
         self.store.enter(sent, object.key.clone(), live);
         Ok(done)
     }
@@ -201,21 +205,29 @@ impl Context {
             force: known.is_some(),
             ..PatchParams::default()
         };
-        let api: Api<Seen<false>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
-        let seen = within(
-            "apply",
-            key.kind.as_str(),
-            &key.name,
-            api.patch(&key.name, &params, &Patch::Apply(&value)),
-        )
-        .await
+        // Of most kinds the metadata is all that matters: the answer need not repeat a whole dashboard.
+        let live = if watch::has_facts(key.kind) {
+            self.patch::<false>(key, &params, &value).await
+        } else {
+            self.patch::<true>(key, &params, &value).await
+        }
         .map_err(|error| if known.is_some() { error.or_moved() } else { error })?;
         info!(namespace = %key.namespace, kind = key.kind.as_str(), object = %key.name, "applied");
-        let mut live = seen.into_live();
-        if !watch::has_facts(key.kind) {
-            live.facts = None;
-        }
+        self.prometheus.stir();
         Ok(live)
+    }
+
+    async fn patch<const META: bool>(
+        &self,
+        key: &Key,
+        params: &PatchParams,
+        value: &Value,
+    ) -> Result<Live, Error> {
+        let api: Api<Seen<META>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
+        let patch = Patch::Apply(value);
+        let request = api.patch(&key.name, params, &patch);
+        let seen = within("apply", key.kind.as_str(), &key.name, request).await?;
+        Ok(seen.into_live())
     }
 
     /// Creates a Secret with what was drawn at random. One that exists is never written: it is read, and all begins anew.

@@ -1,6 +1,6 @@
 //! What every reconcile shares.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::prometheus::Prometheus;
 use crate::queue::Queue;
 use crate::references::References;
-use crate::watch::{IngressClasses, Pods, Store};
+use crate::watch::{IngressClasses, Key, Pods, Store};
 
 /// Everything that outlives a single reconcile.
 pub struct Context {
@@ -52,6 +52,8 @@ pub struct AppMemory {
     pub uid: String,
     /// Each object as it was wanted and as it was found after it was applied.
     pub applied: BTreeMap<(Kind, String), Done>,
+    /// What the API server itself said is not there, in this look.
+    pub absent: BTreeSet<Key>,
     /// How many reconciles have failed in a row.
     pub failures: u32,
     /// The status that was written last, until the watch has brought it back.

@@ -10,34 +10,36 @@ use observedapp_desired::{
 };
 use rand::RngExt;
 
-use crate::context::Context;
+use crate::context::{AppMemory, Context};
 use crate::error::Error;
 use crate::request::within;
 use crate::watch::{Key, Live, Seen, Whose};
 
 impl Context {
     /// All that bears on an app but the contents of what it refers to: that is known only when it is valid.
-    pub async fn observe(&self, app: &ObservedApp) -> Result<Observed, Error> {
+    pub async fn observe(&self, app: &ObservedApp, memory: &mut AppMemory) -> Result<Observed, Error> {
         let name = app.name_any();
         let namespace = app.namespace().unwrap_or_default();
         let deployment = self.store.get(&Key::new(Kind::Deployment, &namespace, &name));
         Ok(Observed {
             optional_kinds: self.served.kinds(),
             prometheus: self.prometheus.observed(&self.settings),
-            database: self.observe_database(app, &namespace, &name).await?,
+            database: self.observe_database(app, &namespace, &name, memory).await?,
             replicas: deployment.and_then(|live| replicas(&live)),
             references_digest: None,
             claimed_routes: self.claimed_routes(app),
         })
     }
 
-    /// The database as it exists. Where the watches show nothing the API server itself is asked: a password is drawn
-    /// only where there is certainly neither a Secret nor a claim.
+    /// The database as it exists. Where the watches show no claim the API server itself is asked: a password is drawn
+    /// only where there is certainly none whose data needs the old one. A Secret that no watch has shown is found out
+    /// when the new one is to be created.
     async fn observe_database(
         &self,
         app: &ObservedApp,
         namespace: &str,
         name: &str,
+        memory: &mut AppMemory,
     ) -> Result<ObservedDatabase, Error> {
         let Some(database) = &app.spec.database else {
             return Ok(ObservedDatabase::default());
@@ -52,7 +54,7 @@ impl Context {
                     .is_some_and(|owner| owner.kind == "Cluster")
             };
             return Ok(ObservedDatabase {
-                app_password: self.password(&secret("db-app"), made_by_cluster).await?,
+                app_password: self.password(&secret("db-app"), true, made_by_cluster).await?,
                 ..ObservedDatabase::default()
             });
         }
@@ -60,11 +62,12 @@ impl Context {
             return Ok(ObservedDatabase::default());
         }
         let claim = self
-            .claim(namespace, &format!("{name}-db"))
+            .claim(namespace, &format!("{name}-db"), memory)
             .await?
             .filter(|live| !live.deleting && made_by_us(live));
-        let app_password = self.password(&secret("db-app"), made_by_us).await?;
-        let superuser_password = self.password(&secret("db-superuser"), made_by_us).await?;
+        let ask = claim.is_some();
+        let app_password = self.password(&secret("db-app"), ask, made_by_us).await?;
+        let superuser_password = self.password(&secret("db-superuser"), ask, made_by_us).await?;
         Ok(ObservedDatabase {
             claim: claim.map(|live| {
                 let facts = live.facts.unwrap_or_default();
@@ -86,10 +89,16 @@ impl Context {
 
     /// The password in a Secret. The contents of somebody else's are none of ours; that such a one is in the way is
     /// said when ours is to be written.
-    async fn password(&self, key: &Key, may_read: impl Fn(&Live) -> bool) -> Result<Option<String>, Error> {
+    async fn password(
+        &self,
+        key: &Key,
+        ask: bool,
+        may_read: impl Fn(&Live) -> bool,
+    ) -> Result<Option<String>, Error> {
         let live = match self.store.get(key) {
             Some(live) => Some((*live).clone()),
-            None => self.look(key).await?,
+            None if ask => self.look(key).await?,
+            None => None,
         };
         match live.filter(|live| !live.deleting && may_read(live)) {
             Some(live) => self.references.password(&self.client, key, &live).await,
@@ -97,13 +106,24 @@ impl Context {
         }
     }
 
-    async fn claim(&self, namespace: &str, name: &str) -> Result<Option<Live>, Error> {
+    async fn claim(
+        &self,
+        namespace: &str,
+        name: &str,
+        memory: &mut AppMemory,
+    ) -> Result<Option<Live>, Error> {
         let key = Key::new(Kind::PersistentVolumeClaim, namespace, name);
         if let Some(live) = self.store.get(&key) {
             return Ok(Some((*live).clone()));
         }
+        if memory.absent.contains(&key) {
+            return Ok(None);
+        }
         let api: Api<Seen<false>> = Api::namespaced_with(self.client.clone(), namespace, &key.kind);
         let seen = within("get", key.kind.as_str(), name, api.get_opt(name)).await?;
+        if seen.is_none() {
+            memory.absent.insert(key);
+        }
         Ok(seen.map(Seen::into_live))
     }
 

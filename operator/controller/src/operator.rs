@@ -64,8 +64,10 @@ pub struct Timing {
     pub resync: Duration,
     /// How often the cluster is asked for its optional APIs.
     pub discovery: Duration,
-    /// How often Prometheus is asked.
+    /// How often Prometheus is asked while nothing changes.
     pub poll: Duration,
+    /// How soon after a change it is asked.
+    pub soon: Duration,
     /// How long the API server may send nothing to who waits for it. A watch hears of it every minute, and ends within
     /// five; a server or a connection that hangs would be waited for without an end.
     pub silence: Duration,
@@ -78,6 +80,7 @@ impl Default for Timing {
             resync: Duration::from_mins(10),
             discovery: Duration::from_secs(30),
             poll: Duration::from_secs(30),
+            soon: Duration::from_secs(5),
             silence: Duration::from_mins(5),
         }
     }
@@ -168,6 +171,18 @@ async fn turn(health: &Health) {
     }
 }
 
+/// Says whether apps wait for their turn; it never ends.
+async fn attend(queue: &Queue, health: &Health) {
+    loop {
+        if queue.depth() > 0 {
+            health.waits();
+        } else {
+            health.looked();
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// What a replica has for as long as it lives, whether it leads or not.
 struct Replica {
     options: RunOptions,
@@ -214,6 +229,7 @@ impl Replica {
             };
             metrics.leader.set(0);
             metrics.apps.clear();
+            health.looked();
             if let Some(outcome) = outcome {
                 candidate.release(&lead).await;
                 return outcome;
@@ -272,6 +288,7 @@ impl Replica {
             access: options.prometheus_access(),
             look: options.namespaces.is_empty(),
             period: timing.poll,
+            soon: timing.soon,
         };
         let mut tasks = JoinSet::new();
         let synced = follow(&context, &apps, &scopes, &mut tasks);
@@ -303,7 +320,8 @@ impl Replica {
         health.set_ready();
         info!(apps = context.apps.len(), "everything is known; reconciling");
         tokio::select! {
-            () = reconcile_all(options, &context, requests, stop) => {}
+            () = reconcile_all(options, &context, health, requests, stop) => {}
+            () = attend(&queue, health) => {}
             Some(ended) = tasks.join_next() => {
                 error!(?ended, "a watch has ended by itself");
                 return Err(RunError::LoopEnded);
@@ -375,6 +393,7 @@ fn follow(
 async fn reconcile_all(
     options: &RunOptions,
     context: &Arc<Context>,
+    health: &Health,
     requests: UnboundedReceiver<ObjectRef<App>>,
     stop: &CancellationToken,
 ) {
@@ -396,6 +415,7 @@ async fn reconcile_all(
         Config::default().concurrency(options.concurrency),
     );
     let all = results.for_each(|result| async {
+        health.looked();
         context
             .metrics
             .depth

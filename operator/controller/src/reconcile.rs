@@ -21,7 +21,7 @@ use crate::status::Progress;
 use crate::watch::Key;
 
 /// The longest that one look may take; it is only ever reached when the API server hangs.
-const LIMIT: Duration = Duration::from_mins(3);
+pub const LIMIT: Duration = Duration::from_mins(3);
 
 /// How many times in a row what was read may have changed meanwhile before the status says so.
 const TOLD_AFTER: u32 = 5;
@@ -60,6 +60,8 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
             memory.failures = 0;
             ("again", jittered(wait))
         }
+        // Drawn twice in one look: somebody deletes what is drawn.
+        Ok(Look::GoOn) => ("again", jittered(Duration::from_secs(1))),
         Err(error) => {
             reason = Some(error.reason());
             let wait = error.patience(memory.failures);
@@ -111,10 +113,20 @@ enum Look {
     Done,
     /// All went well, and something is to be looked at again soon.
     Again(Duration),
+    /// What was drawn at random is there, and all else can be made with it.
+    GoOn,
 }
 
 impl Context {
     async fn look_at(&self, app: &ObservedApp, memory: &mut AppMemory) -> Result<Look, Error> {
+        memory.absent.clear();
+        match self.look_once(app, memory).await {
+            Ok(Look::GoOn) => self.look_once(app, memory).await,
+            looked => looked,
+        }
+    }
+
+    async fn look_once(&self, app: &ObservedApp, memory: &mut AppMemory) -> Result<Look, Error> {
         let story = Story {
             app,
             namespace: app.namespace().unwrap_or_default(),
@@ -123,7 +135,7 @@ impl Context {
         // Read before all else: whatever changes from here on makes a write that rests on it fail.
         let deployment = Key::new(Kind::Deployment, &story.namespace, &story.name);
         let count_read_at = self.store.get(&deployment).map(|live| live.resource_version);
-        let observed = match self.observe(app).await {
+        let observed = match self.observe(app, memory).await {
             Ok(observed) => observed,
             Err(error) => return self.unobserved(&story, error, memory).await,
         };
@@ -174,7 +186,7 @@ impl Context {
         self.queue.set_interests(&story.namespace, &story.name, interests);
         self.tell_kept(memory, &outcome).await;
         if outcome.again {
-            return Ok(Look::Again(Duration::from_millis(1)));
+            return Ok(Look::GoOn);
         }
         let moved = matches!(outcome.errors.first(), Some(Error::Moved));
         if moved && memory.failures < TOLD_AFTER {

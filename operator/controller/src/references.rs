@@ -95,6 +95,13 @@ impl References {
     pub fn drawn(&self, key: &Key, live: &Live, secret: &Secret) {
         remember(&self.passwords, key, live, password_in(secret.clone()));
     }
+
+    /// A Secret was applied as it was known. Its data went along unchanged, so its password is still the same.
+    pub fn moved(&self, key: &Key, before: &Live, now: &Live) {
+        if let Some(password) = known(&self.passwords, key, before) {
+            remember(&self.passwords, key, now, password);
+        }
+    }
 }
 
 fn password_in(secret: Secret) -> Option<String> {

@@ -14,9 +14,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::reconcile::LIMIT;
 
 /// How long the loop may be silent before the process is taken for stuck.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
+/// How long apps may wait without that a look at any of them ends: two looks at an API server that hangs.
+const STALLED_AFTER: Duration = LIMIT.saturating_mul(2);
 
 /// What the probes ask about.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct Health {
     started: Instant,
     /// Milliseconds after `started` at which the loop last turned.
     last_turn: AtomicU64,
+    /// Milliseconds after `started` since which apps have waited and none was looked at; 0 if none waits.
+    waiting_since: AtomicU64,
     ready: AtomicBool,
 }
 
@@ -32,23 +37,49 @@ impl Health {
         Self {
             started: Instant::now(),
             last_turn: AtomicU64::new(0),
+            waiting_since: AtomicU64::new(0),
             ready: AtomicBool::new(false),
         }
     }
 
     /// The loop turns.
     pub fn turn(&self) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_turn.store(now, Ordering::Relaxed);
+        self.last_turn.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Apps wait for their turn.
+    pub fn waits(&self) {
+        // Since when they do stays as it is.
+        let _ = self
+            .waiting_since
+            .compare_exchange(0, self.now(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// A look at an app has ended, or none waits for one.
+    pub fn looked(&self) {
+        self.waiting_since.store(0, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Relaxed);
     }
 
-    fn is_alive(&self) -> bool {
-        let last = Duration::from_millis(self.last_turn.load(Ordering::Relaxed));
-        self.started.elapsed().saturating_sub(last) < STUCK_AFTER
+    /// What only a new start of the process can mend.
+    fn trouble(&self) -> Option<&'static str> {
+        let since = |moment: &AtomicU64| {
+            let moment = Duration::from_millis(moment.load(Ordering::Relaxed));
+            self.started.elapsed().saturating_sub(moment)
+        };
+        if since(&self.last_turn) >= STUCK_AFTER {
+            return Some("the loop has not turned for a minute");
+        }
+        let any_waits = self.waiting_since.load(Ordering::Relaxed) > 0;
+        (any_waits && since(&self.waiting_since) >= STALLED_AFTER)
+            .then_some("apps wait, and for six minutes none has been looked at")
     }
 }
 
@@ -94,14 +125,9 @@ async fn show_metrics(State((metrics, _)): State<Shared>) -> Response {
 }
 
 async fn healthz(State((_, health)): State<Shared>) -> Response {
-    if health.is_alive() {
-        "ok".into_response()
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the loop has not turned for a minute",
-        )
-            .into_response()
+    match health.trouble() {
+        None => "ok".into_response(),
+        Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, trouble).into_response(),
     }
 }
 
@@ -121,19 +147,38 @@ async fn readyz(State((_, health)): State<Shared>) -> Response {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_loop_that_is_stuck_is_noticed_and_one_that_turns_is_not() {
-        let now = Instant::now();
-        // A machine that was started just now has no earlier time: then there is nothing to be late for.
-        let Some(started) = now.checked_sub(2 * STUCK_AFTER) else {
-            return;
-        };
-        let health = Health {
+    /// A process that was started so long ago; none on a machine that was itself started later.
+    fn started(ago: Duration) -> Option<Health> {
+        let started = Instant::now().checked_sub(ago)?;
+        Some(Health {
             started,
             ..Health::new()
+        })
+    }
+
+    #[test]
+    fn a_loop_that_is_stuck_is_noticed_and_one_that_turns_is_not() {
+        let Some(health) = started(2 * STUCK_AFTER) else {
+            return;
         };
-        assert!(!health.is_alive());
+        assert!(health.trouble().is_some());
         health.turn();
-        assert!(health.is_alive());
+        assert_eq!(health.trouble(), None);
+    }
+
+    #[test]
+    fn apps_that_wait_while_none_is_looked_at_are_noticed() {
+        let Some(health) = started(2 * STALLED_AFTER) else {
+            return;
+        };
+        health.turn();
+        assert_eq!(health.trouble(), None, "nobody waits");
+        health.waiting_since.store(1, Ordering::Relaxed);
+        health.waits();
+        let trouble = health.trouble().unwrap_or_default();
+        assert!(trouble.contains("none has been looked at"), "{trouble:?}");
+        health.looked();
+        health.waits();
+        assert_eq!(health.trouble(), None, "one was looked at just now");
     }
 }

@@ -29,6 +29,7 @@ pub fn hasty() -> Timing {
         resync: Duration::from_secs(10),
         discovery: Duration::from_secs(1),
         poll: Duration::from_secs(1),
+        soon: Duration::from_secs(1),
         silence: Duration::from_secs(15),
     }
 }
@@ -49,8 +50,12 @@ impl Running {
     }
 
     pub fn start(options: RunOptions, config: kube::Config) -> Self {
+        Self::start_timed(options, config, hasty())
+    }
+
+    pub fn start_timed(options: RunOptions, config: kube::Config, timing: Timing) -> Self {
         let stop = CancellationToken::new();
-        let operator = Operator::new(options, config).timing(hasty());
+        let operator = Operator::new(options, config).timing(timing);
         let task = tokio::spawn(operator.run(stop.clone()));
         Self {
             task: Some(task),

@@ -3,12 +3,13 @@
 
 use std::fmt::Write;
 use std::ops::Range;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually, options};
+use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually, hasty, options};
 use golden_tests::prometheus::Prometheus;
 use observedapp_api::SloState;
+use observedapp_controller::Timing;
 use serde_json::json;
 
 const SLOS: [&str; 5] = ["clean", "failing", "idle", "late", "old"];
@@ -96,6 +97,39 @@ fn objectives_stand_as_prometheus_says_however_young_or_late() -> Result<()> {
             Some("25%"),
             "one missed evaluation of the slow rules is no loss of what they said"
         );
+        operator.stop().await
+    })
+}
+
+#[test]
+fn what_comes_of_a_change_is_asked_for_soon() -> Result<()> {
+    block_on(async {
+        let space = Space::new("soon").await?;
+        let text = series(&[("slo:error_ratio:rate5m", "old", 0.0, LIVE)], &space.name)?;
+        let prometheus = Prometheus::with_openmetrics(&text);
+        let proxy = Proxy::start(&space).await?;
+        let namespaces = format!("--namespaces={}", space.name);
+        let url = format!("--prometheus-url={}", prometheus.url());
+        let timing = Timing {
+            poll: Duration::from_hours(1),
+            ..hasty()
+        };
+        let operator = Running::start_timed(options(&[&namespaces, &url]), proxy.config(), timing);
+        let spec = |slos| json!({"image": "tasks:1", "metrics": {"port": 8000}, "slos": slos});
+        space.apply("tasks", spec(json!([]))).await?;
+        space
+            .until("tasks", "Prometheus was asked", |app| {
+                condition(app, "Monitored").1 == "NoTargets"
+            })
+            .await?;
+        let slo = json!({"name": "old", "objective": 99.9, "indicator": {"availability": {}}});
+        space.apply("tasks", spec(json!([slo]))).await?;
+        // Long before the hour is over.
+        space
+            .until("tasks", "the objective is judged", |app| {
+                condition(app, "SLOsMet").0 == "True"
+            })
+            .await?;
         operator.stop().await
     })
 }

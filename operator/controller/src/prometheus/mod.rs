@@ -5,6 +5,7 @@ mod found;
 mod judge;
 mod numbers;
 mod objectives;
+mod pace;
 mod poll;
 mod view;
 
@@ -13,6 +14,7 @@ use std::sync::{PoisonError, RwLock};
 
 use observedapp_api::{AlertStatus, ObservedApp, SloStatus};
 use observedapp_desired::{ObservedPrometheus, Settings};
+use tokio::sync::Notify;
 
 pub use client::Access;
 pub use found::Found;
@@ -23,7 +25,10 @@ use crate::status::Finding;
 
 /// What is known of the cluster's Prometheus, and what it said last.
 #[derive(Debug, Default)]
-pub struct Prometheus(RwLock<Known>);
+pub struct Prometheus {
+    known: RwLock<Known>,
+    stirred: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -67,12 +72,17 @@ impl Prometheus {
         self.read(|known| (known.said != Said::Nothing).then(|| judge::judge(known, app, expected)))
     }
 
+    /// Something was changed that Prometheus will soon have more to say of.
+    pub fn stir(&self) {
+        self.stirred.notify_one();
+    }
+
     fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
-        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 use super::client::{Access, Server, Unanswered};
 use super::found::Found;
 use super::numbers::Retention;
+use super::pace::Pace;
 use super::view::{Round, Told, View};
 use super::{Prometheus, Said};
 use crate::metrics::{Metrics, ResultLabel};
@@ -60,6 +61,8 @@ pub struct Poller {
     /// Whether Prometheus objects may be looked for: not where the operator is confined to namespaces.
     pub look: bool,
     pub period: Duration,
+    /// How soon after a change it is asked.
+    pub soon: Duration,
 }
 
 impl std::fmt::Debug for Poller {
@@ -80,7 +83,9 @@ impl Poller {
     pub async fn run(self) {
         let mut server: Option<Server> = None;
         let mut warned = false;
+        let mut pace = Pace::new(self.soon, self.period);
         loop {
+            let began = Instant::now();
             self.look(&mut warned).await;
             let url = self.url.clone().or_else(|| {
                 self.prometheus
@@ -103,7 +108,24 @@ impl Poller {
                 .get_or_create(&ResultLabel { result })
                 .inc();
             self.conclude(&said);
-            tokio::time::sleep(self.period).await;
+            self.rest(&mut pace, began.elapsed()).await;
+        }
+    }
+
+    /// Waits for the next round, and not for long where something was changed.
+    async fn rest(&self, pace: &mut Pace, took: Duration) {
+        let next = tokio::time::sleep(pace.wait());
+        tokio::pin!(next);
+        loop {
+            tokio::select! {
+                () = &mut next => return,
+                () = self.prometheus.stirred.notified() => {
+                    let soon = tokio::time::Instant::now() + pace.quicken(took);
+                    if soon < next.deadline() {
+                        next.as_mut().reset(soon);
+                    }
+                }
+            }
         }
     }
 
@@ -124,8 +146,14 @@ impl Poller {
             if let Said::Unreachable(error) = said {
                 warn!(error, "Prometheus does not answer");
             }
-            self.apps.ask_all(&self.queue);
+            self.tell_all();
         }
+    }
+
+    /// There is news that concerns every app.
+    fn tell_all(&self) {
+        self.prometheus.stir();
+        self.apps.ask_all(&self.queue);
     }
 
     async fn look(&self, warned: &mut bool) {
@@ -141,7 +169,7 @@ impl Poller {
                     changed
                 });
                 if changed {
-                    self.apps.ask_all(&self.queue);
+                    self.tell_all();
                 }
             }
             Err(error) if !*warned => {
@@ -183,7 +211,7 @@ impl Poller {
             changed
         });
         if changed {
-            self.apps.ask_all(&self.queue);
+            self.tell_all();
         }
         self.tell(server, round).await;
         Ok(())
@@ -217,10 +245,11 @@ impl Poller {
                 }
             }
             let news = self.prometheus.write(|known| {
-                let news = known
-                    .views
-                    .get(&key)
-                    .is_none_or(|before| view.is_news(before, now));
+                let before = known.views.get(&key);
+                let news = before.is_none_or(|before| view.is_news(before, now));
+                if before.is_none_or(|before| view.effect_moved(before)) {
+                    self.prometheus.stir();
+                }
                 if news {
                     view.told = Some(Told { at: now, second });
                     known.views.insert(key.clone(), view);

@@ -198,23 +198,27 @@ impl Round {
 }
 
 impl View {
-    /// Whether this is worth a write where `told` was told last: a change of state is at once, figures only when they
-    /// moved by more than the noise of their last digit, and at most once a minute.
-    pub fn is_news(&self, told: &Self, now: Instant) -> bool {
+    /// Whether other jobs are scraped than before, or other rules are loaded.
+    pub fn effect_moved(&self, before: &Self) -> bool {
         let health = |view: &Self| -> BTreeMap<String, (bool, bool)> {
             view.jobs
                 .iter()
                 .map(|(job, (up, down))| (job.clone(), (*up > 0, *down > 0)))
                 .collect()
         };
+        health(self) != health(before) || self.hashes != before.hashes
+    }
+
+    /// Whether this is worth a write where `told` was told last: a change of state is at once, figures only when they
+    /// moved by more than the noise of their last digit, and at most once a minute.
+    pub fn is_news(&self, told: &Self, now: Instant) -> bool {
         let states = |view: &Self| -> BTreeMap<String, SloState> {
             view.slos
                 .iter()
                 .map(|(name, figures)| (name.clone(), figures.state()))
                 .collect()
         };
-        if health(self) != health(told)
-            || self.hashes != told.hashes
+        if self.effect_moved(told)
             || self.alerts != told.alerts
             || self.errors != told.errors
             || self.rule_error != told.rule_error

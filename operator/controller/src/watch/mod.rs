@@ -86,7 +86,7 @@ async fn follow_seen<const META: bool>(
         None => Api::all_with(client, &scope.kind),
     };
     let mut list = store.begin_list();
-    let mut events = std::pin::pin!(events(api, watcher::Config::default(), scope.kind.as_str()));
+    let mut events = std::pin::pin!(events(api, in_small_pages(), scope.kind.as_str()));
     while let Some(event) = events.next().await {
         match event {
             Event::Init => list = store.begin_list(),
@@ -151,7 +151,7 @@ pub async fn follow_pods(
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
-    let config = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
+    let config = in_small_pages().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
     let ask = |app: Option<(String, String)>| {
         if let Some((namespace, name)) = app {
             queue.ask(&namespace, &name);
@@ -182,7 +182,7 @@ pub async fn follow_apps(client: Client, namespace: Option<Arc<str>>, apps: Arc<
         None => Api::all(client),
     };
     let mut list = Vec::new();
-    let mut events = std::pin::pin!(events(api, watcher::Config::default(), "ObservedApp"));
+    let mut events = std::pin::pin!(events(api, in_small_pages(), "ObservedApp"));
     while let Some(event) = events.next().await {
         let event = event.modify(|app| {
             app.managed_fields_mut().clear();
@@ -216,11 +216,7 @@ pub async fn follow_ingress_classes(
     queue: Arc<Queue>,
 ) {
     let mut list = Vec::new();
-    let mut events = std::pin::pin!(events(
-        Api::all(client),
-        watcher::Config::default(),
-        "IngressClass"
-    ));
+    let mut events = std::pin::pin!(events(Api::all(client), in_small_pages(), "IngressClass"));
     while let Some(event) = events.next().await {
         match event {
             Event::Init => list.clear(),
@@ -238,6 +234,11 @@ pub async fn follow_ingress_classes(
             }
         }
     }
+}
+
+/// A list is held in memory a page at a time, and at the start every kind is listed at once.
+fn in_small_pages() -> watcher::Config {
+    watcher::Config::default().page_size(100)
 }
 
 /// A watch that goes on through every error, with a growing wait between tries.

@@ -1,5 +1,7 @@
 //! Many apps at once, against a floor measured in the same run: a plain client that makes the same objects and one
-//! status write an app as fast as it can, while a second one holds the same watches.
+//! status write an app as fast as it can, while a second one holds the same watches. Each has an API server of its own,
+//! with the same strangers' objects in it: a server gets slower with all that it holds, be it only that each new Service
+//! has it count the addresses that are taken.
 //!
 //! ```text
 //! cargo bench -p apiserver-tests --bench scale                # 1,000 apps, ten minutes of rest
@@ -25,12 +27,17 @@ use serde_json::{Value, json};
 
 /// Requests that the plain client has under way at the same time.
 const AT_ONCE: usize = 16;
+/// Apps that warm a server up.
+const WARM: usize = 20;
 /// Strangers' Secrets, and as many ConfigMaps, of 100 KiB each.
 const STRANGERS: usize = 300;
 
 fn main() -> Result<()> {
     if process::is_operator() {
         return process::operate();
+    }
+    if let Some(apps) = floor::asked_for()? {
+        return block_on(floor::measure_and_tell(apps));
     }
     let number = |name: &str, otherwise: usize| {
         let given = std::env::var(name).ok();
@@ -41,20 +48,16 @@ fn main() -> Result<()> {
 }
 
 async fn measure(apps: usize, rest: Duration) -> Result<()> {
-    // A server that has just started is slow at first.
-    floor::measure(&Space::new("warm").await?, apps.min(20)).await?;
-    let servers = Servers::now()?;
-    let floor = floor::measure(&Space::new("floor").await?, apps).await?;
-    let seconds = floor.took.as_secs_f64();
+    let floor = floor::measure_elsewhere(apps)?;
+    let seconds = floor.seconds;
     println!(
         "floor: {apps} apps, {} writes in {seconds:.1} s: {:.0} writes a second; {}",
         floor.writes,
         floor.writes as f64 / seconds,
-        servers.since(None)?,
+        floor.cpu,
     );
 
-    let space = Space::new("scale").await?;
-    strangers(&space).await?;
+    let space = prepare("scale").await?;
     create_apps(&space, apps).await?;
     let progress = Progress::follow(&space);
     let servers = Servers::now()?;
@@ -101,6 +104,17 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
         process.memory("VmRSS")?,
     );
     Ok(())
+}
+
+/// A namespace of an API server that is warm, with strangers' objects in it.
+async fn prepare(purpose: &str) -> Result<Space> {
+    // A server that has just started is slow at first.
+    let warm = Space::new("warm").await?;
+    create_apps(&warm, WARM).await?;
+    floor::make_all(&warm).await?;
+    let space = Space::new(purpose).await?;
+    strangers(&space).await?;
+    Ok(space)
 }
 
 /// An app with everything on.
