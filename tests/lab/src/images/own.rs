@@ -35,7 +35,7 @@ pub struct OwnImage {
     /// The stage of the Dockerfile that is this image.
     pub(crate) stage: Option<&'static str>,
     /// The cargo packages that the Dockerfile packs, each with a program of the same name.
-    packages: &'static [&'static str],
+    pub(super) packages: &'static [&'static str],
 }
 
 impl OwnImage {

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::own::OwnImage;
 use crate::paths;
 
 /// Only the gnu target's standard library is sure to be there; linked statically it runs `FROM scratch`.
@@ -18,9 +19,6 @@ pub(super) const TARGET: &str = "x86_64-unknown-linux-gnu";
 const STATIC: &str = "target-feature=+crt-static";
 /// Between the flags in `CARGO_ENCODED_RUSTFLAGS`: a path may hold a space.
 const SEPARATOR: &str = "\x1f";
-
-/// Every program that is released, each of the package of its name.
-const PROGRAMS: &[&str] = &["observedapp", "tasks", "tasks-load"];
 
 /// Compiles these packages' programs; says where they lie.
 pub(super) fn compile(packages: &[&str]) -> Result<Vec<PathBuf>> {
@@ -40,7 +38,8 @@ fn program_in(target: &Path, program: &str) -> PathBuf {
     target.join(TARGET).join("release").join(program)
 }
 
-/// Compiles every program here and, from a copy of the sources, in a second place, and compares them.
+/// Compiles every program that is released here and, from a copy of the sources, in a second place, and compares them:
+/// each with those that it is compiled with for its image, because together they decide the features of what they share.
 pub fn reproduce() -> Result<()> {
     let folder = paths::state_dir().join("reproduce");
     paths::remove_dir(&folder)?;
@@ -49,22 +48,12 @@ pub fn reproduce() -> Result<()> {
         target: folder.join("another target folder"),
     };
     copy_sources(&second.sources)?;
-    let here = compile(PROGRAMS)?;
-    let there = second.compile(PROGRAMS)?;
     let mut differ = Vec::new();
-    for ((program, here), there) in PROGRAMS.iter().zip(&here).zip(&there) {
-        let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-        let (one, other) = (read(here)?, read(there)?);
-        let first = one.iter().zip(&other).position(|(a, b)| a != b);
-        if one.len() == other.len() && first.is_none() {
-            println!("{program}: the same {} bytes from two places", one.len());
-        } else {
-            differ.push(format!(
-                "{program} ({} and {} bytes, from byte {} on)",
-                one.len(),
-                other.len(),
-                first.unwrap_or(one.len().min(other.len()))
-            ));
+    for packages in [OwnImage::OPERATOR.packages, OwnImage::TASKS.packages] {
+        let here = compile(packages)?;
+        let there = second.compile(packages)?;
+        for ((program, here), there) in packages.iter().zip(&here).zip(&there) {
+            differ.extend(difference(program, here, there)?);
         }
     }
     ensure!(
@@ -75,6 +64,23 @@ pub fn reproduce() -> Result<()> {
         program_in(&second.target, "").display()
     );
     paths::remove_dir(&folder)
+}
+
+/// In what the two differ, if they do; that they do not is printed.
+fn difference(program: &str, here: &Path, there: &Path) -> Result<Option<String>> {
+    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let (one, other) = (read(here)?, read(there)?);
+    let first = one.iter().zip(&other).position(|(a, b)| a != b);
+    if one.len() == other.len() && first.is_none() {
+        println!("{program}: the same {} bytes from two places", one.len());
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "{program} ({} and {} bytes, from byte {} on)",
+        one.len(),
+        other.len(),
+        first.unwrap_or(one.len().min(other.len()))
+    )))
 }
 
 /// The files that git knows, as they are now.
