@@ -321,7 +321,10 @@ impl Node {
     }
 
     async fn wait_for_stack(&self) -> Result<()> {
-        stack::ready(&self.kubectl().await?).await
+        stack::ready(&self.kubectl().await?).await?;
+        // One that nobody waits for could have ended unnoticed.
+        let names = self.supervisor.names();
+        names.iter().try_for_each(|name| self.supervisor.check(name))
     }
 }
 

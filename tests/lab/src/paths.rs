@@ -29,6 +29,20 @@ pub(crate) fn target_dir() -> PathBuf {
     }
 }
 
+/// This very program. A newer build may have taken the place of its file since it was started: then that is meant.
+pub(crate) fn own_program() -> Result<PathBuf> {
+    let path = env::current_exe().context("cannot tell where this program lies")?;
+    Ok(of_now(path))
+}
+
+/// Linux marks the path of a file that is gone.
+fn of_now(path: PathBuf) -> PathBuf {
+    match path.to_str().and_then(|path| path.strip_suffix(" (deleted)")) {
+        Some(path) => path.into(),
+        None => path,
+    }
+}
+
 /// Writes a file in one step, so that a killed lab never leaves half of one.
 pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
@@ -52,5 +66,17 @@ pub(crate) fn remove_dir(path: &Path) -> Result<()> {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_was_built_anew_is_found_by_its_path() {
+        let path = PathBuf::from("/target/debug/lab");
+        assert_eq!(of_now("/target/debug/lab (deleted)".into()), path);
+        assert_eq!(of_now(path.clone()), path);
     }
 }

@@ -8,11 +8,9 @@
 //! A pod is on the network some tens of milliseconds before its rules are: enough for tests and demonstrations, not
 //! for an attacker.
 
-use std::env;
+use anyhow::Result;
 
-use anyhow::{Context, Result};
-
-use crate::{controlplane::ControlPlane, process::Program};
+use crate::{controlplane::ControlPlane, paths, process::Program};
 
 mod iptables;
 mod peers;
@@ -32,7 +30,7 @@ pub fn program(plane: &ControlPlane) -> Result<Program> {
         "lab-network-policies",
         "system:masters",
     )?;
-    let binary = env::current_exe().context("cannot tell where this program lies")?;
+    let binary = paths::own_program()?;
     let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
     Ok(Program::new("network-policies", binary).args(["enforce-network-policies".to_owned(), kubeconfig]))
 }
