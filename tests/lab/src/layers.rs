@@ -244,13 +244,9 @@ async fn cargo_test(
     }
     match layer {
         Layer::Unit => {}
-        // They wait for an API server more than they work.
-        Layer::Apiserver => {
+        // They wait more than they work: for an API server, for Prometheus and Alertmanager.
+        Layer::Apiserver | Layer::Node => {
             cargo.arg("--test-threads=8");
-        }
-        // They share one node of two cores, and wait for Prometheus and Alertmanager more than they work.
-        Layer::Node => {
-            cargo.arg("--test-threads=4");
         }
     }
     let mut child = cargo
