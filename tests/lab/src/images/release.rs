@@ -120,6 +120,8 @@ impl Place {
             .current_dir(&self.sources)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_ENCODED_RUSTFLAGS", self.flags()?)
+            // A library written in C says when it was compiled.
+            .env("SOURCE_DATE_EPOCH", "0")
             .stdin(Stdio::null())
             .args(["build", "--release", "--locked", "--target", TARGET]);
         for package in packages {
