@@ -132,6 +132,26 @@ pub async fn sample(kubectl: &Kubectl, changed: Changed) -> Result<()> {
     .context("look at it with `kubectl describe oapp tasks`")
 }
 
+/// Where the sample app answers on this machine; it has answered when this is told.
+pub async fn sample_url(kubectl: &Kubectl) -> Result<String> {
+    let tasks = format!("/api/v1/namespaces/{SAMPLE_NAMESPACE}/services/{SAMPLE}:http/proxy/tasks");
+    kubectl
+        .run(&["get", "--raw", &tasks])
+        .await
+        .context("the sample app does not answer")?;
+    let address = kubectl
+        .run(&[
+            "get",
+            "service",
+            SAMPLE,
+            "--namespace",
+            SAMPLE_NAMESPACE,
+            "--output=jsonpath={.spec.clusterIP}:{.spec.ports[0].port}",
+        ])
+        .await?;
+    Ok(format!("http://{}/tasks", address.trim()))
+}
+
 async fn get_sample(kubectl: &Kubectl) -> Result<Value> {
     let json = kubectl
         .run(&[

@@ -9,7 +9,7 @@ use lab::{
     elsewhere::{self, Cluster},
     handy, host,
     node::{self, Node},
-    paths,
+    paths, product,
     screen::Screen,
     stack,
 };
@@ -44,16 +44,21 @@ async fn embedded(no_product: bool, add_ons: &[AddOn]) -> Result<()> {
         .run(|step, event| screen.tell(step, event))
         .await?;
     handy::offer().await?;
-    welcome(&node, !no_product);
+    let app = if no_product {
+        None
+    } else {
+        Some(product::sample_url(&node.kubectl().await?).await?)
+    };
+    welcome(&node, app);
     for add_on in add_ons {
         println!("\n{}", add_on.how_to_reach(node.ip()));
     }
     Ok(())
 }
 
-fn welcome(node: &Node, with_product: bool) {
+fn welcome(node: &Node, app: Option<String>) {
     let ip = node.ip();
-    let (what, tries) = if with_product {
+    let (what, tries) = if app.is_some() {
         (
             ", the ObservedApp operator and the sample app `tasks`",
             "  kubectl get oapp
@@ -76,7 +81,7 @@ A Kubernetes node runs on this machine, with Prometheus and Alertmanager{what}.
   {path}
 
   Prometheus    http://{ip}:{prometheus}
-  Alertmanager  http://{ip}:{alertmanager}
+  Alertmanager  http://{ip}:{alertmanager}{app}
 
 Three things to try:
 {tries}",
@@ -84,6 +89,9 @@ Three things to try:
         path = path_line(),
         prometheus = stack::PROMETHEUS_PORT,
         alertmanager = stack::ALERTMANAGER_PORT,
+        app = app.map_or_else(String::new, |url| format!(
+            "\n  tasks         {url}, which answers"
+        )),
     );
 }
 
