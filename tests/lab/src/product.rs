@@ -138,7 +138,7 @@ pub async fn sample_url(kubectl: &Kubectl) -> Result<String> {
     kubectl
         .run(&["get", "--raw", &tasks])
         .await
-        .context("the sample app does not answer")?;
+        .context("the sample app does not answer; look at it with `kubectl describe oapp tasks`")?;
     let address = kubectl
         .run(&[
             "get",

@@ -22,7 +22,7 @@ pub struct Service {
 }
 
 /// The service's program. Cargo says where it is in the tests of its own package; those of `tasks-load` have it built
-/// first, for a test of the service: as `cargo test` itself has done for all, so that nothing is compiled a second time.
+/// first, for a test of the service, as `cargo test` builds it for all.
 fn program() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
         if let Some(own) = option_env!("CARGO_BIN_EXE_tasks") {
@@ -30,7 +30,7 @@ fn program() -> &'static Path {
         }
         let built = Command::new(env!("CARGO"))
             .args(["test", "--quiet", "--no-run", "--workspace", "--test", "openapi"])
-            // It is for this program's own harness; cargo would compile everything anew under it, and back again.
+            // It is for this program's own harness; under it cargo would compile almost everything anew.
             .env_remove("RUSTC_BOOTSTRAP")
             .status()
             .unwrap();

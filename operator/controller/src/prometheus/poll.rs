@@ -247,7 +247,7 @@ impl Poller {
             let news = self.prometheus.write(|known| {
                 let before = known.views.get(&key);
                 let news = before.is_none_or(|before| view.is_news(before, now));
-                if before.is_none_or(|before| view.effect_moved(before)) {
+                if news && before.is_none_or(|before| view.effect_moved(before)) {
                     self.prometheus.stir();
                 }
                 if news {
