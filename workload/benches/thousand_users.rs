@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -33,8 +33,7 @@ async fn main() {
 
     let (cpu, started) = (instances.map(Program::cpu_seconds), Instant::now());
     let summary = folder.path().join("summary.json");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut load = Command::new(cargo)
+    let mut load = lab_tools::cargo()
         .args(["run", "--quiet", "--release", "-p", "tasks-load", "--"])
         .args([
             "--host",

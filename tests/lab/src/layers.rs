@@ -213,7 +213,7 @@ async fn cargo_test(
     tally: &mut Tally,
     output: &mut String,
 ) -> Result<bool> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = Command::from(lab_tools::cargo());
     cargo
         .current_dir(paths::workspace_dir())
         .env(FAILURES, folder)

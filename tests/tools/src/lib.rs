@@ -13,6 +13,7 @@
 
 mod build;
 mod cache;
+mod cargo;
 mod go;
 mod on_path;
 mod progress;
@@ -22,6 +23,7 @@ pub mod upstream;
 
 pub use build::{build_once, ensure, ensure_with};
 pub use cache::{Checksum, cache_dir};
+pub use cargo::{cargo, without_package};
 pub use go::{Module, module_dir};
 pub use room::need_room;
 pub use tool::Tool;

@@ -28,10 +28,8 @@ fn program() -> &'static Path {
         if let Some(own) = option_env!("CARGO_BIN_EXE_tasks") {
             return own.into();
         }
-        let built = Command::new(env!("CARGO"))
+        let built = lab_tools::cargo()
             .args(["test", "--quiet", "--no-run", "--workspace", "--test", "openapi"])
-            // It is for this program's own harness; under it cargo would compile almost everything anew.
-            .env_remove("RUSTC_BOOTSTRAP")
             .status()
             .unwrap();
         assert!(built.success(), "cargo test --no-run --workspace --test openapi");

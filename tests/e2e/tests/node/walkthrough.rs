@@ -118,12 +118,12 @@ async fn the_first_hour_is_as_it_is_told() -> Result<()> {
     for step in steps(FIRST_HOUR) {
         write!(script, "{}\necho \"{marker} $?\"\n", step.commands)?;
     }
-    let mut shell = Command::new("bash")
+    let mut shell = Command::new("bash");
+    lab_tools::without_package(&mut shell);
+    let mut shell = shell
         .arg("-s")
         .current_dir(&root)
         .env("KUBECONFIG", &kubeconfig)
-        // Meant for the test programs; a compiler would take it for another set of flags.
-        .env_remove("RUSTC_BOOTSTRAP")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())

@@ -115,7 +115,7 @@ struct Place {
 
 impl Place {
     fn compile(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = lab_tools::cargo();
         cargo
             .current_dir(&self.sources)
             .env("CARGO_TARGET_DIR", &self.target)
