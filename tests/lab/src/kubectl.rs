@@ -9,7 +9,11 @@ use anyhow::Result;
 use lab_tools::Tool;
 use tokio::process::Command;
 
-use crate::{command, paths, programs::program};
+use crate::{
+    command, paths,
+    programs::program,
+    wait::{self, Look},
+};
 
 #[derive(Debug, Clone)]
 pub struct Kubectl {
@@ -58,6 +62,18 @@ impl Kubectl {
             "-",
         ]);
         command::output_with_input(&mut apply, manifest).await.map(drop)
+    }
+
+    /// Waits until this path of a Service answers: what the API server says of pods may be older than a restart.
+    pub async fn answers(&self, namespace: &str, service: &str, path: &str, limit: Duration) -> Result<()> {
+        let raw = format!("/api/v1/namespaces/{namespace}/services/{service}/proxy{path}");
+        wait::until(&format!("an answer of {service}"), limit, || async {
+            Ok(match self.run(&["get", "--raw", &raw]).await {
+                Ok(_) => Look::Met,
+                Err(error) => Look::NotYet(error.to_string()),
+            })
+        })
+        .await
     }
 
     /// Waits for a condition of an object; on failure tells what the pods of its namespace say.

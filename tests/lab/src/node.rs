@@ -359,15 +359,22 @@ pub async fn down() -> Result<bool> {
     for name in ["kubelet", "kube-controller-manager", "kube-proxy"] {
         supervisor.end(name, Duration::from_secs(5))?;
     }
-    supervisor.end_all()?;
+    lose_power().await?;
+    containerd::remove_mount_points();
+    paths::remove_dir(&dir)?;
+    Ok(true)
+}
+
+/// Ends at once all that the node runs, and takes away what lives in the kernel's memory alone: what is left is what a
+/// machine finds on its disk when it was switched off and on again.
+pub async fn lose_power() -> Result<()> {
+    let dir = node_dir();
+    supervisor().end_all()?;
     cgroups::remove_pods().await?;
     network::remove_chains(&dir.join("chains.json")).await?;
     network::remove_bridge().await?;
     host::restore_settings(&dir.join("settings.json"))?;
-    containerd::remove_mount_points();
-    paths::remove_dir(run)?;
-    paths::remove_dir(&dir)?;
-    Ok(true)
+    paths::remove_dir(Path::new(paths::RUN))
 }
 
 /// The node's programs in the order of their start, and whether each runs.

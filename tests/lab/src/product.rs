@@ -134,9 +134,8 @@ pub async fn sample(kubectl: &Kubectl, changed: Changed) -> Result<()> {
 
 /// Where the sample app answers on this machine; it has answered when this is told.
 pub async fn sample_url(kubectl: &Kubectl) -> Result<String> {
-    let tasks = format!("/api/v1/namespaces/{SAMPLE_NAMESPACE}/services/{SAMPLE}:http/proxy/tasks");
     kubectl
-        .run(&["get", "--raw", &tasks])
+        .answers(SAMPLE_NAMESPACE, &format!("{SAMPLE}:http"), "/tasks", PATIENCE)
         .await
         .context("the sample app does not answer; look at it with `kubectl describe oapp tasks`")?;
     let address = kubectl

@@ -96,6 +96,12 @@ pub async fn ready(kubectl: &Kubectl) -> Result<()> {
         wait("monitoring", "deployment/blackbox"),
         wait("monitoring", "prometheus/lab"),
         wait("monitoring", "alertmanager/lab"),
+    )?;
+    let answers = |service, path| kubectl.answers("monitoring", service, path, PATIENCE);
+    tokio::try_join!(
+        answers("prometheus:web", "/-/ready"),
+        answers("alertmanager:web", "/-/ready"),
+        answers("blackbox:http", "/-/healthy"),
     )
     .map(drop)
 }

@@ -76,6 +76,12 @@ async fn embedded_node(how: &How, tally: &mut Tally) -> Result<()> {
         println!("the node was running before the tests and stays, so `down` was not tested");
         return Ok(());
     }
+    node::lose_power().await?;
+    let up_again = up(Cluster::Embedded, false, &how.add_ons).await;
+    tally.check(
+        "node: `up` takes it up again where the machine lost its power",
+        up_again,
+    );
     down(Cluster::Embedded, false).await?;
     let changes = Machine::look().await.changes_since(&before);
     let outcome = if changes.is_empty() {
