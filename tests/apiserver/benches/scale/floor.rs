@@ -1,15 +1,17 @@
-//! The least that the same work costs: a client that knows what to write and looks at nothing.
+//! The least that the same work costs: a client that knows what to write and looks at nothing. And the least that it costs
+//! where nothing of anybody else's may be overwritten, as the operator promises.
 
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use apiserver_tests::Space;
 use futures::{StreamExt, TryStreamExt, stream};
-use kube::ResourceExt;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, PartialObjectMeta};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Resource, ResourceExt};
 use observedapp_api::ObservedApp;
 use observedapp_desired::{Kind, Object, Observed, ObservedDatabase, Settings, desired, validate};
 use serde::{Deserialize, Serialize};
@@ -19,34 +21,80 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::process::Servers;
 use crate::{AT_ONCE, create_apps, prepare};
 
-/// The environment variable that makes this program measure the floor alone: for so many apps.
+/// The environment variable that makes this program measure the floor alone: for so many apps, in this manner.
 const FLOOR: &str = "BENCH_FLOOR";
+/// What that program says when it waits for a line to begin.
+const READY: &str = "ready";
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Manner {
+    /// Each object is written once, and the status.
+    Plain,
+    /// A metadata GET before each first apply; passwords by POST, which finds out by itself, and then as the others; an
+    /// Event in the end.
+    Careful,
+}
+
+/// What the process that measures the floor tells in the end.
 #[derive(Serialize, Deserialize)]
-pub struct Floor {
-    pub seconds: f64,
+pub struct Told {
     pub writes: usize,
     pub cpu: String,
 }
 
-pub fn asked_for() -> Result<Option<usize>> {
-    let apps = std::env::var(FLOOR).ok();
-    Ok(apps.map(|apps| apps.parse()).transpose()?)
+/// The process that measures the floor, ready to begin.
+pub struct Floor {
+    child: Child,
+    begin: ChildStdin,
+    told: Lines<BufReader<ChildStdout>>,
 }
 
-/// Measures it in a process of its own, which has an API server of its own.
-pub fn measure_elsewhere(apps: usize) -> Result<Floor> {
-    let output = Command::new(std::env::current_exe()?)
-        .env(FLOOR, apps.to_string())
-        .stderr(Stdio::inherit())
-        .output()?;
-    ensure!(output.status.success(), "the floor could not be measured");
-    let told = String::from_utf8(output.stdout)?;
-    let last = told.lines().last().context("the floor was not told")?;
-    Ok(serde_json::from_str(last)?)
+pub fn asked_for() -> Result<Option<(usize, Manner)>> {
+    let asked = std::env::var(FLOOR).ok();
+    Ok(asked.map(|asked| serde_json::from_str(&asked)).transpose()?)
 }
 
-pub async fn measure_and_tell(apps: usize) -> Result<()> {
+impl Floor {
+    /// Prepares it in a process of its own, which has an API server of its own and ends with this one.
+    pub fn prepare(apps: usize, manner: Manner) -> Result<Self> {
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(std::env::current_exe()?)
+            .env(FLOOR, serde_json::to_string(&(apps, manner))?)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let begin = child.stdin.take().context("no standard input")?;
+        let told = child.stdout.take().context("no standard output")?;
+        let mut told = BufReader::new(told).lines();
+        let ready = told.next().context("the floor could not be prepared")??;
+        ensure!(ready == READY, "the floor says {ready:?}");
+        Ok(Self { child, begin, told })
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn begin(&mut self) -> Result<()> {
+        Ok(writeln!(self.begin)?)
+    }
+
+    /// Waits until all is written.
+    pub fn told(&mut self) -> Result<Told> {
+        let told = self.told.next().context("the floor could not be measured")??;
+        Ok(serde_json::from_str(&told)?)
+    }
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub async fn measure_and_tell(apps: usize, manner: Manner) -> Result<()> {
     let space = prepare("floor").await?;
     create_apps(&space, apps).await?;
     let _watches: Vec<_> = kinds()
@@ -57,23 +105,20 @@ pub async fn measure_and_tell(apps: usize) -> Result<()> {
             AbortOnDropHandle::new(tokio::spawn(events.for_each(|_| async {})))
         })
         .collect();
+    println!("{READY}");
+    std::io::stdin().read_line(&mut String::new())?;
     let servers = Servers::now()?;
-    let began = Instant::now();
-    let writes = make_all(&space).await?;
-    let floor = Floor {
-        seconds: began.elapsed().as_secs_f64(),
-        writes,
-        cpu: servers.since(None)?,
-    };
-    println!("{}", serde_json::to_string(&floor)?);
+    let writes = make_all(&space, manner).await?;
+    let cpu = servers.since(None)?;
+    println!("{}", serde_json::to_string(&Told { writes, cpu })?);
     Ok(())
 }
 
 /// Makes the objects of all apps; says how many writes that took.
-pub async fn make_all(space: &Space) -> Result<usize> {
+pub async fn make_all(space: &Space, manner: Manner) -> Result<usize> {
     let list = space.apps().list(&ListParams::default()).await?;
     stream::iter(list)
-        .map(|app| async move { make(space, &app).await })
+        .map(|app| async move { make(space, &app, manner).await })
         .buffer_unordered(AT_ONCE)
         .try_fold(0, |sum, made| async move { Ok(sum + made) })
         .await
@@ -88,7 +133,7 @@ fn kinds() -> impl Iterator<Item = Kind> {
 }
 
 /// Makes what an app consists of in the end; says how many writes that took.
-async fn make(space: &Space, app: &ObservedApp) -> Result<usize> {
+async fn make(space: &Space, app: &ObservedApp, manner: Manner) -> Result<usize> {
     let observed = Observed {
         optional_kinds: kinds().collect(),
         // As if there were Secrets already: so what is made of them is among the objects.
@@ -101,23 +146,57 @@ async fn make(space: &Space, app: &ObservedApp) -> Result<usize> {
     };
     let valid = validate(app, observed, Settings::default()).map_err(anyhow::Error::from)?;
     let wanted = desired(&valid).objects;
+    let mut writes = 1;
     for object in &wanted {
-        create(space, object).await?;
+        writes += create(space, object, manner).await?;
+    }
+    if manner == Manner::Careful {
+        writes += 1;
+        tell(space, app).await?;
     }
     let status = json!({"status": {"observedGeneration": app.metadata.generation}});
     space
         .apps()
         .patch_status(&app.name_any(), &PatchParams::default(), &Patch::Merge(status))
         .await?;
-    Ok(wanted.len() + 1)
+    Ok(writes)
 }
 
-async fn create(space: &Space, object: &Object) -> Result<()> {
+async fn create(space: &Space, object: &Object, manner: Manner) -> Result<usize> {
     let api: Api<DynamicObject> =
         Api::namespaced_with(space.client.clone(), &space.name, &resource(object.kind()));
+    let mut writes = 1;
+    match (manner, object) {
+        (Manner::Plain, _) => {}
+        // The binding is made of what was drawn, and can be made again.
+        (Manner::Careful, Object::Secret(_)) if !object.name().ends_with("db-binding") => {
+            let secret = serde_json::from_value(serde_json::to_value(object)?)?;
+            api.create(&PostParams::default(), &secret).await?;
+            writes += 1;
+        }
+        (Manner::Careful, _) => {
+            api.get_metadata_opt(object.name()).await?;
+        }
+    }
     api.patch(object.name(), &PatchParams::apply("floor"), &Patch::Apply(object))
         .await?;
-    Ok(())
+    Ok(writes)
+}
+
+async fn tell(space: &Space, app: &ObservedApp) -> Result<()> {
+    let reporter = Reporter {
+        controller: "floor".to_owned(),
+        instance: None,
+    };
+    let made = Event {
+        type_: EventType::Normal,
+        reason: "Made".to_owned(),
+        note: None,
+        action: "Make".to_owned(),
+        secondary: None,
+    };
+    let recorder = Recorder::new(space.client.clone(), reporter);
+    Ok(recorder.publish(&made, &app.object_ref(&())).await?)
 }
 
 fn resource(kind: Kind) -> ApiResource {

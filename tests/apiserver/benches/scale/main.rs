@@ -1,7 +1,9 @@
 //! Many apps at once, against a floor measured in the same run: a plain client that makes the same objects and one
-//! status write an app as fast as it can, while a second one holds the same watches. Each has an API server of its own,
+//! status write an app as fast as it can, while a second one holds the same watches; and against a careful one, which asks
+//! before each first write as the operator has to, so that one sees what that costs. Each has an API server of its own,
 //! with the same strangers' objects in it: a server gets slower with all that it holds, be it only that each new Service
-//! has it count the addresses that are taken.
+//! has it count the addresses that are taken. They work in turns of a second, so that a machine that gets slower meanwhile
+//! gets so for all.
 //!
 //! ```text
 //! cargo bench -p apiserver-tests --bench scale                # 1,000 apps, ten minutes of rest
@@ -12,11 +14,13 @@
 mod floor;
 mod process;
 mod progress;
+mod turns;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use apiserver_tests::{Space, block_on};
+use floor::{Floor, Manner};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, Patch, PatchParams, PostParams};
@@ -24,6 +28,8 @@ use observedapp_api::ObservedApp;
 use process::{Process, Servers};
 use progress::Progress;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+use turns::Turns;
 
 /// Requests that the plain client has under way at the same time.
 const AT_ONCE: usize = 16;
@@ -36,8 +42,8 @@ fn main() -> Result<()> {
     if process::is_operator() {
         return process::operate();
     }
-    if let Some(apps) = floor::asked_for()? {
-        return block_on(floor::measure_and_tell(apps));
+    if let Some((apps, manner)) = floor::asked_for()? {
+        return block_on(floor::measure_and_tell(apps, manner));
     }
     let number = |name: &str, otherwise: usize| {
         let given = std::env::var(name).ok();
@@ -48,26 +54,41 @@ fn main() -> Result<()> {
 }
 
 async fn measure(apps: usize, rest: Duration) -> Result<()> {
-    let floor = floor::measure_elsewhere(apps)?;
-    let seconds = floor.seconds;
-    println!(
-        "floor: {apps} apps, {} writes in {seconds:.1} s: {:.0} writes a second; {}",
-        floor.writes,
-        floor.writes as f64 / seconds,
-        floor.cpu,
-    );
-
+    let mut floors = Vec::new();
+    for manner in [Manner::Plain, Manner::Careful] {
+        floors.push((manner, Floor::prepare(apps, manner)?));
+    }
     let space = prepare("scale").await?;
     create_apps(&space, apps).await?;
     let progress = Progress::follow(&space);
     let servers = Servers::now()?;
-    let began = Instant::now();
     let process = Process::start(&space, "one").await?;
+    let others: Vec<u32> = floors.iter().map(|(_, floor)| floor.process()).collect();
+    for (_, floor) in &mut floors {
+        floor.begin()?;
+    }
+    let turns = Turns::begin(&others)?;
+    let floors = floors.into_iter().enumerate().map(|(side, (manner, mut floor))| {
+        let turns = turns.clone();
+        spawn_blocking(move || anyhow::Ok((manner, floor.told()?, turns.end(side).as_secs_f64())))
+    });
+    let floors: Vec<_> = floors.collect();
     progress.all_converged(apps).await?;
-    let took = began.elapsed().as_secs_f64();
+    let took = turns.end(others.len()).as_secs_f64();
+    let mut ratios = Vec::new();
+    for floor in floors {
+        let (manner, told, seconds) = floor.await??;
+        println!(
+            "{manner:?} floor: {apps} apps, {} writes in {seconds:.1} s: {:.0} writes a second; {}",
+            told.writes,
+            told.writes as f64 / seconds,
+            told.cpu,
+        );
+        ratios.push(format!("{:.2} x the {manner:?} floor", took / seconds));
+    }
     println!(
-        "converge: {apps} apps in {took:.1} s, {:.2} x the floor; {}; {}",
-        took / seconds,
+        "converge: {apps} apps in {took:.1} s, {}; {}; {}",
+        ratios.join(", "),
         process.requests().await?.per(apps),
         servers.since(Some(&process))?,
     );
@@ -111,7 +132,7 @@ async fn prepare(purpose: &str) -> Result<Space> {
     // A server that has just started is slow at first.
     let warm = Space::new("warm").await?;
     create_apps(&warm, WARM).await?;
-    floor::make_all(&warm).await?;
+    floor::make_all(&warm, Manner::Plain).await?;
     let space = Space::new(purpose).await?;
     strangers(&space).await?;
     Ok(space)

@@ -200,6 +200,7 @@ impl Servers {
     /// What this program and each that it started, by its name, has taken so far.
     pub fn now() -> Result<Self> {
         let own = std::process::id();
+        let own_name = std::fs::read_to_string("/proc/self/comm")?;
         let mut all = BTreeMap::from([("this client".to_owned(), cpu(own)?)]);
         for thread in std::fs::read_dir(format!("/proc/{own}/task"))? {
             let children = std::fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
@@ -207,6 +208,9 @@ impl Servers {
                 let Ok(name) = std::fs::read_to_string(format!("/proc/{pid}/comm")) else {
                     continue; // it has just ended
                 };
+                if name == own_name {
+                    continue; // this program in another part: the operator, or the floor
+                }
                 all.insert(name.trim().to_owned(), cpu(pid.parse()?)?);
             }
         }
