@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::middleware;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -13,7 +12,7 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::drain::Phase;
 use crate::faults::FaultSwitch;
-use crate::observe::observe;
+use crate::observe::Observe;
 use crate::operations;
 use crate::server::{self, BindError, Limits};
 use crate::service::Service;
@@ -138,7 +137,7 @@ async fn connect(
 }
 
 fn observed(service: &Arc<Service>) -> Router {
-    api::router(service).layer(middleware::from_fn_with_state(Arc::clone(service), observe))
+    api::router(service).layer(Observe(Arc::clone(service)))
 }
 
 fn log_port(message: &str, listener: &tokio::net::TcpListener) {

@@ -14,6 +14,9 @@ pub fn init(format: LogFormat, level: Targets, sink: LogSink) -> Result<(), TryI
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
+            // There are no spans of `tracing`'s to look for.
+            .with_current_span(false)
+            .with_span_list(false)
             .with_target(false)
             .with_writer(sink)
             .boxed(),
@@ -23,7 +26,6 @@ pub fn init(format: LogFormat, level: Targets, sink: LogSink) -> Result<(), TryI
             .with_writer(sink)
             .boxed(),
     };
-    tracing_subscriber::registry()
-        .with(lines.with_filter(level))
-        .try_init()
+    // For all layers, not for this one: that would keep books on every line.
+    tracing_subscriber::registry().with(level).with(lines).try_init()
 }
