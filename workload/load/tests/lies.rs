@@ -80,5 +80,7 @@ fn every_user_has_connections_of_its_own() {
     let service = HONEST.listen();
     let run = Run::against(&service.url, &["--users", "7", "--fail-above", "100%"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert_eq!(service.connections(), 7);
+    // On a busy machine a user may ask again before its connection is known to be free, and gets another one.
+    let connections = service.connections();
+    assert!(connections >= 7, "7 users shared {connections} connections");
 }
