@@ -50,7 +50,9 @@ impl Turns {
             })
             .collect();
         let (first, others) = sides.split_first().context("there is no side")?;
-        others.iter().for_each(|side| side.tell(Signal::STOP));
+        for side in others {
+            side.tell(Signal::STOP);
+        }
         first.tell(Signal::CONT);
         let turns = Self(Arc::new(Mutex::new(State {
             sides,
