@@ -67,10 +67,9 @@ async fn observe(
     mut seen: Seen,
     answer: impl Future<Output = Result<Response, Infallible>>,
 ) -> Result<Response, Infallible> {
-    let service = Arc::clone(&seen.service);
     let context = seen.context;
     let answer = async {
-        if seen.may_fail() && service.faults.get().befall().await {
+        if seen.may_fail() && seen.service.faults.get().befall().await {
             return Ok(Problem::FailedOnPurpose.into_response());
         }
         answer.await
@@ -82,7 +81,7 @@ async fn observe(
     if let Some(value) = context.header() {
         headers.insert(TRACEPARENT, value);
     }
-    if service.is_draining() {
+    if seen.service.is_draining() {
         // Clients with a connection pool must come back on a new connection, to another replica.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

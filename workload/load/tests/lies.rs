@@ -82,5 +82,8 @@ fn every_user_has_connections_of_its_own() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     // On a busy machine a user may ask again before its connection is known to be free, and gets another one.
     let connections = service.connections();
-    assert!(connections >= 7, "7 users shared {connections} connections");
+    assert!(
+        (7..14).contains(&connections),
+        "7 users had {connections} connections: they share some, or keep none"
+    );
 }

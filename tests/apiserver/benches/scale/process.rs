@@ -202,17 +202,14 @@ impl Servers {
         let own = std::process::id();
         let own_name = std::fs::read_to_string("/proc/self/comm")?;
         let mut all = BTreeMap::from([("this client".to_owned(), cpu(own)?)]);
-        for thread in std::fs::read_dir(format!("/proc/{own}/task"))? {
-            let children = std::fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
-            for pid in children.split_whitespace() {
-                let Ok(name) = std::fs::read_to_string(format!("/proc/{pid}/comm")) else {
-                    continue; // it has just ended
-                };
-                if name == own_name {
-                    continue; // this program in another part: the operator, or the floor
-                }
-                all.insert(name.trim().to_owned(), cpu(pid.parse()?)?);
+        for pid in children(own)? {
+            let Ok(name) = std::fs::read_to_string(format!("/proc/{pid}/comm")) else {
+                continue; // it has just ended
+            };
+            if name == own_name {
+                continue; // this program in another part: the operator, or a floor
             }
+            all.insert(name.trim().to_owned(), cpu(pid)?);
         }
         Ok(Self(all))
     }
@@ -230,6 +227,18 @@ impl Servers {
             .collect();
         Ok(format!("seconds of CPU: {}", all.join(", ")))
     }
+}
+
+/// What a process has started itself.
+pub fn children(pid: u32) -> Result<Vec<u32>> {
+    let mut all = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let children = std::fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
+        for child in children.split_whitespace() {
+            all.push(child.parse()?);
+        }
+    }
+    Ok(all)
 }
 
 fn cpu(pid: u32) -> Result<f64> {

@@ -1,13 +1,14 @@
 //! Several that work in turns, the others standing still while one runs: a machine that gets slower or faster meanwhile,
 //! as one that is shared does, gets so for all.
 
-use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, getpid, kill_process};
+
+use crate::process::children;
 
 /// Short beside what makes a machine slow, and long beside a request.
 const TURN: Duration = Duration::from_secs(1);
@@ -122,11 +123,8 @@ impl Side {
 fn family(pid: u32) -> Result<Vec<Pid>> {
     let raw = i32::try_from(pid)?;
     let mut all = vec![Pid::from_raw(raw).context("no process has the id 0")?];
-    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let children = fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
-        for child in children.split_whitespace() {
-            all.extend(family(child.parse()?)?);
-        }
+    for child in children(pid)? {
+        all.extend(family(child)?);
     }
     Ok(all)
 }

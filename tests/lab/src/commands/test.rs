@@ -76,8 +76,11 @@ async fn embedded_node(how: &How, tally: &mut Tally) -> Result<()> {
         println!("the node was running before the tests and stays, so `down` was not tested");
         return Ok(());
     }
-    node::lose_power().await?;
-    let up_again = up(Cluster::Embedded, false, &how.add_ons).await;
+    let up_again = async {
+        node::lose_power().await?;
+        up(Cluster::Embedded, false, &how.add_ons).await
+    };
+    let up_again = up_again.await;
     tally.check(
         "node: `up` takes it up again where the machine lost its power",
         up_again,
