@@ -20,24 +20,22 @@ async fn measure() {
     let database = postgres.url();
     let uncached = [("DATABASE_URL", database.as_str())];
     let cached = [uncached[0], ("REDIS_URL", &redis.url()), ("CACHE_TTL", "60m")];
-    let uncached = Program::tasks(folder.path(), &uncached).await;
-    let cached = Program::tasks(folder.path(), &cached).await;
+    let uncached = async || Program::tasks(folder.path(), &uncached).await;
+    // Its first miss leaves the list that the bare handler reads.
+    let cached = async || Program::tasks(folder.path(), &cached).await;
+    let bare = async || Program::peer(folder.path(), "redis", &redis.url());
+    drop(uncached().await);
     fill(&postgres, TASKS);
 
-    // The first miss leaves the list that the bare handler reads.
-    Load::get(cached.port)
-        .run(std::time::Duration::from_secs(1))
-        .await;
-    let bare = Program::peer(folder.path(), "redis", &redis.url());
     let what = format!("GET /tasks of {TASKS} tasks from Redis");
-    let against_bare = compare(&what, Load::get, ("cached", &cached), ("bare GET", &bare)).await;
+    let against_bare = compare(&what, Load::get, ("cached", cached), ("bare GET", bare)).await;
     promise(
         "hits at least 0.9 x a bare Redis GET",
         against_bare.rate_ratio >= 0.9,
     );
 
     let what = "hits against the database path";
-    let against_database = compare(what, Load::get, ("cached", &cached), ("database", &uncached)).await;
+    let against_database = compare(what, Load::get, ("cached", cached), ("database", uncached)).await;
     promise(
         "hits at least 2 x the database path",
         against_database.rate_ratio >= 2.0,

@@ -20,17 +20,19 @@ async fn main() {
     let programs = virtual_environment();
     let postgres = Postgres::durable();
     let database = postgres.url();
-    let service = Program::tasks(folder.path(), &[("DATABASE_URL", &database)]).await;
+    let service = async || Program::tasks(folder.path(), &[("DATABASE_URL", &database)]).await;
+    drop(service().await);
     fill(&postgres, TASKS);
 
-    let (flask, workers) = best_flask(&programs, &database, folder.path()).await;
+    let workers = best_workers(&programs, &database, folder.path()).await;
     println!("Flask is served best by {workers} workers");
+    let flask = async || flask(&programs, &database, folder.path(), workers);
 
-    let (own, peer) = (("tasks", &service), ("Flask", &flask));
-    let reads = compare(&format!("GET /tasks of {TASKS} tasks"), Load::get, own, peer).await;
+    let what = format!("GET /tasks of {TASKS} tasks");
+    let reads = compare(&what, Load::get, ("tasks", service), ("Flask", flask)).await;
     promise("reads at least 10 x Flask", reads.rate_ratio >= 10.0);
 
-    let writes = compare("POST /tasks", Load::post, own, peer).await;
+    let writes = compare("POST /tasks", Load::post, ("tasks", service), ("Flask", flask)).await;
     let pgbench = median((0..3).map(|_| pgbench(&postgres, folder.path())).collect());
     let of_pgbench = writes.rate / pgbench;
     println!("the same INSERT by pgbench over {POOL} connections: {pgbench:.0}/s; ratio {of_pgbench:.2}");
@@ -40,8 +42,8 @@ async fn main() {
     );
 }
 
-/// Flask under as many workers as serve its reads best.
-async fn best_flask(programs: &Path, database: &str, folder: &Path) -> (Program, usize) {
+/// How many workers serve Flask's reads best.
+async fn best_workers(programs: &Path, database: &str, folder: &Path) -> usize {
     let mut best = (0.0, 1);
     for workers in [1, 2, 3, 4, 5] {
         let flask = flask(programs, database, folder, workers);
@@ -53,7 +55,7 @@ async fn best_flask(programs: &Path, database: &str, folder: &Path) -> (Program,
             best = (rate, workers);
         }
     }
-    (flask(programs, database, folder, best.1), best.1)
+    best.1
 }
 
 fn flask(programs: &Path, database: &str, folder: &Path, workers: usize) -> Program {

@@ -1,6 +1,6 @@
 //! Failure on purpose, to watch an error budget burn.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,13 @@ pub struct Faults {
     latency_ms: u64,
 }
 
-/// The faults in force.
+/// The faults in force: of two atomic values, so that a request that looks at them locks nothing. One that looks while
+/// they change may see one of them new and the other old.
 #[derive(Debug, Default)]
-pub struct FaultSwitch(RwLock<Faults>);
+pub struct FaultSwitch {
+    error_ratio_bits: AtomicU64,
+    latency_ms: AtomicU64,
+}
 
 impl Faults {
     pub fn parse(body: &[u8]) -> Result<Self, String> {
@@ -48,11 +52,16 @@ impl Faults {
 
 impl FaultSwitch {
     pub fn get(&self) -> Faults {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+        Faults {
+            error_ratio: f64::from_bits(self.error_ratio_bits.load(Ordering::Relaxed)),
+            latency_ms: self.latency_ms.load(Ordering::Relaxed),
+        }
     }
 
     pub fn set(&self, faults: Faults) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = faults;
+        self.error_ratio_bits
+            .store(faults.error_ratio.to_bits(), Ordering::Relaxed);
+        self.latency_ms.store(faults.latency_ms, Ordering::Relaxed);
         tracing::warn!(
             error_ratio = faults.error_ratio,
             latency_ms = faults.latency_ms,

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -24,13 +23,13 @@ const MAX_LOGGED_PATH: usize = 200;
 /// Puts every route under observation. A layer of its own: `axum::middleware::from_fn` would put each request into four
 /// boxes, and this one puts it into one.
 #[derive(Debug, Clone)]
-pub struct Observe(pub Arc<Service>);
+pub struct Observe(pub &'static Service);
 
 /// A route under observation.
 #[derive(Debug, Clone)]
 pub struct Observed<S> {
     route: S,
-    service: Arc<Service>,
+    service: &'static Service,
 }
 
 impl<S> Layer<S> for Observe {
@@ -39,7 +38,7 @@ impl<S> Layer<S> for Observe {
     fn layer(&self, route: S) -> Observed<S> {
         Observed {
             route,
-            service: Arc::clone(&self.0),
+            service: self.0,
         }
     }
 }
@@ -58,7 +57,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let seen = Seen::new(Arc::clone(&self.service), &request);
+        let seen = Seen::new(self.service, &request);
         Box::pin(observe(seen, self.route.call(request)))
     }
 }
@@ -90,11 +89,11 @@ async fn observe(
 
 /// A request from its head to its answer, or to the moment its client hangs up.
 struct Seen {
-    service: Arc<Service>,
+    service: &'static Service,
     started: Instant,
     method: Method,
     path: String,
-    route: Option<MatchedPath>,
+    route: Option<&'static str>,
     context: SpanContext,
     caller: Option<SpanId>,
     status: Option<StatusCode>,
@@ -102,10 +101,11 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(service: Arc<Service>, request: &Request) -> Self {
+    fn new(service: &'static Service, request: &Request) -> Self {
         let in_flight = service.metrics.requests.start();
         let caller = SpanContext::of_caller(request.headers());
         let context = service.traces.begin(caller.as_ref());
+        let route = request.extensions().get::<MatchedPath>();
         let path = request.uri().path();
         let cut = path
             .char_indices()
@@ -116,7 +116,7 @@ impl Seen {
             started: Instant::now(),
             method: request.method().clone(),
             path: path[..cut].to_owned(),
-            route: request.extensions().get::<MatchedPath>().cloned(),
+            route: route.and_then(|route| service.metrics.requests.route(route.as_str())),
             context,
             caller: caller.map(|caller| caller.span_id),
             status: None,
@@ -125,8 +125,7 @@ impl Seen {
     }
 
     fn may_fail(&self) -> bool {
-        let route = self.route.as_ref().map(MatchedPath::as_str);
-        route.is_some_and(|route| api::TASK_ROUTES.contains(&route))
+        self.route.is_some_and(|route| api::TASK_ROUTES.contains(&route))
     }
 }
 
@@ -135,32 +134,30 @@ impl Drop for Seen {
         let duration = self.started.elapsed();
         let gone = StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST);
         let status = self.status.unwrap_or(gone);
-        let route = self.route.as_ref().map(MatchedPath::as_str);
+        let method = self.method.as_str();
         self.service
             .metrics
             .requests
-            .record(route, &self.method, status, duration);
+            .record(self.route, &self.method, status, duration);
         tracing::info!(
-            method = self.method.as_str(),
+            message = [method, " ", &self.path, " called"].concat(),
+            method,
             path = self.path,
             status = status.as_u16(),
             duration = duration.as_secs_f64(),
-            trace_id = %self.context.trace_id,
-            span_id = %self.context.span_id,
-            "{} {} called",
-            self.method,
-            self.path,
+            trace_id = self.context.trace_id.digits().as_str(),
+            span_id = self.context.span_id.digits().as_str(),
         );
         if self.context.sampled {
-            let route = route.unwrap_or_default();
+            let route = self.route.unwrap_or_default();
             self.service.traces.record(&Span {
                 context: self.context,
                 parent: self.caller,
                 kind: SpanKind::Server,
-                name: format!("{} {route}", self.method).trim_end(),
+                name: [method, " ", route].concat().trim_end(),
                 duration,
                 attributes: &[
-                    ("http.request.method", Attribute::Text(self.method.as_str())),
+                    ("http.request.method", Attribute::Text(method)),
                     ("http.route", Attribute::Text(route)),
                     ("url.path", Attribute::Text(&self.path)),
                     ("http.response.status_code", Attribute::Number(status.as_u16())),

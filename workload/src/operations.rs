@@ -1,7 +1,5 @@
 //! What is for the operators of the service, not for its users; neither counted nor logged.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -16,15 +14,15 @@ use crate::service::Service;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The routes of the metrics port.
-pub fn router(service: &Arc<Service>, faults: bool) -> Router {
+pub fn router(service: &'static Service, faults: bool) -> Router {
     let mut router = Router::new().route("/metrics", get(metrics));
     if faults {
         router = router.route("/faults", put(set_faults).get(show_faults));
     }
-    router.with_state(Arc::clone(service))
+    router.with_state(service)
 }
 
-async fn metrics(State(service): State<Arc<Service>>) -> Response {
+async fn metrics(State(service): State<&'static Service>) -> Response {
     match service.metrics.encode() {
         Some(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         None => Problem::Internal.into_response(),
@@ -32,7 +30,7 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
 }
 
 async fn set_faults(
-    State(service): State<Arc<Service>>,
+    State(service): State<&'static Service>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let body = api::read_body(request, service.body_timeout).await?;
@@ -42,7 +40,7 @@ async fn set_faults(
     Ok(show(service.faults.get()))
 }
 
-async fn show_faults(State(service): State<Arc<Service>>) -> Response {
+async fn show_faults(State(service): State<&'static Service>) -> Response {
     show(service.faults.get())
 }
 

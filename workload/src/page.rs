@@ -29,6 +29,9 @@ pub struct RenderedPage {
     pub next: Option<i64>,
 }
 
+/// What a page of some dozens of tasks takes: most are written without growing.
+const ROOM: usize = 2048;
+
 /// A page being written.
 #[derive(Debug)]
 pub struct Page {
@@ -41,8 +44,10 @@ pub struct Page {
 
 impl Page {
     pub fn new(request: PageRequest) -> Self {
+        let mut json = Vec::with_capacity(ROOM);
+        json.push(b'[');
         Self {
-            json: vec![b'['],
+            json,
             limit: request.limit,
             rows: 0,
             last_id: request.after,
@@ -53,6 +58,10 @@ impl Page {
     /// One row more than the page holds: it tells whether there is a next page.
     pub fn rows_wanted(&self) -> i64 {
         i64::from(self.limit) + 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
     }
 
     pub fn push(&mut self, id: i64, task: &str) {

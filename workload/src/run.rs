@@ -58,7 +58,8 @@ pub async fn run(config: &Config, logs: LogSink) -> Result<(), RunError> {
         traces.clone(),
     );
     let (set_phase, phase) = watch::channel(Phase::Serving);
-    let service = Arc::new(Service {
+    // For as long as the process: each request would count its users up and down, and all cores do that at one place.
+    let service: &'static Service = Box::leak(Box::new(Service {
         store,
         cache: cache.map(|options| Cache::start(options, metrics.cache.clone())),
         metrics,
@@ -66,15 +67,15 @@ pub async fn run(config: &Config, logs: LogSink) -> Result<(), RunError> {
         faults: FaultSwitch::default(),
         phase: phase.clone(),
         body_timeout: config.body_timeout,
-    });
+    }));
 
     // The ports open before the database is there: who asks is told that the service lives but is not ready.
     let limits = Limits {
         header_timeout: config.header_timeout,
         max_connections: config.max_connections as usize,
     };
-    let api = observed(&service);
-    let operations = operations::router(&service, config.faults);
+    let api = observed(service);
+    let operations = operations::router(service, config.faults);
     let listener = server::bind(config.listen_address, config.port, "PORT").await?;
     log_port("listening", &listener);
     let mut servers = tokio::task::JoinSet::new();
@@ -88,7 +89,7 @@ pub async fn run(config: &Config, logs: LogSink) -> Result<(), RunError> {
     }
 
     let delay = tokio::select! {
-        error = connect(config, &options, &service) => {
+        error = connect(config, &options, service) => {
             let Err(error) = error;
             return Err(error.into());
         }
@@ -136,8 +137,8 @@ async fn connect(
     std::future::pending().await
 }
 
-fn observed(service: &Arc<Service>) -> Router {
-    api::router(service).layer(Observe(Arc::clone(service)))
+fn observed(service: &'static Service) -> Router {
+    api::router(service).layer(Observe(service))
 }
 
 fn log_port(message: &str, listener: &tokio::net::TcpListener) {

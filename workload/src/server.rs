@@ -1,12 +1,12 @@
 //! Listening, serving connections, and the orderly end of both.
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
+use tower::Service;
 
 use crate::drain::Phase;
 
@@ -118,7 +118,9 @@ async fn serve_connection(
 ) {
     // An answer is one write; waiting for more only delays it.
     let _ = stream.set_nodelay(true);
-    let answer = service_fn(|request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+    // One router for all requests of the connection: another for each would count the router's users up and down.
+    let router = RefCell::new(router);
+    let answer = service_fn(move |request: Request<Incoming>| router.borrow_mut().call(request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)

@@ -20,6 +20,7 @@ pub struct Service {
     pub metrics: Metrics,
     pub traces: Traces,
     pub faults: FaultSwitch,
+    /// As it was at the start, when nobody had seen a change.
     pub phase: watch::Receiver<Phase>,
     pub body_timeout: Duration,
 }
@@ -30,6 +31,7 @@ impl Service {
     }
 
     pub fn is_draining(&self) -> bool {
-        *self.phase.borrow() != Phase::Serving
+        // `Serving` is the first of the phases, and is not come back to: no lock is needed to know.
+        self.phase.has_changed().unwrap_or(true)
     }
 }

@@ -1,10 +1,8 @@
 //! Which trace a piece of work belongs to: W3C Trace Context.
 
-use std::fmt;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use http::{HeaderMap, HeaderValue};
-
-pub const TRACEPARENT: &str = "traceparent";
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 tokio::task_local! {
     /// What the running task works for: a request, or a reconcile.
@@ -25,28 +23,43 @@ pub struct TraceId(pub u128);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpanId(pub u64);
 
-impl fmt::Display for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Display for SpanId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
+/// An id as it is written, in lower-case hexadecimal digits: without `{:x}` and its machinery, for a request writes four.
+#[derive(Debug, Clone, Copy)]
+pub struct Digits<const COUNT: usize>([u8; COUNT]);
 
 impl TraceId {
     pub fn random() -> Self {
         // Zero is no id.
         Self(rand::random::<u128>().max(1))
     }
+
+    pub fn digits(self) -> Digits<32> {
+        Digits::of(self.0)
+    }
 }
 
 impl SpanId {
     pub fn random() -> Self {
         Self(rand::random::<u64>().max(1))
+    }
+
+    pub fn digits(self) -> Digits<16> {
+        Digits::of(self.0.into())
+    }
+}
+
+impl<const COUNT: usize> Digits<COUNT> {
+    fn of(mut value: u128) -> Self {
+        let mut digits = [b'0'; COUNT];
+        for digit in digits.iter_mut().rev() {
+            *digit = b"0123456789abcdef"[(value & 0xf) as usize];
+            value >>= 4;
+        }
+        Self(digits)
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -79,8 +92,11 @@ impl SpanContext {
     }
 
     pub fn header(&self) -> Option<HeaderValue> {
-        let flags = u8::from(self.sampled);
-        HeaderValue::try_from(format!("00-{}-{}-{flags:02x}", self.trace_id, self.span_id)).ok()
+        let mut header = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        header[3..35].copy_from_slice(&self.trace_id.digits().0);
+        header[36..52].copy_from_slice(&self.span_id.digits().0);
+        header[54] += u8::from(self.sampled);
+        HeaderValue::from_bytes(&header).ok()
     }
 }
 

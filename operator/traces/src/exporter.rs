@@ -133,23 +133,34 @@ impl Traces {
     }
 }
 
+impl Batch {
+    /// Leaves room for as much again, so that a busy service does not copy its spans from a smaller buffer to a larger one.
+    fn take(&mut self) -> Self {
+        let next = Self {
+            count: 0,
+            spans: Vec::with_capacity(self.spans.len()),
+        };
+        std::mem::replace(self, next)
+    }
+}
+
 impl Exporter {
     fn batch(&self) -> MutexGuard<'_, Batch> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn export(&self, reachable: &mut bool) {
-        let batch = std::mem::take(&mut *self.batch());
-        if batch.count == 0 {
+        let Batch { count, spans } = self.batch().take();
+        if count == 0 {
             return;
         }
-        match self.destination.send(&batch.spans).await {
+        match self.destination.send(spans.into()).await {
             Ok(()) => {
                 *reachable = true;
-                self.exported.fetch_add(batch.count, Ordering::Relaxed);
+                self.exported.fetch_add(count, Ordering::Relaxed);
             }
             Err(error) => {
-                self.dropped.fetch_add(batch.count, Ordering::Relaxed);
+                self.dropped.fetch_add(count, Ordering::Relaxed);
                 if std::mem::replace(reachable, false) {
                     tracing::warn!(error, collector = %self.destination, "cannot export traces; dropping them until it works");
                 }

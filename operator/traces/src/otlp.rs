@@ -7,7 +7,7 @@ use clap::Args;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Request, Uri, header};
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Buf, Bytes};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
@@ -94,16 +94,15 @@ struct Source {
 }
 
 impl Source {
-    /// An `ExportTraceServiceRequest` with these spans.
-    fn message(&self, spans: &[u8]) -> Vec<u8> {
-        let mut head = self.resource.clone();
-        protobuf::delimited(&mut head, 2, self.scope.len() + spans.len());
-        head.extend_from_slice(&self.scope);
-        let mut message = Vec::with_capacity(head.len() + spans.len() + 16);
-        protobuf::delimited(&mut message, 1, head.len() + spans.len());
-        message.extend_from_slice(&head);
-        message.extend_from_slice(spans);
-        message
+    /// An `ExportTraceServiceRequest` with these spans, which may be a megabyte, and stay where they are.
+    fn message(&self, spans: Bytes) -> impl Buf + Send + use<> {
+        let mut source = self.resource.clone();
+        protobuf::delimited(&mut source, 2, self.scope.len() + spans.len());
+        source.extend_from_slice(&self.scope);
+        let mut head = Vec::with_capacity(source.len() + 16);
+        protobuf::delimited(&mut head, 1, source.len() + spans.len());
+        head.extend_from_slice(&source);
+        Bytes::from(head).chain(spans)
     }
 }
 
@@ -185,13 +184,13 @@ impl fmt::Display for Destination {
 
 impl Destination {
     /// Sends spans, each written as a field of the message.
-    pub(super) async fn send(&self, spans: &[u8]) -> Result<(), String> {
+    pub(super) async fn send(&self, spans: Bytes) -> Result<(), String> {
         tokio::time::timeout(SEND_TIMEOUT, self.post(spans))
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {SEND_TIMEOUT:?}")))
     }
 
-    async fn post(&self, spans: &[u8]) -> Result<(), String> {
+    async fn post(&self, spans: Bytes) -> Result<(), String> {
         let stream = self.link.connect().await.map_err(|error| error.to_string())?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
@@ -204,9 +203,7 @@ impl Destination {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let request = request
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| error.to_string())?;
+        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let answer = async {
             let response = sender
                 .send_request(request)
@@ -285,8 +282,11 @@ mod tests {
     #[test]
     fn the_service_is_named_in_every_message() {
         let named = |arguments: &[&str]| {
-            let message = parse(arguments).source("tasks", "1").unwrap().message(&[]);
-            let message = ExportTraceServiceRequest::decode(message.as_slice()).unwrap();
+            let message = parse(arguments)
+                .source("tasks", "1")
+                .unwrap()
+                .message(Bytes::new());
+            let message = ExportTraceServiceRequest::decode(message).unwrap();
             let resource = message.resource_spans[0].resource.clone().unwrap();
             let name = resource.attributes[0].value.clone().unwrap().value;
             let Some(any_value::Value::StringValue(name)) = name else {

@@ -28,13 +28,20 @@ pub(crate) fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
 /// A message within the message.
 pub(crate) fn message(out: &mut Vec<u8>, field: u32, fields: impl FnOnce(&mut Vec<u8>)) {
     tag(out, field, Wire::Delimited);
+    // The length belongs before the content, and is known only afterwards: nearly always one byte is enough for it.
     let start = out.len();
+    out.push(0);
     fields(out);
-    let content = out.len();
-    varint(out, (content - start) as u64);
-    // The length belongs before the content, and is known only now.
-    let length = out.len() - content;
-    out[start..].rotate_right(length);
+    let length = out.len() - start - 1;
+    if length < 0x80 {
+        out[start] = length as u8;
+    } else {
+        out.remove(start);
+        let content = out.len();
+        varint(out, length as u64);
+        let width = out.len() - content;
+        out[start..].rotate_right(width);
+    }
 }
 
 /// What stands before so many bytes of a field.
@@ -50,8 +57,8 @@ fn tag(out: &mut Vec<u8>, field: u32, wire: Wire) {
 /// Seven bits a byte, the least first; the eighth says that more follow.
 fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
-        out.push(value.to_le_bytes()[0] | 0x80);
+        out.push(value as u8 | 0x80);
         value >>= 7;
     }
-    out.push(value.to_le_bytes()[0]);
+    out.push(value as u8);
 }

@@ -20,14 +20,13 @@ use client::{Load, Outcome};
 use program::Program;
 pub use tests::{Postgres, Redis};
 
-/// Rounds of a comparison: both sides in turns, so that whatever else the machine does hits both alike.
-const ROUNDS: usize = 7;
-const ROUND: Duration = Duration::from_secs(3);
+/// Both sides are started anew so often: where a process happens to lie in memory makes it faster or slower for its life.
+const STARTS: usize = 6;
+/// Rounds after each start: both sides in turns, so that whatever else the machine does hits both alike.
+const ROUNDS: usize = 4;
+const ROUND: Duration = Duration::from_secs(1);
 
-/// One side of a comparison.
-pub type Side<'a> = (&'a str, &'a Program);
-
-/// What the rounds gave: the medians of both sides, and of the rounds' ratios of one to the other.
+/// What the rounds gave: the median rate of the one, and the medians of the rounds' ratios of one to the other.
 pub struct Comparison {
     pub rate: f64,
     pub rate_ratio: f64,
@@ -36,23 +35,31 @@ pub struct Comparison {
 
 /// Loads both sides in turns and tells what came of it. On a machine that does other things, too, the
 /// CPU time of a request says more than the rates: who has more threads gets more of a busy machine.
-pub async fn compare(what: &str, load: fn(u16) -> Load, own: Side<'_>, peer: Side<'_>) -> Comparison {
+pub async fn compare(
+    what: &str,
+    load: fn(u16) -> Load,
+    (own_name, start_own): (&str, impl AsyncFn() -> Program),
+    (peer_name, start_peer): (&str, impl AsyncFn() -> Program),
+) -> Comparison {
     let time = argument("--round").map_or(ROUND, |text| Duration::from_secs_f64(text.parse().unwrap()));
-    // The first requests fill caches and pools, and count for nobody.
-    for (_, program) in [own, peer] {
-        load(program.port).run(time).await;
-    }
     let mut rounds = Vec::new();
-    for turn in 0..ROUNDS {
-        // Who is first changes, too.
-        let pair = if turn % 2 == 0 {
-            let own = Round::of(own, load, time).await;
-            (own, Round::of(peer, load, time).await)
-        } else {
-            let peer = Round::of(peer, load, time).await;
-            (Round::of(own, load, time).await, peer)
-        };
-        rounds.push(pair);
+    for _ in 0..STARTS {
+        let (own, peer) = (start_own().await, start_peer().await);
+        // The first requests fill caches and pools, and count for nobody.
+        for program in [&own, &peer] {
+            load(program.port).run(time).await;
+        }
+        for turn in 0..ROUNDS {
+            // Who is first changes, too.
+            let pair = if turn % 2 == 0 {
+                let own = Round::of(&own, load, time).await;
+                (own, Round::of(&peer, load, time).await)
+            } else {
+                let peer = Round::of(&peer, load, time).await;
+                (Round::of(&own, load, time).await, peer)
+            };
+            rounds.push(pair);
+        }
     }
     let median_of = |value: &dyn Fn(&(Round, Round)) -> f64| median(rounds.iter().map(value).collect());
     let rate = median_of(&|(own, _)| own.rate);
@@ -63,10 +70,8 @@ pub async fn compare(what: &str, load: fn(u16) -> Load, own: Side<'_>, peer: Sid
         median_of(&|(_, peer)| peer.cpu_micros),
     ];
     println!(
-        "{what}: {} {rate:.0}/s, {} {:.0}/s; ratio of rates {rate_ratio:.2}, of p99 {p99_ratio:.2}; \
+        "{what}: {own_name} {rate:.0}/s, {peer_name} {:.0}/s; ratio of rates {rate_ratio:.2}, of p99 {p99_ratio:.2}; \
          CPU of a request {:.0} and {:.0} µs, ratio {:.2}",
-        own.0,
-        peer.0,
         median_of(&|(_, peer)| peer.rate),
         cpu[0],
         cpu[1],
@@ -87,7 +92,7 @@ struct Round {
 }
 
 impl Round {
-    async fn of((_, program): Side<'_>, load: fn(u16) -> Load, time: Duration) -> Self {
+    async fn of(program: &Program, load: fn(u16) -> Load, time: Duration) -> Self {
         let before = program.cpu_seconds();
         let Outcome { requests, rate, p99 } = load(program.port).run(time).await;
         Self {

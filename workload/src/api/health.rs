@@ -1,6 +1,5 @@
 //! Whether the process lives, and whether it should be sent requests.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -18,7 +17,7 @@ pub(super) async fn alive() -> Response {
     message(StatusCode::OK, "alive")
 }
 
-pub(super) async fn ready(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
+pub(super) async fn ready(State(service): State<&'static Service>) -> Result<Response, Problem> {
     if service.is_draining() {
         return Err(Problem::Draining);
     }

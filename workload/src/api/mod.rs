@@ -5,8 +5,6 @@ mod body;
 mod health;
 mod tasks;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{get, put};
@@ -67,7 +65,7 @@ pub const ENDPOINTS: [Endpoint; 7] = [
     },
 ];
 
-pub fn router(service: &Arc<Service>) -> Router {
+pub fn router(service: &'static Service) -> Router {
     Router::new()
         .route(TASKS, get(tasks::list).post(tasks::add))
         .route(TASK, put(tasks::update).delete(tasks::delete))
@@ -76,5 +74,5 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route(OPENAPI, get(async || json(StatusCode::OK, OPENAPI_DOCUMENT)))
         .fallback(async || Problem::NoSuchPath)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .with_state(Arc::clone(service))
+        .with_state(service)
 }

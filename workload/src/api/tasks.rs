@@ -1,7 +1,5 @@
 //! The tasks: list, add, update, delete.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -9,7 +7,6 @@ use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
-use traces::CURRENT;
 
 use super::answer::{json, message};
 use super::{Problem, TASKS, body};
@@ -17,6 +14,7 @@ use crate::cache::Lookup;
 use crate::page::{MAX_PAGE, PageRequest, RenderedPage};
 use crate::service::Service;
 use crate::store::StoreError;
+use crate::to_the_end::ToTheEnd;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PageQuery {
@@ -40,11 +38,11 @@ impl PageQuery {
 }
 
 pub(super) async fn list(
-    State(service): State<Arc<Service>>,
+    State(service): State<&'static Service>,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let request = query.map_err(|_| Problem::BadPage)?.page()?;
-    let page = read_page(&service, request).await?;
+    let page = read_page(service, request).await?;
     let mut response = json(StatusCode::OK, page.json);
     if let Some(after) = page.next {
         let link = format!(r#"<{TASKS}?after={after}&limit={}>; rel="next""#, request.limit);
@@ -57,7 +55,7 @@ pub(super) async fn list(
 
 /// From the cache if it holds the page. That is the plain list alone: it is what nearly every reader
 /// asks for, and no reader can fill the cache with pages that nobody else wants.
-async fn read_page(service: &Arc<Service>, request: PageRequest) -> Result<RenderedPage, Problem> {
+async fn read_page(service: &'static Service, request: PageRequest) -> Result<RenderedPage, Problem> {
     let cache = service
         .cache
         .as_ref()
@@ -70,13 +68,9 @@ async fn read_page(service: &Arc<Service>, request: PageRequest) -> Result<Rende
         Lookup::Miss(right) => {
             let page = service.store()?.page(request).await?;
             if let Some(right) = right {
-                let (service, page) = (Arc::clone(service), page.clone());
+                let page = page.clone();
                 // The reader need not wait for it.
-                tokio::spawn(async move {
-                    if let Some(cache) = &service.cache {
-                        cache.leave(right, &page).await;
-                    }
-                });
+                tokio::spawn(async move { cache.leave(right, &page).await });
             }
             Ok(page)
         }
@@ -84,15 +78,11 @@ async fn read_page(service: &Arc<Service>, request: PageRequest) -> Result<Rende
 }
 
 pub(super) async fn add(
-    State(service): State<Arc<Service>>,
+    State(service): State<&'static Service>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let task = read_task(&service, request).await?;
-    let id = write(
-        service,
-        |service| async move { service.store()?.add(&task).await },
-    )
-    .await?;
+    let task = read_task(service, request).await?;
+    let id = write(service, async move { service.store()?.add(&task).await }).await?;
     let mut response = message(StatusCode::CREATED, "Task added");
     if let Ok(location) = HeaderValue::try_from(format!("{TASKS}/{id}")) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -101,16 +91,13 @@ pub(super) async fn add(
 }
 
 pub(super) async fn update(
-    State(service): State<Arc<Service>>,
+    State(service): State<&'static Service>,
     id: Result<Path<String>, PathRejection>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let id = task_id(id)?;
-    let task = read_task(&service, request).await?;
-    let found = write(service, |service| async move {
-        service.store()?.update(id, &task).await
-    })
-    .await?;
+    let task = read_task(service, request).await?;
+    let found = write(service, async move { service.store()?.update(id, &task).await }).await?;
     if found {
         Ok(message(StatusCode::OK, "Task updated"))
     } else {
@@ -119,15 +106,11 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(
-    State(service): State<Arc<Service>>,
+    State(service): State<&'static Service>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = task_id(id)?;
-    let found = write(
-        service,
-        |service| async move { service.store()?.delete(id).await },
-    )
-    .await?;
+    let found = write(service, async move { service.store()?.delete(id).await }).await?;
     if found {
         Ok(message(StatusCode::OK, "Task deleted"))
     } else {
@@ -160,29 +143,17 @@ async fn read_task(service: &Service, request: Request<Body>) -> Result<String, 
 }
 
 /// Writes to the database and removes what the cache holds; to the end, also when the client hangs up meanwhile.
-async fn write<T, F>(service: Arc<Service>, statement: impl FnOnce(Arc<Service>) -> F) -> Result<T, Problem>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, StoreError>> + Send + 'static,
-{
-    let statement = statement(Arc::clone(&service));
-    let work = async move {
+async fn write<T: Send + 'static>(
+    service: &'static Service,
+    statement: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, Problem> {
+    let written = ToTheEnd::new(async move {
         let written = statement.await;
         if let Some(cache) = &service.cache {
             // Also after a failure: a statement that was not answered in time may have been done.
             cache.invalidate().await;
         }
         written
-    };
-    let written = match CURRENT.try_with(|context| *context) {
-        Ok(context) => tokio::spawn(CURRENT.scope(context, work)).await,
-        Err(_) => tokio::spawn(work).await,
-    };
-    match written {
-        Ok(written) => Ok(written?),
-        Err(error) => {
-            tracing::error!(%error, "a write was ended early");
-            Err(Problem::Internal)
-        }
-    }
+    });
+    Ok(written.await?)
 }

@@ -73,7 +73,12 @@ impl Store {
                 .bind(page.rows_wanted())
                 .fetch(connection);
             while let Some(row) = rows.try_next().await? {
-                page.push(row.try_get(0)?, row.try_get(1)?);
+                if page.is_empty() {
+                    page.push(row.try_get(0)?, row.try_get(1)?);
+                } else {
+                    // Of the types that the first row was found to have.
+                    page.push(row.try_get_unchecked(0)?, row.try_get_unchecked(1)?);
+                }
             }
             Ok(page.finish())
         })

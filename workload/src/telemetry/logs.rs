@@ -6,20 +6,13 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
 use super::LogSink;
+use super::json_lines::JsonLines;
 use crate::config::LogFormat;
 
 /// Sends every log line of this process to `sink`.
 pub fn init(format: LogFormat, level: Targets, sink: LogSink) -> Result<(), TryInitError> {
     let lines = match format {
-        LogFormat::Json => fmt::layer()
-            .json()
-            .flatten_event(true)
-            // There are no spans of `tracing`'s to look for.
-            .with_current_span(false)
-            .with_span_list(false)
-            .with_target(false)
-            .with_writer(sink)
-            .boxed(),
+        LogFormat::Json => JsonLines(sink).boxed(),
         LogFormat::Text => fmt::layer()
             .with_target(false)
             .with_ansi(false)

@@ -2,6 +2,7 @@
 
 mod database;
 mod histogram;
+mod json_lines;
 mod logs;
 mod metrics;
 mod process;

@@ -4,7 +4,6 @@
 //! A request costs a few atomic additions in a table indexed by route, method and code; the series
 //! are made from it when Prometheus asks. The table's size is fixed, so no client can add series.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -88,12 +87,18 @@ impl RequestMetrics {
     }
 
     /// Counts a request as being worked on until the returned value is dropped.
-    pub fn start(self: &Arc<Self>) -> InFlight {
+    pub fn start(&'static self) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight(self)
     }
 
-    /// Counts a finished request; `route` is the matched route's pattern.
+    /// The route of this pattern, if the service offers it.
+    pub fn route(&self, pattern: &str) -> Option<&'static str> {
+        let known = self.routes.iter().find(|route| route.name == pattern);
+        known.map(|route| route.name)
+    }
+
+    /// Counts a finished request.
     pub fn record(&self, route: Option<&str>, method: &Method, code: StatusCode, duration: Duration) {
         let unmatched = self.routes.len() - 1;
         let route = route
@@ -227,7 +232,7 @@ impl Collector for RequestMetrics {
 
 /// A request being worked on.
 #[derive(Debug)]
-pub struct InFlight(Arc<RequestMetrics>);
+pub struct InFlight(&'static RequestMetrics);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
