@@ -28,6 +28,14 @@ impl Load {
         }
     }
 
+    /// Asks for a page, which the service reads for each request, where it reads the plain list for all that wait for it.
+    pub fn get_page(port: u16) -> Self {
+        Self {
+            port,
+            request: b"GET /tasks?limit=999 HTTP/1.1\r\nhost: bench\r\n\r\n".to_vec(),
+        }
+    }
+
     pub fn post(port: u16) -> Self {
         let body = r#"{"task":"Buy milk"}"#;
         let head = "POST /tasks HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json";
@@ -39,17 +47,21 @@ impl Load {
     }
 
     pub async fn run(&self, time: Duration) -> Outcome {
+        let load = self.clone();
+        tokio::task::spawn_blocking(move || load.run_here(time))
+            .await
+            .unwrap()
+    }
+
+    /// On one thread: with more they would wake each other.
+    fn run_here(&self, time: Duration) -> Outcome {
         let started = Instant::now();
-        let connections: Vec<_> = (0..CONNECTIONS)
-            .map(|_| {
-                let load = self.clone();
-                tokio::spawn(async move { load.one_connection(started + time).await })
-            })
-            .collect();
-        let mut times = Vec::new();
-        for connection in connections {
-            times.extend(connection.await.unwrap());
-        }
+        let connections = (0..CONNECTIONS).map(|_| self.one_connection(started + time));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let mut times = runtime.block_on(futures::future::join_all(connections)).concat();
         let rate = times.len() as f64 / started.elapsed().as_secs_f64();
         times.sort_unstable();
         let p99 = times[times.len() * 99 / 100];

@@ -1,5 +1,6 @@
 //! What can go wrong with the database, as far as a client needs to know.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// SQLSTATE classes that say the server, not the statement, is the problem: connection,
@@ -10,11 +11,11 @@ const SERVER_TROUBLE: [&str; 4] = ["08", "53", "57", "25006"];
 /// I/O error, full, cannot open.
 const FILE_TROUBLE: [i64; 6] = [5, 6, 8, 10, 13, 14];
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached or used now; the same request may succeed later.
     #[error("{0}")]
-    Unavailable(sqlx::Error),
+    Unavailable(Arc<sqlx::Error>),
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     /// The connection to the database that is made at the start is not there yet.
@@ -22,7 +23,7 @@ pub enum StoreError {
     Starting,
     /// The database answered, but not as the program's own statements expect.
     #[error("{0}")]
-    Unexpected(sqlx::Error),
+    Unexpected(Arc<sqlx::Error>),
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -39,6 +40,7 @@ impl From<sqlx::Error> for StoreError {
             }),
             other => breaks_connection(other),
         };
+        let error = Arc::new(error);
         if unavailable {
             Self::Unavailable(error)
         } else {

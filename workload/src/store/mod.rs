@@ -3,6 +3,7 @@
 mod error;
 pub mod pool;
 mod startup;
+mod together;
 mod url;
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ pub use self::startup::{ConnectError, StoreOptions};
 pub use self::url::DatabaseUrl;
 
 use self::pool::Pool;
+use self::together::{Door, Together};
 use crate::page::{Page, PageRequest, RenderedPage};
 use crate::telemetry::{DatabaseTelemetry, Operation};
 
@@ -31,6 +33,7 @@ pub struct Store {
     pool: DriverPool,
     deadline: Duration,
     telemetry: DatabaseTelemetry,
+    readers: Together<Result<RenderedPage, StoreError>>,
 }
 
 #[derive(Debug)]
@@ -64,9 +67,32 @@ macro_rules! with_connection {
 }
 
 impl Store {
-    /// One page of tasks, oldest first.
-    pub async fn page(&self, request: PageRequest) -> Result<RenderedPage, StoreError> {
+    /// One page of tasks, oldest first. The first page is what nearly everybody reads: where many wait for it, they do so
+    /// together.
+    pub async fn page(&'static self, request: PageRequest) -> Result<RenderedPage, StoreError> {
+        if request != PageRequest::default() || !self.pool_status().is_exhausted() {
+            return self.read_page(request, None).await;
+        }
+        let started = Instant::now();
+        // Its deadline began with the first who waits, so that nobody waits longer.
+        let page = self
+            .readers
+            .join(|door| self.read_page(request, Some(door)))
+            .await;
+        // The statement is counted where it runs; each request has a span of its own.
+        self.telemetry
+            .trace(Operation::List, started.elapsed(), page.is_err());
+        page
+    }
+
+    async fn read_page(
+        &self,
+        request: PageRequest,
+        door: Option<Door<Result<RenderedPage, StoreError>>>,
+    ) -> Result<RenderedPage, StoreError> {
         with_connection!(self, Operation::List, connection => {
+            // Whoever comes from now on may have written what this statement does not see.
+            drop(door);
             let mut page = Page::new(request);
             let mut rows = sqlx::query(SELECT_PAGE)
                 .bind(request.after)

@@ -4,6 +4,7 @@
 //! trips of a service that runs one statement a request. Here a connection is tested only when its
 //! last use did not come to an end, and the first broken one makes the pool forget its idle siblings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, Object, PoolError, RecycleError, RecycleResult};
@@ -43,6 +44,13 @@ pub struct Leased<C> {
 /// A connection for one statement, to be given back with the statement's result.
 #[derive(Debug)]
 pub struct Lease<C: Connection>(Object<Connector<C>>);
+
+impl PoolStatus {
+    /// Whether the next one has to wait.
+    pub fn is_exhausted(&self) -> bool {
+        self.used >= self.max
+    }
+}
 
 impl<C: Connection> Manager for Connector<C> {
     type Type = Leased<C>;
@@ -94,8 +102,8 @@ impl<C: Connection> Pool<C> {
         match self.connections.get().await {
             Ok(object) => Ok(Lease(object)),
             // Whatever keeps a new connection from being made, the request may succeed later.
-            Err(PoolError::Backend(error)) => Err(StoreError::Unavailable(error)),
-            Err(_) => Err(StoreError::Unavailable(sqlx::Error::PoolClosed)),
+            Err(PoolError::Backend(error)) => Err(StoreError::Unavailable(Arc::new(error))),
+            Err(_) => Err(StoreError::Unavailable(Arc::new(sqlx::Error::PoolClosed))),
         }
     }
 

@@ -7,6 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
 use super::pool::Pool;
+use super::together::Together;
 use super::{DatabaseUrl, DriverPool, Store};
 use crate::telemetry::DatabaseTelemetry;
 
@@ -65,6 +66,7 @@ impl Store {
                         pool,
                         deadline: options.deadline,
                         telemetry,
+                        readers: Together::default(),
                     });
                 }
                 Err(error) if attempt >= attempts => {

@@ -43,10 +43,16 @@ impl DatabaseTelemetry {
         }
     }
 
+    /// An operation that was asked of the database.
     pub fn record(&self, operation: Operation, duration: Duration, failed: bool) {
         let series = &self.operations[operation as usize];
         series.duration.observe(duration);
         series.errors.fetch_add(u64::from(failed), Ordering::Relaxed);
+        self.trace(operation, duration, failed);
+    }
+
+    /// A request's part in an operation.
+    pub fn trace(&self, operation: Operation, duration: Duration, failed: bool) {
         let _ = CURRENT.try_with(|request| {
             self.traces.record(&Span {
                 context: self.traces.begin(Some(request)),
