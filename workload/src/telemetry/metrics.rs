@@ -97,7 +97,7 @@ impl Collector for PoolMetrics {
         encoder
             .encode_descriptor("db_pool_max_connections", help, None, MetricType::Gauge)?
             .encode_gauge(&(status.max as f64))?;
-        let help = "Requests that wait for a connection to the database";
+        let help = "Statements that wait for a connection to the database";
         encoder
             .encode_descriptor("db_pool_waiting", help, None, MetricType::Gauge)?
             .encode_gauge(&(status.waiting as f64))
