@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use sqlx::{PgConnection, Row, SqliteConnection};
+use tokio::sync::Semaphore;
 
 pub use self::error::StoreError;
 pub use self::pool::PoolStatus;
@@ -34,6 +35,8 @@ pub struct Store {
     deadline: Duration,
     telemetry: DatabaseTelemetry,
     readers: Together<Result<RenderedPage, StoreError>>,
+    /// How many statements may read the first page at once.
+    turns: Semaphore,
 }
 
 #[derive(Debug)]
@@ -66,19 +69,37 @@ macro_rules! with_connection {
     }};
 }
 
+impl DriverPool {
+    fn status(&self) -> PoolStatus {
+        match self {
+            Self::Postgres(pool) => pool.status(),
+            Self::Sqlite(pool) => pool.status(),
+        }
+    }
+}
+
 impl Store {
-    /// One page of tasks, oldest first. The first page is what nearly everybody reads: where many wait for it, they do so
-    /// together.
+    /// One page of tasks, oldest first. The first page is what nearly everybody reads: where many want it, they wait
+    /// together, and leave half of the connections to others.
     pub async fn page(&'static self, request: PageRequest) -> Result<RenderedPage, StoreError> {
-        if request != PageRequest::default() || !self.pool_status().is_exhausted() {
+        if request != PageRequest::default() {
+            return self.read_page(request, None).await;
+        }
+        if let Ok(_turn) = self.turns.try_acquire() {
             return self.read_page(request, None).await;
         }
         let started = Instant::now();
-        // Its deadline began with the first who waits, so that nobody waits longer.
-        let page = self
-            .readers
-            .join(|door| self.read_page(request, Some(door)))
-            .await;
+        let read = |door| async move {
+            let in_turn = async {
+                let _turn = self.turns.acquire().await;
+                self.read_page(request, Some(door)).await
+            };
+            // It begins with the first who waits, so that nobody waits longer.
+            tokio::time::timeout(self.deadline, in_turn)
+                .await
+                .unwrap_or(Err(StoreError::TimedOut(self.deadline)))
+        };
+        let page = self.readers.join(read).await;
         // The statement is counted where it runs; each request has a span of its own.
         self.telemetry
             .trace(Operation::List, started.elapsed(), page.is_err());
@@ -141,10 +162,7 @@ impl Store {
     }
 
     pub fn pool_status(&self) -> PoolStatus {
-        match &self.pool {
-            DriverPool::Postgres(pool) => pool.status(),
-            DriverPool::Sqlite(pool) => pool.status(),
-        }
+        self.pool.status()
     }
 }
 

@@ -45,13 +45,6 @@ pub struct Leased<C> {
 #[derive(Debug)]
 pub struct Lease<C: Connection>(Object<Connector<C>>);
 
-impl PoolStatus {
-    /// Whether the next one has to wait.
-    pub fn is_exhausted(&self) -> bool {
-        self.used >= self.max
-    }
-}
-
 impl<C: Connection> Manager for Connector<C> {
     type Type = Leased<C>;
     type Error = sqlx::Error;

@@ -1,7 +1,6 @@
-//! One statement for all requests that wait for a connection to read the same.
+//! One statement for all requests that wait for their turn to read the same.
 //!
-//! Who finds every connection in use has to wait anyway: with those who wait already, as long as their statement has not
-//! begun. So nobody reads what is older than the request, and a crowd of readers costs the database no more than a few.
+//! Who has to wait does so with those who wait already, as long as their statement has not begun. So nobody reads what is older than the request, and a crowd of readers costs the database no more than a few.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
