@@ -22,17 +22,18 @@ pub struct Outcome {
 
 impl Load {
     pub fn get(port: u16) -> Self {
-        Self {
-            port,
-            request: b"GET /tasks HTTP/1.1\r\nhost: bench\r\n\r\n".to_vec(),
-        }
+        Self::get_of("/tasks", port)
     }
 
     /// Asks for a page, which the service reads for each request, where it reads the plain list for all that wait for it.
     pub fn get_page(port: u16) -> Self {
+        Self::get_of("/tasks?limit=999", port)
+    }
+
+    fn get_of(target: &str, port: u16) -> Self {
         Self {
             port,
-            request: b"GET /tasks?limit=999 HTTP/1.1\r\nhost: bench\r\n\r\n".to_vec(),
+            request: format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes(),
         }
     }
 
