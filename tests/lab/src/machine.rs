@@ -19,14 +19,9 @@ impl Machine {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             seen.insert(format!("process {}", name.trim()));
         }
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        for line in mounts.lines() {
-            // Without the options, which the kernel may word anew.
-            seen.insert(format!(
-                "mount {}",
-                line.split(' ').take(3).collect::<Vec<_>>().join(" ")
-            ));
-        }
+        seen.extend(mounts(
+            &fs::read_to_string("/proc/self/mounts").unwrap_or_default(),
+        ));
         for name in names(Path::new("/sys/class/net")) {
             seen.insert(format!("interface {name}"));
         }
@@ -51,6 +46,17 @@ impl Machine {
     }
 }
 
+/// The mounts of a table as the kernel writes it, without the options, which it may word anew; and without the folder of
+/// named network namespaces, which iproute2 mounts on itself when anybody names the first one, and leaves so. The
+/// namespaces are looked for one by one.
+fn mounts(table: &str) -> impl Iterator<Item = String> {
+    table
+        .lines()
+        .map(|line| line.split(' ').take(3).collect::<Vec<_>>())
+        .filter(|mount| mount.get(1) != Some(&"/run/netns"))
+        .map(|mount| format!("mount {}", mount.join(" ")))
+}
+
 fn names(dir: &Path) -> impl Iterator<Item = String> {
     fs::read_dir(dir)
         .into_iter()
@@ -67,4 +73,22 @@ fn cgroup_roots() -> Vec<PathBuf> {
             matches!(fields.get(2), Some(&"cgroup" | &"cgroup2")).then(|| PathBuf::from(fields[1]))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_iproute2_keeps_is_not_the_nodes_but_a_namespace_is() {
+        let before = "proc /proc proc rw,relatime 0 0\n";
+        let after = "proc /proc proc rw,nosuid 0 0\n\
+                     /dev/sda /run/netns ext4 rw 0 0\n\
+                     nsfs /run/netns/node nsfs rw 0 0\n";
+        let [before, after] = [before, after].map(|table| Machine(mounts(table).collect()));
+        assert_eq!(
+            after.changes_since(&before),
+            ["new: mount nsfs /run/netns/node nsfs"]
+        );
+    }
 }
