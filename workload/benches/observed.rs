@@ -4,11 +4,11 @@
 
 mod support;
 
-use support::client::Load;
+use support::client::{CONNECTIONS, Load};
 use support::program::Program;
 use support::{Postgres, compare, fill, peer, promise};
 
-const TASKS: usize = 20;
+const TASKS: usize = CONNECTIONS;
 
 fn main() {
     peer::serve_if_asked();
@@ -44,9 +44,17 @@ async fn measure() {
         promise("p99 of reads at most 1.25 x bare", reads.p99_ratio <= 1.25);
     }
 
-    let writes = compare("POST /tasks", Load::post, ("observed", service), ("bare", bare)).await;
-    promise("writes at least 0.9 x bare", writes.rate_ratio >= 0.9);
-    promise("p99 of writes at most 1.25 x bare", writes.p99_ratio <= 1.25);
+    for (what, load) in [
+        (
+            "PUT /tasks/ID, one statement a request",
+            Load::put as fn(u16) -> Load,
+        ),
+        ("POST /tasks, one statement for all that wait", Load::post),
+    ] {
+        let writes = compare(what, load, ("observed", service), ("bare", bare)).await;
+        promise("writes at least 0.9 x bare", writes.rate_ratio >= 0.9);
+        promise("p99 of writes at most 1.25 x bare", writes.p99_ratio <= 1.25);
+    }
 }
 
 /// A collector that takes every span and looks at none.

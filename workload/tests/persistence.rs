@@ -8,8 +8,6 @@
 
 mod support;
 
-use std::io::Write;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
@@ -205,50 +203,6 @@ async fn a_database_that_falls_silent_is_given_up_in_bounded_time() {
     })
     .await;
     assert_eq!(list[0], json!({"id": id, "task": "Buy milk"}));
-}
-
-#[tokio::test]
-async fn readers_that_wait_for_their_turn_share_one_statement() {
-    const READERS: usize = 20;
-    let postgres = Postgres::start();
-    let service = Service::ready(&[("DATABASE_URL", &postgres.url()), ("DB_POOL_SIZE", "1")]).await;
-    let mut session = postgres
-        .command("psql")
-        .args([&postgres.url(), "-XAtq"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lock = b"BEGIN; LOCK TABLE tasks IN SHARE MODE;\n";
-    session.stdin.as_mut().unwrap().write_all(lock).unwrap();
-    let locked = "SELECT count(*) FROM pg_locks WHERE mode = 'ShareLock' AND relation = 'tasks'::regclass";
-    eventually("the lock", async || (postgres.sql(locked) == "1").then_some(())).await;
-
-    // This write waits for the lock, with the only connection; all readers wait for the connection.
-    let write = service.add("Buy milk");
-    let readers = futures::future::join_all((0..READERS).map(|_| service.get("/tasks")));
-    let unlock = async {
-        let waiting = READERS as f64 + 1.0;
-        eventually("the readers", async || {
-            (service.metrics().await["http_requests_in_flight"] == waiting).then_some(())
-        })
-        .await;
-        session.kill().unwrap();
-        session.wait().unwrap();
-    };
-    let (_, readers, ()) = tokio::join!(write, readers, unlock);
-    for list in readers {
-        // It was added before the statement began.
-        list.expect(200, &json!([{"id": 1, "task": "Buy milk"}]));
-    }
-    let metrics = service.metrics().await;
-    assert_eq!(
-        metrics[r#"db_operation_duration_seconds_count{operation="list"}"#], 2.0,
-        "one for the first, whose turn it was, and one for all others"
-    );
-    assert_eq!(
-        metrics[r#"http_requests_total{method="GET",route="/tasks",code="200"}"#],
-        READERS as f64
-    );
 }
 
 #[tokio::test]

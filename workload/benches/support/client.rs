@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const CONNECTIONS: usize = 32;
+pub const CONNECTIONS: usize = 32;
 
 /// Connections that send one request after the other.
 #[derive(Clone)]
 pub struct Load {
     port: u16,
-    request: Vec<u8>,
+    /// What each connection asks for, the connections taking them in turn.
+    requests: Vec<String>,
 }
 
 pub struct Outcome {
@@ -33,17 +34,24 @@ impl Load {
     fn get_of(target: &str, port: u16) -> Self {
         Self {
             port,
-            request: format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes(),
+            requests: vec![format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n")],
         }
     }
 
     pub fn post(port: u16) -> Self {
-        let body = r#"{"task":"Buy milk"}"#;
-        let head = "POST /tasks HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json";
-        let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         Self {
             port,
-            request: request.into_bytes(),
+            requests: vec![write("POST /tasks")],
+        }
+    }
+
+    /// Writes that nobody can share: each connection has a task of its own. The first of them must be there.
+    pub fn put(port: u16) -> Self {
+        Self {
+            port,
+            requests: (1..=CONNECTIONS)
+                .map(|id| write(&format!("PUT /tasks/{id}")))
+                .collect(),
         }
     }
 
@@ -57,7 +65,8 @@ impl Load {
     /// On one thread: with more they would wake each other.
     fn run_here(&self, time: Duration) -> Outcome {
         let started = Instant::now();
-        let connections = (0..CONNECTIONS).map(|_| self.one_connection(started + time));
+        let requests = self.requests.iter().cycle().take(CONNECTIONS);
+        let connections = requests.map(|request| self.one_connection(request, started + time));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -73,13 +82,13 @@ impl Load {
         }
     }
 
-    async fn one_connection(&self, end: Instant) -> Vec<Duration> {
+    async fn one_connection(&self, request: &str, end: Instant) -> Vec<Duration> {
         let mut times = Vec::new();
         let mut buffer = vec![0; 256 * 1024];
         let mut connection = self.connect().await;
         while Instant::now() < end {
             let started = Instant::now();
-            connection.write_all(&self.request).await.unwrap();
+            connection.write_all(request.as_bytes()).await.unwrap();
             let goes_on = read_answer(&mut connection, &mut buffer).await;
             times.push(started.elapsed());
             if !goes_on {
@@ -94,6 +103,12 @@ impl Load {
         connection.set_nodelay(true).unwrap();
         connection
     }
+}
+
+fn write(method_and_target: &str) -> String {
+    let body = r#"{"task":"Buy milk"}"#;
+    let head = format!("{method_and_target} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json");
+    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// Reads one answer, which must be a success; says whether the connection stays open.

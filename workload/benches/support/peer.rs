@@ -4,16 +4,16 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
-use axum::routing::get;
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use redis::aio::MultiplexedConnection;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection, Row};
 use tasks::store::pool::Pool;
-use tasks::store::{INSERT, SELECT_PAGE};
+use tasks::store::{INSERT, SELECT_PAGE, UPDATE};
 
 #[derive(Serialize, Deserialize)]
 struct Task {
@@ -67,6 +67,7 @@ fn postgres(url: &str) -> Router {
     let pool: Arc<Pool<PgConnection>> = Arc::new(Pool::new(options, 8, None).unwrap());
     Router::new()
         .route("/tasks", get(list).post(add))
+        .route("/tasks/{id}", put(update))
         .with_state(pool)
 }
 
@@ -96,6 +97,21 @@ async fn add(State(pool): State<Arc<Pool<PgConnection>>>, Json(new): Json<NewTas
         .await;
     let id: i64 = pool.give_back(lease, id).unwrap();
     (StatusCode::CREATED, id.to_string())
+}
+
+async fn update(
+    State(pool): State<Arc<Pool<PgConnection>>>,
+    Path(id): Path<i64>,
+    Json(new): Json<NewTask>,
+) -> &'static str {
+    let mut lease = pool.acquire().await.unwrap();
+    let done = sqlx::query(UPDATE)
+        .bind(id)
+        .bind(&new.task)
+        .execute(lease.connection())
+        .await;
+    assert_eq!(pool.give_back(lease, done).unwrap().rows_affected(), 1);
+    "updated"
 }
 
 async fn redis(url: &str) -> Router {

@@ -82,7 +82,7 @@ pub(super) async fn add(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let task = read_task(service, request).await?;
-    let id = write(service, async move { service.store()?.add(&task).await }).await?;
+    let id = write(service, async move { service.store()?.add(task).await }).await?;
     let mut response = message(StatusCode::CREATED, "Task added");
     if let Ok(location) = HeaderValue::try_from(format!("{TASKS}/{id}")) {
         response.headers_mut().insert(header::LOCATION, location);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
-use tokio::sync::Semaphore;
 
 use super::pool::Pool;
 use super::together::Together;
@@ -63,13 +62,13 @@ impl Store {
             match try_open(options).await {
                 Ok(pool) => {
                     tracing::info!(database = %options.url, "database ready");
-                    let turns = Semaphore::new(pool.status().max.div_ceil(2));
+                    let half = pool.status().max.div_ceil(2);
                     return Ok(Self {
                         pool,
                         deadline: options.deadline,
                         telemetry,
-                        readers: Together::default(),
-                        turns,
+                        readers: Together::new(half),
+                        writers: Together::new(half),
                     });
                 }
                 Err(error) if attempt >= attempts => {
