@@ -37,15 +37,15 @@ pub struct Store {
     pool: DriverPool,
     deadline: Duration,
     telemetry: DatabaseTelemetry,
-    readers: Readers,
-    writers: Writers,
+    reading: Reading,
+    adding: Adding,
 }
 
-/// Those who want the first page.
-type Readers = Together<(), Result<RenderedPage, StoreError>>;
+/// Of the first page.
+type Reading = Together<(), Result<RenderedPage, StoreError>>;
 
-/// Those who add a task; each of them has a result.
-type Writers = Together<String, Arc<[Result<i64, StoreError>]>>;
+/// Of tasks, each of which has a result.
+type Adding = Together<String, Arc<[Result<i64, StoreError>]>>;
 
 #[derive(Debug)]
 enum DriverPool {
@@ -94,17 +94,17 @@ impl Store {
         if request != PageRequest::default() {
             return self.read_page(request, None, end).await;
         }
-        if let Some(_turn) = self.readers.turn() {
+        if let Some(_turn) = self.reading.turn() {
             return self.read_page(request, None, end).await;
         }
         let started = Instant::now();
         let read = |door| async move {
-            match self.readers.turn_before(end).await {
+            match self.reading.turn_before(end).await {
                 Some(_turn) => self.read_page(request, Some(door), end).await,
                 None => Err(self.timed_out()),
             }
         };
-        let (_, page) = self.readers.join((), read);
+        let (_, page) = self.reading.join((), read);
         let page = page.await;
         // The statement is counted where it runs; each request has a span of its own.
         self.telemetry
@@ -151,19 +151,19 @@ impl Store {
     /// Adds a task and says under which id. Where many do so, those who wait are added together, by one statement.
     pub async fn add(&'static self, task: String) -> Result<i64, StoreError> {
         let end = self.end();
-        if let Some(_turn) = self.writers.turn() {
+        if let Some(_turn) = self.adding.turn() {
             return self.add_one(&task, end).await;
         }
         let started = Instant::now();
         let add = |door: Door<_, _>| async move {
-            let turn = self.writers.turn_before(end).await;
+            let turn = self.adding.turn_before(end).await;
             let tasks = door.close();
             match turn {
                 Some(_turn) => self.add_all(&tasks, end).await.into(),
                 None => tasks.iter().map(|_| Err(self.timed_out())).collect(),
             }
         };
-        let (place, added) = self.writers.join(task, add);
+        let (place, added) = self.adding.join(task, add);
         let id = added.await[place].clone();
         self.telemetry
             .trace(Operation::Add, started.elapsed(), id.is_err());

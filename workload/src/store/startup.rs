@@ -67,8 +67,8 @@ impl Store {
                         pool,
                         deadline: options.deadline,
                         telemetry,
-                        readers: Together::new(half),
-                        writers: Together::new(half),
+                        reading: Together::new(half),
+                        adding: Together::new(half),
                     });
                 }
                 Err(error) if attempt >= attempts => {
