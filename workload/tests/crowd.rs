@@ -60,6 +60,20 @@ fn statements(metrics: &BTreeMap<String, f64>, operation: &str) -> f64 {
     metrics[&format!(r#"db_operation_duration_seconds_count{{operation="{operation}"}}"#)]
 }
 
+async fn expect_two_statements(service: &Service, operation: &str, answers: &str) {
+    let metrics = service.metrics().await;
+    assert_eq!(
+        statements(&metrics, operation),
+        2.0,
+        "one for the first, whose turn it was, and one for all others"
+    );
+    assert_eq!(
+        metrics[&format!("http_requests_total{answers}")],
+        CROWD as f64,
+        "each of them is counted"
+    );
+}
+
 #[tokio::test]
 async fn readers_that_wait_for_their_turn_share_one_statement() {
     let postgres = Postgres::start();
@@ -78,16 +92,7 @@ async fn readers_that_wait_for_their_turn_share_one_statement() {
         // It was added before the statement began.
         list.expect(200, &json!([{"id": 1, "task": "Buy milk"}]));
     }
-    let metrics = service.metrics().await;
-    assert_eq!(
-        statements(&metrics, "list"),
-        2.0,
-        "one for the first, whose turn it was, and one for all others"
-    );
-    assert_eq!(
-        metrics[r#"http_requests_total{method="GET",route="/tasks",code="200"}"#],
-        CROWD as f64
-    );
+    expect_two_statements(&service, "list", r#"{method="GET",route="/tasks",code="200"}"#).await;
 }
 
 #[tokio::test]
@@ -112,16 +117,7 @@ async fn writers_that_wait_for_their_turn_share_one_statement() {
         .map(|(id, task)| json!({"id": id, "task": task}))
         .collect();
     service.get("/tasks").await.expect(200, &json!(expected));
-    let metrics = service.metrics().await;
-    assert_eq!(
-        statements(&metrics, "add"),
-        2.0,
-        "one for the first, whose turn it was, and one for all others"
-    );
-    assert_eq!(
-        metrics[r#"http_requests_total{method="POST",route="/tasks",code="201"}"#],
-        CROWD as f64
-    );
+    expect_two_statements(&service, "add", r#"{method="POST",route="/tasks",code="201"}"#).await;
 }
 
 #[tokio::test]

@@ -238,4 +238,20 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn locusts_users_have_the_same_mix() {
+        let locustfile = include_str!("../locustfile.py");
+        for (operation, weight) in WEIGHTS {
+            let function = match operation {
+                Operation::List => "read",
+                Operation::Add => "add",
+                Operation::Update => "update",
+                Operation::Delete => "delete",
+            };
+            let task = format!("    @task({weight})\n    def {function}(self):\n");
+            assert!(locustfile.contains(&task), "locustfile.py has no {task}");
+        }
+        assert_eq!(locustfile.matches("@task(").count(), WEIGHTS.len());
+    }
 }
