@@ -1,15 +1,17 @@
 //! Many requests at once, and few connections: those who wait share a statement, and each gets what is its own.
 #![allow(clippy::unwrap_used, clippy::float_cmp)]
 
+#[path = "support/collector.rs"]
+mod collector;
 mod support;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Child, Stdio};
 
+use collector::collector;
 use futures::future::join_all;
 use serde_json::{Value, json};
-use support::collector::collector;
 use support::service::{Answer, PATIENCE, eventually};
 use support::{Postgres, Service};
 

@@ -6,16 +6,18 @@
     clippy::cast_sign_loss
 )]
 
+#[path = "support/collector.rs"]
+mod collector;
 mod support;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use collector::collector;
 use reqwest::{Method, StatusCode};
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use support::Service;
-use support::collector::collector;
 use support::service::{Answer, eventually};
 use tokio_rustls::TlsAcceptor;
 

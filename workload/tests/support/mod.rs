@@ -7,7 +7,6 @@
     clippy::unwrap_used
 )]
 
-pub mod collector;
 pub mod servers;
 pub mod service;
 pub mod wire;
