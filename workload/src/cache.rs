@@ -15,9 +15,11 @@ use axum::body::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, Script};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::page::RenderedPage;
 use crate::telemetry::CacheMetrics;
+use crate::together::{Door, Together};
 
 /// The braces make Redis Cluster keep both keys on one node.
 pub const LIST: &str = "{tasks}:list";
@@ -25,6 +27,9 @@ const GENERATION: &str = "{tasks}:generation";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
+
+/// One looks at a time; those who come meanwhile wait together, and one looks for all of them.
+const LOOKS: usize = 1;
 
 #[derive(Debug, Clone)]
 pub struct CacheOptions {
@@ -38,7 +43,9 @@ pub struct CacheOptions {
 #[derive(Debug)]
 pub struct Cache {
     ttl: Duration,
+    timeout: Duration,
     link: watch::Sender<Option<Link>>,
+    looking: Together<(), Lookup>,
     leave: Script,
     metrics: CacheMetrics,
 }
@@ -51,7 +58,7 @@ struct Link {
 }
 
 /// What a look into the cache gave.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Lookup {
     Hit(RenderedPage),
     /// The right to leave a copy, if the cache can be reached.
@@ -59,7 +66,7 @@ pub enum Lookup {
 }
 
 /// The right to leave a copy of a list that was read after this was given.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Leave {
     link: Link,
     generation: String,
@@ -89,29 +96,46 @@ impl Cache {
         tokio::spawn(keep_connected(options.client, options.timeout, link.clone()));
         Self {
             ttl: options.ttl,
+            timeout: options.timeout,
             link,
+            looking: Together::new(LOOKS),
             leave,
             metrics,
         }
     }
 
-    pub async fn list(&self) -> Lookup {
+    pub async fn list(&'static self) -> Lookup {
+        let found = if let Some(_turn) = self.looking.turn() {
+            self.look().await
+        } else {
+            let end = Instant::now() + self.timeout;
+            let look = |door: Door<_, _>| async move {
+                let turn = self.looking.turn_before(end).await;
+                // Whoever comes from now on may have written what this look does not see.
+                drop(door);
+                match turn {
+                    Some(_turn) => self.look().await,
+                    None => Lookup::Miss(None),
+                }
+            };
+            self.looking.join((), look).1.await
+        };
+        match found {
+            Lookup::Hit(_) => self.metrics.hits.inc(),
+            Lookup::Miss(_) => self.metrics.misses.inc(),
+        };
+        found
+    }
+
+    async fn look(&self) -> Lookup {
         let Some(mut link) = self.current() else {
-            self.metrics.misses.inc();
             return Lookup::Miss(None);
         };
         match look_up(&mut link.connection).await {
-            Ok(Ok(page)) => {
-                self.metrics.hits.inc();
-                Lookup::Hit(page)
-            }
-            Ok(Err(generation)) => {
-                self.metrics.misses.inc();
-                Lookup::Miss(Some(Leave { link, generation }))
-            }
+            Ok(Ok(page)) => Lookup::Hit(page),
+            Ok(Err(generation)) => Lookup::Miss(Some(Leave { link, generation })),
             Err(error) => {
                 self.failed(&link, &error);
-                self.metrics.misses.inc();
                 Lookup::Miss(None)
             }
         }

@@ -4,7 +4,6 @@ mod error;
 mod insert;
 pub mod pool;
 mod startup;
-mod together;
 mod url;
 
 use std::sync::Arc;
@@ -22,9 +21,9 @@ pub use self::url::DatabaseUrl;
 
 use self::insert::{MAX_ROWS, ids_of, insert_several};
 use self::pool::Pool;
-use self::together::{Door, Together};
 use crate::page::{Page, PageRequest, RenderedPage};
 use crate::telemetry::{DatabaseTelemetry, Operation};
+use crate::together::{Door, Together};
 
 // The cast takes up an earlier service's table, whose ids may be 32 bits wide.
 pub const SELECT_PAGE: &str = "SELECT CAST(id AS BIGINT), task FROM tasks WHERE id > $1 ORDER BY id LIMIT $2";

@@ -7,9 +7,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
 use super::pool::Pool;
-use super::together::Together;
 use super::{DatabaseUrl, DriverPool, Store};
 use crate::telemetry::DatabaseTelemetry;
+use crate::together::Together;
 
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");

@@ -1,7 +1,7 @@
-//! One statement for all requests that wait for their turn to do the same.
+//! One statement, or one look into the cache, for all requests that wait for their turn to do the same.
 //!
-//! Who has to wait does so with those who wait already, as long as their statement has not begun. So nobody reads what is
-//! older than the request, and a crowd costs the database no more than a few.
+//! Who has to wait does so with those who wait already, as long as that has not begun. So nobody reads what is
+//! older than the request, and a crowd costs no more than a few.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,11 +12,11 @@ use tokio::task::JoinError;
 use tokio::time::Instant;
 
 /// What is waited for together.
-pub(super) type Waiting<T> = Shared<BoxFuture<'static, T>>;
+pub(crate) type Waiting<T> = Shared<BoxFuture<'static, T>>;
 
 /// Where requests meet that have to wait, each with what it brings.
 #[derive(Debug)]
-pub(super) struct Together<I, T> {
+pub(crate) struct Together<I, T> {
     turns: Semaphore,
     company: Mutex<Option<Company<I, T>>>,
 }
@@ -29,11 +29,11 @@ struct Company<I, T> {
 
 /// Open while others may still come along; it closes also when it is dropped, however that comes about.
 #[derive(Debug)]
-pub(super) struct Door<I: 'static, T: 'static>(Option<&'static Together<I, T>>);
+pub(crate) struct Door<I: 'static, T: 'static>(Option<&'static Together<I, T>>);
 
 impl<I, T> Together<I, T> {
     /// For work of which so much may run at once.
-    pub(super) fn new(turns: usize) -> Self {
+    pub(crate) fn new(turns: usize) -> Self {
         Self {
             turns: Semaphore::new(turns),
             company: Mutex::default(),
@@ -41,12 +41,12 @@ impl<I, T> Together<I, T> {
     }
 
     /// A turn for who need not wait for it.
-    pub(super) fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    pub(crate) fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turns.try_acquire().ok()
     }
 
     /// The next turn, if it comes in time.
-    pub(super) async fn turn_before(&self, end: Instant) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn turn_before(&self, end: Instant) -> Option<SemaphorePermit<'_>> {
         tokio::time::timeout_at(end, self.turns.acquire())
             .await
             .ok()?
@@ -61,7 +61,7 @@ impl<I, T> Together<I, T> {
 impl<I: Send + 'static, T: Clone + Send + Sync + 'static> Together<I, T> {
     /// Comes along with those who wait, or begins to wait: for `work`, which closes its door before it does anything. Says
     /// which of those who came this one is. The work goes on when the one who began it has left.
-    pub(super) fn join<F>(&'static self, brings: I, work: impl FnOnce(Door<I, T>) -> F) -> (usize, Waiting<T>)
+    pub(crate) fn join<F>(&'static self, brings: I, work: impl FnOnce(Door<I, T>) -> F) -> (usize, Waiting<T>)
     where
         F: Future<Output = T> + Send + 'static,
     {
@@ -89,7 +89,7 @@ impl<I: Send + 'static, T: Clone + Send + Sync + 'static> Together<I, T> {
 
 impl<I, T> Door<I, T> {
     /// What those who came have brought, in the order in which they came.
-    pub(super) fn close(mut self) -> Vec<I> {
+    pub(crate) fn close(mut self) -> Vec<I> {
         self.company().map(|company| company.brought).unwrap_or_default()
     }
 
