@@ -114,7 +114,10 @@ impl Cache {
                 // Whoever comes from now on may have written what this look does not see.
                 drop(door);
                 match turn {
-                    Some(_turn) => self.look().await,
+                    // With the wait before it no longer than a look of one's own.
+                    Some(_turn) => tokio::time::timeout_at(end, self.look())
+                        .await
+                        .unwrap_or(Lookup::Miss(None)),
                     None => Lookup::Miss(None),
                 }
             };
