@@ -55,6 +55,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
+        "cargo lab down",
+        Elsewhere("tests/lab/src/commands/test.rs", "down leaves nothing behind"),
+    ),
+    (
+        "",
         "UPDATE_GOLDEN=1 cargo test -p observedapp-api",
         Elsewhere("operator/api/src/schema.rs", "UPDATE_GOLDEN"),
     ),
