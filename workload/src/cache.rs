@@ -190,14 +190,16 @@ impl Cache {
     }
 }
 
-/// The list, or the generation that a copy of it would have to be of.
+/// The list, or the generation that a copy of it would have to be of. Both by one command, so that a request waits once.
 async fn look_up(connection: &mut MultiplexedConnection) -> RedisResult<Result<RenderedPage, String>> {
-    let copy: Option<Vec<u8>> = redis::cmd("GET").arg(LIST).query_async(connection).await?;
-    if let Some(page) = copy.and_then(decode) {
-        return Ok(Ok(page));
-    }
-    let generation: Option<String> = redis::cmd("GET").arg(GENERATION).query_async(connection).await?;
-    Ok(Err(generation.unwrap_or_default()))
+    let (copy, generation): (Option<Vec<u8>>, Option<String>) = redis::cmd("MGET")
+        .arg(LIST)
+        .arg(GENERATION)
+        .query_async(connection)
+        .await?;
+    Ok(copy
+        .and_then(decode)
+        .ok_or_else(|| generation.unwrap_or_default()))
 }
 
 async fn invalidate(connection: &mut MultiplexedConnection) -> RedisResult<()> {

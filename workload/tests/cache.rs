@@ -202,6 +202,26 @@ async fn junk_under_the_key_is_a_miss() {
     service.get("/tasks").await.expect(200, &json!([]));
 }
 
+/// Asked twice, a slow Redis would hold a request up for twice `CACHE_TIMEOUT`.
+#[tokio::test]
+async fn a_miss_asks_once() {
+    let (postgres, redis) = (Postgres::start(), Redis::start());
+    let service = start(&postgres, &redis.url(), &[LONG]).await;
+    wait_for_connection(&service);
+    redis.command(&["CONFIG", "RESETSTAT"]);
+    service.get("/tasks").await.expect(200, &json!([]));
+    let asked = eventually("the copy that the reader leaves", async || {
+        let asked = redis.command(&["INFO", "commandstats"]);
+        asked.contains("cmdstat_get:").then_some(asked)
+    })
+    .await;
+    assert!(asked.contains("cmdstat_mget:calls=1,"), "{asked}");
+    assert!(
+        asked.contains("cmdstat_get:calls=1,"),
+        "by the script that leaves the copy, and by nobody else: {asked}"
+    );
+}
+
 #[tokio::test]
 async fn readers_that_come_while_one_looks_share_the_next_look() {
     const READERS: usize = 20;
@@ -228,7 +248,7 @@ async fn readers_that_come_while_one_looks_share_the_next_look() {
     }
     let looks = redis.command(&["INFO", "commandstats"]);
     assert!(
-        looks.contains("cmdstat_get:calls=2,"),
+        looks.contains("cmdstat_mget:calls=2,"),
         "one for the first, and one for all others: {looks}"
     );
     let metrics = service.metrics().await;
