@@ -1,4 +1,4 @@
-//! What the cache gives: hits, against a bare handler that does the same Redis GET and asks for nothing else, and against the database.
+//! What the cache gives: hits, against a bare handler that does nothing but GET the list, and against the database.
 #![allow(clippy::unwrap_used)]
 
 mod support;
