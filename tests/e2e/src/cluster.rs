@@ -152,6 +152,16 @@ impl Cluster {
             .with_context(|| format!("GET {uri}"))
     }
 
+    /// The answer of a pod, through the API server's proxy.
+    pub async fn pod_get(&self, namespace: &str, pod: &str, port: &str, path: &str) -> Result<String> {
+        let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
+        let request = http::Request::get(&uri).body(Vec::new())?;
+        self.client
+            .request_text(request)
+            .await
+            .with_context(|| format!("GET {uri}"))
+    }
+
     /// The pods with these labels.
     pub async fn pods(&self, namespace: &str, labels: &str) -> Result<Vec<Pod>> {
         Ok(Api::<Pod>::namespaced(self.client.clone(), namespace)

@@ -5,11 +5,12 @@
 mod app;
 mod cluster;
 mod monitoring;
+pub mod truth;
 mod wait;
 
 pub use app::{App, Reply, SMALL, told};
 pub use cluster::{Cluster, TempNamespace};
-pub use monitoring::{Alert, Alertmanager, Prometheus, Sample};
+pub use monitoring::{Alert, Alertmanager, Prometheus, Sample, filled_in};
 pub use wait::eventually;
 
 /// Where `cargo lab up` installs the operator.

@@ -142,3 +142,23 @@ impl Alertmanager<'_> {
         .await
     }
 }
+
+/// A query with its variables replaced, as Grafana does before it asks.
+pub fn filled_in(dashboard: &Value, query: &str) -> String {
+    let mut query = query
+        .replace("$__rate_interval", "1m")
+        .replace("$__range", "1h")
+        .replace("$__interval", "15s");
+    for variable in dashboard["templating"]["list"].as_array().into_iter().flatten() {
+        let name = variable["name"].as_str().unwrap_or_default();
+        let value = variable["current"]["value"]
+            .as_str()
+            .or(variable["allValue"].as_str())
+            .or(variable["query"].as_str())
+            .unwrap_or_default();
+        query = query
+            .replace(&format!("${{{name}}}"), value)
+            .replace(&format!("${name}"), value);
+    }
+    query
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::{Cluster, Prometheus, eventually};
+use e2e_tests::{Cluster, Prometheus, eventually, filled_in};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::Value;
@@ -49,24 +49,4 @@ fn gather(dashboard: &Value, panels: &Value, queries: &mut Vec<(String, String)>
             }
         }
     }
-}
-
-/// A query with its variables replaced, as Grafana does before it asks.
-fn filled_in(dashboard: &Value, query: &str) -> String {
-    let mut query = query
-        .replace("$__rate_interval", "1m")
-        .replace("$__range", "1h")
-        .replace("$__interval", "15s");
-    for variable in dashboard["templating"]["list"].as_array().into_iter().flatten() {
-        let name = variable["name"].as_str().unwrap_or_default();
-        let value = variable["current"]["value"]
-            .as_str()
-            .or(variable["allValue"].as_str())
-            .or(variable["query"].as_str())
-            .unwrap_or_default();
-        query = query
-            .replace(&format!("${{{name}}}"), value)
-            .replace(&format!("${name}"), value);
-    }
-    query
 }

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod budget;
 mod burn;
 mod cpu;
 mod dashboard;
@@ -12,6 +11,7 @@ mod links;
 mod network_policy_enforcer;
 mod resilience;
 mod story;
+mod truth;
 mod walkthrough;
 
 /// The demo workload, as the documentation hands it out.

@@ -4,6 +4,7 @@
 
 mod chart;
 mod prometheus;
+mod restart;
 
 use tokio::sync::Mutex;
 

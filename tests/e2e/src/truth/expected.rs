@@ -1,0 +1,244 @@
+//! What every figure should be, computed from what users counted.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::surfaces::{Shown, Surfaces};
+
+const WINDOW: f64 = 86_400.0;
+/// Of a figure, where its last printed digit is finer.
+const TOLERANCE: f64 = 0.02;
+
+/// What happened, by other counts than Prometheus'.
+#[derive(Debug)]
+pub struct Truth {
+    /// Requests that users made.
+    pub events: f64,
+    /// Those that failed, as users counted them.
+    pub failed: f64,
+    /// Those above the threshold, as the app counts them.
+    pub slow: f64,
+    /// Seconds since the epoch.
+    pub rules_since: f64,
+    pub last_request: Instant,
+}
+
+impl Truth {
+    pub fn begin(rules_since: f64) -> Self {
+        Self {
+            events: 0.0,
+            failed: 0.0,
+            slow: 0.0,
+            rules_since,
+            last_request: Instant::now(),
+        }
+    }
+}
+
+/// One objective as it should be shown.
+#[derive(Debug)]
+struct Slo {
+    name: &'static str,
+    /// In percent.
+    objective: f64,
+    /// Absent without events.
+    error_ratio: Option<f64>,
+    coverage: f64,
+    alert_fires: bool,
+}
+
+impl Slo {
+    fn of(name: &'static str, truth: &Truth, seen: &Surfaces) -> Self {
+        #[allow(clippy::cast_precision_loss)]
+        let now = Timestamp::now().as_millisecond() as f64 / 1000.0;
+        let share = |of: f64| (truth.events > 0.0).then(|| of / truth.events);
+        let (objective, error_ratio) = match name {
+            "availability" => (99.9, share(truth.failed)),
+            "latency" => (99.0, share(truth.slow)),
+            "ratio" => (99.5, share(truth.failed)),
+            // Its pod is well all the time: that is the truth, however often it is asked.
+            _ => (99.0, Some(0.0)),
+        };
+        Self {
+            name,
+            objective,
+            error_ratio,
+            coverage: ((now - truth.rules_since) / WINDOW).clamp(0.0, 1.0),
+            alert_fires: seen
+                .firing
+                .iter()
+                .any(|alert| alert.get("slo").is_some_and(|slo| slo == name)),
+        }
+    }
+
+    fn allowed(&self) -> f64 {
+        1.0 - self.objective / 100.0
+    }
+
+    fn left(&self) -> Option<f64> {
+        Some(1.0 - self.error_ratio? * self.coverage / self.allowed())
+    }
+
+    fn burn(&self) -> Option<f64> {
+        Some(self.error_ratio? / self.allowed())
+    }
+
+    fn exhausts_in(&self) -> Option<f64> {
+        let (left, burn) = (self.left()?, self.burn()?);
+        let seconds = left * WINDOW / burn;
+        (left > 0.0 && burn > 0.0 && seconds < WINDOW).then_some(seconds)
+    }
+
+    fn state(&self) -> &'static str {
+        match (self.left(), self.burn()) {
+            (Some(left), _) if left <= 0.0 => "Violated",
+            (Some(_), Some(burn)) if burn > 1.0 || self.alert_fires => "AtRisk",
+            (Some(_), _) => "Met",
+            (None, _) => "NoData",
+        }
+    }
+
+    /// What is wrong with a figure of this objective as it is shown.
+    fn check(&self, figure: &str, shown: Option<&str>) -> Result<(), String> {
+        let left = self.left();
+        match figure {
+            "name" => same(shown, Some(self.name)),
+            "objective" => same(shown, Some(&format!("{}%", self.objective))),
+            "window" => same(shown, Some("1d")),
+            "state" => same(shown, Some(self.state())),
+            "windowCoverage" => near(shown, Some(self.coverage * 100.0), 1.0, self.coverage * 100.0),
+            "sli" => {
+                let failed = self.error_ratio.map(|ratio| ratio * 100.0);
+                near(
+                    shown,
+                    failed.map(|failed| 100.0 - failed),
+                    0.01,
+                    failed.unwrap_or(0.0),
+                )
+            }
+            "budgetRemaining" => near(
+                shown,
+                left.map(|left| left * 100.0),
+                1.0,
+                left.map_or(0.0, |left| (1.0 - left) * 100.0),
+            ),
+            "burnRate" => {
+                let burn = self.burn();
+                near(
+                    shown,
+                    burn,
+                    if burn.is_some_and(|burn| burn >= 100.0) {
+                        1.0
+                    } else {
+                        0.1
+                    },
+                    burn.unwrap_or(0.0),
+                )
+            }
+            "exhaustsIn" => spans(shown, self.exhausts_in()),
+            "observedAt" => match (shown, self.error_ratio) {
+                (Some(at), Some(_)) => not_in_the_future(at),
+                (None, Some(_)) => Err("it is not shown".to_owned()),
+                (_, None) => Ok(()),
+            },
+            other => Err(format!("nobody has said what {other} should be")),
+        }
+    }
+}
+
+fn same(shown: Option<&str>, wanted: Option<&str>) -> Result<(), String> {
+    if shown == wanted {
+        Ok(())
+    } else {
+        Err(format!("{shown:?} is shown, {wanted:?} is true"))
+    }
+}
+
+/// Within one printed digit, or within 2 % of what the figure measures.
+fn near(shown: Option<&str>, wanted: Option<f64>, digit: f64, measured: f64) -> Result<(), String> {
+    let number = shown.and_then(|text| text.trim_end_matches(['%', 'x']).parse::<f64>().ok());
+    match (number, wanted) {
+        (Some(shown), Some(wanted)) if (shown - wanted).abs() <= digit.max(measured * TOLERANCE) + 1e-9 => {
+            Ok(())
+        }
+        (None, None) => Ok(()),
+        _ => Err(format!("{shown:?} is shown, {wanted:?} is true")),
+    }
+}
+
+/// One unit of the span as it is written, or 2 %.
+fn spans(shown: Option<&str>, wanted: Option<f64>) -> Result<(), String> {
+    let seconds = shown.and_then(|text| {
+        let unit = match text.chars().last()? {
+            'd' => 86_400.0,
+            'h' => 3_600.0,
+            'm' => 60.0,
+            _ => return None,
+        };
+        Some((text[..text.len() - 1].parse::<f64>().ok()? * unit, unit))
+    });
+    match (seconds, wanted) {
+        (Some((shown, unit)), Some(wanted)) if (shown - wanted).abs() <= unit.max(wanted * TOLERANCE) => {
+            Ok(())
+        }
+        (None, None) => Ok(()),
+        // At the edge of the window one of both may say nothing.
+        (None, Some(wanted)) if wanted > WINDOW * (1.0 - TOLERANCE) => Ok(()),
+        _ => Err(format!("{shown:?} is shown, {wanted:?} seconds are true")),
+    }
+}
+
+fn not_in_the_future(at: &str) -> Result<(), String> {
+    match at.parse::<Timestamp>() {
+        Ok(at) if at <= Timestamp::now() => Ok(()),
+        Ok(at) => Err(format!("{at} is in the future")),
+        Err(error) => Err(format!("{at}: {error}")),
+    }
+}
+
+/// Every figure that differs from the truth, one line each.
+pub fn disagreements(seen: &Surfaces, truth: &Truth) -> Vec<String> {
+    let slos: Vec<Slo> = ["availability", "latency", "ratio", "probe"]
+        .into_iter()
+        .filter(|name| seen.slos.iter().any(|slo| slo == name))
+        .map(|name| Slo::of(name, truth, seen))
+        .collect();
+    let least = slos.iter().filter_map(|slo| slo.left()).reduce(f64::min);
+    let mut wrong = Vec::new();
+    for Shown {
+        surface,
+        slo,
+        figure,
+        text,
+    } in &seen.figures
+    {
+        let text = text.as_deref();
+        let outcome = match (figure.as_str(), slo) {
+            ("alerts", _) => same(text, Some(&seen.firing.len().to_string())),
+            ("alert", _) => Ok(()),
+            (figure, Some(name)) => match slos.iter().find(|slo| slo.name == name) {
+                Some(slo) => slo.check(figure, text),
+                None => Err(format!("there is no objective {name}")),
+            },
+            (figure, None) => Err(format!("{figure} belongs to no objective")),
+        };
+        if let Err(why) = outcome {
+            wrong.push(format!(
+                "  {surface} {} {figure}: {why}",
+                slo.as_deref().unwrap_or("")
+            ));
+        }
+    }
+    wrong.extend(seen.alert_differences());
+    // The objective that stands for the app is the one with the least budget left.
+    if let (Some(least), Some(worst)) = (least, &seen.worst) {
+        let left = slos.iter().find(|slo| slo.name == worst).and_then(Slo::left);
+        if left.is_none_or(|left| left - least > TOLERANCE) {
+            wrong.push(format!(
+                "  worstSLO: {worst} has {left:?} of its budget left, another {least}"
+            ));
+        }
+    }
+    wrong
+}

@@ -1,0 +1,133 @@
+//! The truth table: every figure that a user can see, beside what the users of the app counted themselves.
+//!
+//! `surfaces` reads what is shown, `expected` computes what should be, `coverage` fails when a figure has no row.
+
+mod coverage;
+mod expected;
+mod surfaces;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use kube::ResourceExt;
+use lab::kubectl::Kubectl;
+use lab::load::{self, Load};
+use serde_json::json;
+
+pub use self::expected::Truth;
+use self::expected::disagreements;
+use self::surfaces::Surfaces;
+use crate::{App, Cluster, Prometheus, SMALL, eventually};
+
+pub const OBSERVED: Duration = Duration::from_mins(4);
+/// Three times what is promised: a figure is at most 60 s older than the scrape that it rests on.
+pub const FRESH: Duration = Duration::from_mins(3);
+
+/// The small app with one objective of each kind, over one day: there the figures move within minutes.
+pub fn manifest(name: &str) -> String {
+    let slos = r#"slos:
+  - {name: availability, objective: 99.9, window: 1d, indicator: {availability: {matchers: 'route=~"/tasks.*"'}}}
+  - {name: latency, objective: 99, window: 1d, indicator: {latency: {threshold: 300ms, matchers: 'route=~"/tasks.*"'}}}
+  - {name: ratio, objective: 99.5, window: 1d, indicator: {ratio: {errors: 'http_requests_total{code=~"5..",route=~"/tasks.*"}', total: 'http_requests_total{route=~"/tasks.*"}'}}}
+  - {name: probe, objective: 99, window: 1d, indicator: {probe: {}}}
+"#;
+    let (before, _) = SMALL.split_once("slos:").unwrap_or((SMALL, ""));
+    format!("{before}probe: {{path: /readyz}}\n  {slos}")
+        .replace("name: tasks}", &format!("name: {name}}}"))
+        .replace("env: [", "env: [{name: FAULTS, value: \"on\"}, ")
+        .replace("metrics: {port: 8000}", "metrics: {port: 8000, interval: 5s}")
+        // A burst of slow requests needs more than a quarter of a small container's memory.
+        .replace("memory: 64Mi", "memory: 128Mi")
+}
+
+/// How every pod of the app behaves from now on.
+pub async fn behave(app: &App<'_>, error_ratio: f64, latency_ms: u64) -> Result<()> {
+    for pod in app.pods("app").await? {
+        let body = json!({ "error_ratio": error_ratio, "latency_ms": latency_ms });
+        let reply = app
+            .one_pod_request(&pod.name_any(), 8000, "PUT", "/faults", Some(&body))
+            .await?;
+        ensure!(reply.status == 200, "{reply:?}");
+    }
+    Ok(())
+}
+
+/// Puts users on the app for a while and adds what they counted to the truth.
+pub async fn users(cluster: &Cluster, app: &App<'_>, duration: &str, truth: &mut Truth) -> Result<()> {
+    let load = Load {
+        users: 20,
+        spawn_rate: 20,
+        duration: duration.to_owned(),
+        think_time: "200ms".to_owned(),
+        fail_above: "100%".to_owned(),
+        app: app.name.clone(),
+        namespace: app.namespace.clone(),
+    };
+    let outcome = load::put(&Kubectl::new(&cluster.kubeconfig).await?, &load, |_| ()).await?;
+    let count = |key: &str| {
+        outcome.summary[key]
+            .as_f64()
+            .with_context(|| format!("the load counted no {key}"))
+    };
+    truth.events += count("requests")?;
+    truth.failed += count("failed")?;
+    truth.last_request = Instant::now();
+    Ok(())
+}
+
+/// The slow requests as the app itself counts them, read from the pod and not from Prometheus.
+pub async fn slow(app: &App<'_>) -> Result<f64> {
+    let reply = app.pod_request(8000, "GET", "/metrics", None).await?;
+    let sum = |name: &str, also: &str| -> f64 {
+        reply
+            .body
+            .lines()
+            .filter(|line| line.starts_with(name) && line.contains(r#"route="/tasks"#) && line.contains(also))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .sum()
+    };
+    Ok(sum("http_request_duration_seconds_count", "")
+        - sum("http_request_duration_seconds_bucket", r#"le="0.3""#))
+}
+
+/// Waits until every figure on every surface agrees with the truth, and says how long that took.
+pub async fn all_agree(situation: &str, cluster: &Cluster, app: &App<'_>, truth: &Truth) -> Result<()> {
+    let began = Instant::now();
+    let seen = eventually(
+        &format!("{situation}: every figure agrees with what users counted"),
+        FRESH,
+        async || {
+            let seen = Surfaces::read(cluster, app).await?;
+            let wrong = disagreements(&seen, truth);
+            ensure!(
+                wrong.is_empty(),
+                "{} figures differ:\n{}",
+                wrong.len(),
+                wrong.join("\n")
+            );
+            anyhow::Ok(seen)
+        },
+    )
+    .await?;
+    println!(
+        "{situation}: {} figures agree, {:.0} s after the last request ({:.0} s of waiting); {}",
+        seen.count(),
+        truth.last_request.elapsed().as_secs_f64(),
+        began.elapsed().as_secs_f64(),
+        seen.ages(),
+    );
+    Ok(())
+}
+
+/// Since when Prometheus evaluates this app's rules: what the window coverage is counted from.
+pub async fn rules_since(cluster: &Cluster, app: &App<'_>) -> Result<f64> {
+    let of = format!(r#"{{namespace="{}",app="{}"}}"#, app.namespace, app.name);
+    eventually("the rules are evaluated", OBSERVED, async || {
+        Prometheus(cluster)
+            .value(&format!(
+                "min_over_time(timestamp(observedapp:rules:info{of})[1h:15s])"
+            ))
+            .await
+    })
+    .await
+}
