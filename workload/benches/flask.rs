@@ -30,15 +30,24 @@ async fn main() {
 
     let what = format!("GET /tasks of {TASKS} tasks");
     let reads = compare(&what, Load::get, ("tasks", service), ("Flask", flask)).await;
-    promise("reads at least 10 x Flask", reads.rate_ratio >= 10.0);
+    promise("reads at least 5 x Flask", reads.rate_ratio >= 5.0);
+    promise("p99 of reads at most 0.3 x Flask's", reads.p99_ratio <= 0.3);
+    promise("CPU of a read at most 0.2 x Flask's", reads.cpu_ratio <= 0.2);
 
     let writes = compare("POST /tasks", Load::post, ("tasks", service), ("Flask", flask)).await;
     let pgbench = median((0..3).map(|_| pgbench(&postgres, folder.path())).collect());
     let of_pgbench = writes.rate / pgbench;
     println!("the same INSERT by pgbench over {POOL} connections: {pgbench:.0}/s; ratio {of_pgbench:.2}");
+    promise("writes at least 4 x Flask", writes.rate_ratio >= 4.0);
+    promise("p99 of writes at most 0.3 x Flask's", writes.p99_ratio <= 0.3);
+    promise("CPU of a write at most 0.2 x Flask's", writes.cpu_ratio <= 0.2);
+    println!(
+        "resident memory after the load: {:.1} MiB",
+        reads.resident_mib.max(writes.resident_mib)
+    );
     promise(
-        "writes at least 5 x Flask or 0.8 x pgbench, whichever is less",
-        writes.rate_ratio >= 5.0 || of_pgbench >= 0.8,
+        "at most 40 MiB resident under load",
+        reads.resident_mib.max(writes.resident_mib) <= 40.0,
     );
 }
 

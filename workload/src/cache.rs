@@ -1,35 +1,31 @@
 //! The list in Redis, so that most reads need no database. Nothing here can fail a request.
 //!
-//! Cache-aside: a read takes the list from Redis, or else from the database and leaves a copy; a write
-//! removes the copy. Two things keep an old list from staying: a reader may leave its copy only
-//! if no write has happened since before it asked the database (a generation, counted up by every
-//! write), and whatever still goes wrong ends with the copy's short life.
+//! Cache-aside: a read takes the list from Redis, or else from the database and stores a copy; a write removes the copy.
+//! Three things keep an old list from being served:
 //!
-//! While Redis is down a read costs nothing but the look at an empty slot: one task of its own
-//! reconnects, and it removes the list before and after it hands the new connection out, because
-//! writes were missed meanwhile.
+//! - Every write sets a new random *generation* beside the copy. A reader may store its copy only if the generation is
+//!   still the one that it saw before it asked the database, so that no list from before a write is stored after it.
+//! - A write that cannot reach Redis, and any other failure, puts the cache *out of sync*: it is neither read nor written
+//!   until one task of its own has removed the copy. While Redis is down, a request does not wait for it.
+//! - A copy's life is short.
 
 use std::time::Duration;
 
 use axum::body::Bytes;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, Script};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, RedisError, RedisResult, Script};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tracing::Instrument;
 
-use crate::page::RenderedPage;
+use crate::store::Page;
 use crate::telemetry::CacheMetrics;
-use crate::together::{Door, Together};
 
 /// The braces make Redis Cluster keep both keys on one node.
-pub const LIST: &str = "{tasks}:list";
+const LIST: &str = "{tasks}:list";
 const GENERATION: &str = "{tasks}:generation";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
-
-/// One looks at a time; those who come meanwhile wait together, and one looks for all of them.
-const LOOKS: usize = 1;
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone)]
 pub struct CacheOptions {
@@ -40,36 +36,42 @@ pub struct CacheOptions {
     pub timeout: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct Cache {
+    connection: ConnectionManager,
     ttl: Duration,
-    timeout: Duration,
-    link: watch::Sender<Option<Link>>,
-    looking: Together<(), Lookup>,
-    leave: Script,
+    sync: watch::Sender<Sync>,
+    store: Script,
     metrics: CacheMetrics,
 }
 
-/// A connection that has not failed yet.
-#[derive(Debug, Clone)]
-struct Link {
-    number: u64,
-    connection: MultiplexedConnection,
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache")
+            .field("sync", &self.sync)
+            .finish_non_exhaustive()
+    }
 }
 
-/// What a look into the cache gave.
+/// Failures so far, and how many of them had happened when the copy was last removed: in sync when both are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sync {
+    failures: u64,
+    removed_at: u64,
+}
+
+impl Sync {
+    fn is_in_sync(&self) -> bool {
+        self.failures == self.removed_at
+    }
+}
+
+/// What the cache said.
 #[derive(Debug, Clone)]
 pub enum Lookup {
-    Hit(RenderedPage),
-    /// The right to leave a copy, if the cache can be reached.
-    Miss(Option<Leave>),
-}
-
-/// The right to leave a copy of a list that was read after this was given.
-#[derive(Debug, Clone)]
-pub struct Leave {
-    link: Link,
-    generation: String,
+    Hit(Page),
+    /// The generation that a copy would have to be of; absent while the cache is out of sync.
+    Miss(Option<String>),
 }
 
 impl CacheOptions {
@@ -87,41 +89,36 @@ impl CacheOptions {
 
 impl Cache {
     /// A cache that connects in the background, now and whenever the connection is lost.
-    pub fn start(options: CacheOptions, metrics: CacheMetrics) -> Self {
-        let (link, _) = watch::channel(None);
-        // SET only if no write has counted the generation up since it was read.
-        let leave = Script::new(
-            "if (redis.call('GET', KEYS[2]) or '') == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end",
-        );
-        tokio::spawn(keep_connected(options.client, options.timeout, link.clone()));
-        Self {
+    pub fn start(options: CacheOptions, metrics: CacheMetrics) -> RedisResult<Self> {
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(options.timeout))
+            .set_number_of_retries(0);
+        let cache = Self {
+            connection: ConnectionManager::new_lazy_with_config(options.client, config)?,
             ttl: options.ttl,
-            timeout: options.timeout,
-            link,
-            looking: Together::new(LOOKS),
-            leave,
+            // What was written before this process began is not known.
+            sync: watch::Sender::new(Sync {
+                failures: 1,
+                removed_at: 0,
+            }),
+            store: Script::new(
+                "if (redis.call('GET', KEYS[2]) or '') == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end",
+            ),
             metrics,
-        }
+        };
+        tokio::spawn(cache.clone().keep_in_sync());
+        Ok(cache)
     }
 
-    pub async fn list(&'static self) -> Lookup {
-        let found = if let Some(_turn) = self.looking.turn() {
-            self.look().await
+    pub async fn list(&self) -> Lookup {
+        let found = if self.sync.borrow().is_in_sync() {
+            self.look_up().await.unwrap_or_else(|error| {
+                self.failed(&error);
+                Lookup::Miss(None)
+            })
         } else {
-            let end = Instant::now() + self.timeout;
-            let look = |door: Door<_, _>| async move {
-                let turn = self.looking.turn_before(end).await;
-                // Whoever comes from now on may have written what this look does not see.
-                drop(door);
-                match turn {
-                    // With the wait before it no longer than a look of one's own.
-                    Some(_turn) => tokio::time::timeout_at(end, self.look())
-                        .await
-                        .unwrap_or(Lookup::Miss(None)),
-                    None => Lookup::Miss(None),
-                }
-            };
-            self.looking.join((), look).1.await
+            Lookup::Miss(None)
         };
         match found {
             Lookup::Hit(_) => self.metrics.hits.inc(),
@@ -130,153 +127,112 @@ impl Cache {
         found
     }
 
-    async fn look(&self) -> Lookup {
-        let Some(mut link) = self.current() else {
-            return Lookup::Miss(None);
-        };
-        match look_up(&mut link.connection).await {
-            Ok(Ok(page)) => Lookup::Hit(page),
-            Ok(Err(generation)) => Lookup::Miss(Some(Leave { link, generation })),
-            Err(error) => {
-                self.failed(&link, &error);
-                Lookup::Miss(None)
+    /// The list, or the generation that a copy of it would have to be of. Both by one command, so that a request waits
+    /// once.
+    async fn look_up(&self) -> RedisResult<Lookup> {
+        let (copy, generation): (Option<Vec<u8>>, Option<String>) = redis::cmd("MGET")
+            .arg(LIST)
+            .arg(GENERATION)
+            .query_async(&mut self.connection.clone())
+            .await?;
+        Ok(match copy.and_then(decode) {
+            Some(page) => Lookup::Hit(page),
+            None => Lookup::Miss(Some(generation.unwrap_or_default())),
+        })
+    }
+
+    /// Stores a copy of a list that was read after `generation` was; the reader does not wait for it.
+    pub fn store_in_background(&self, generation: String, page: Page) {
+        let cache = self.clone();
+        let store = async move {
+            let ttl = u64::try_from(cache.ttl.as_millis()).unwrap_or(u64::MAX).max(1);
+            let stored: RedisResult<()> = cache
+                .store
+                .key(LIST)
+                .key(GENERATION)
+                .arg(generation)
+                .arg(encode(&page))
+                .arg(ttl)
+                .invoke_async(&mut cache.connection.clone())
+                .await;
+            if let Err(error) = stored {
+                cache.failed(&error);
             }
-        }
+        };
+        tokio::spawn(store.in_current_span());
     }
 
-    /// Leaves a copy of the list for later readers.
-    pub async fn leave(&self, mut right: Leave, page: &RenderedPage) {
-        let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX).max(1);
-        let left: RedisResult<()> = self
-            .leave
-            .key(LIST)
-            .key(GENERATION)
-            .arg(&right.generation)
-            .arg(encode(page))
-            .arg(ttl)
-            .invoke_async(&mut right.link.connection)
-            .await;
-        if let Err(error) = left {
-            self.failed(&right.link, &error);
-        }
-    }
-
-    /// Removes the list, because it has changed in the database.
+    /// Removes the copy, because the list has changed in the database.
     pub async fn invalidate(&self) {
-        if let Some(mut link) = self.current()
-            && let Err(error) = invalidate(&mut link.connection).await
-        {
-            self.failed(&link, &error);
+        if !self.sync.borrow().is_in_sync() {
+            // A removal that is under way may have begun before this write.
+            self.sync.send_modify(|sync| sync.failures += 1);
+        } else if let Err(error) = self.remove().await {
+            self.failed(&error);
         }
     }
 
-    fn current(&self) -> Option<Link> {
-        self.link.borrow().clone()
+    async fn remove(&self) -> RedisResult<()> {
+        redis::pipe()
+            .atomic()
+            .set(GENERATION, rand::random::<u64>().to_string())
+            .ignore()
+            .del(LIST)
+            .ignore()
+            .query_async(&mut self.connection.clone())
+            .await
     }
 
-    /// Gives a connection up: what failed once is in a state that nobody knows.
-    fn failed(&self, failed: &Link, error: &RedisError) {
+    fn failed(&self, error: &RedisError) {
         self.metrics.errors.inc();
-        let is_the_failed_one = |link: &mut Option<Link>| {
-            let found = link.as_ref().is_some_and(|link| link.number == failed.number);
-            if found {
-                *link = None;
-            }
-            found
-        };
-        if self.link.send_if_modified(is_the_failed_one) {
+        let mut was_in_sync = false;
+        self.sync.send_modify(|sync| {
+            was_in_sync = sync.is_in_sync();
+            sync.failures += 1;
+        });
+        if was_in_sync {
             tracing::warn!(%error, "the cache failed; going on without it until it is back");
         }
     }
-}
 
-/// The list, or the generation that a copy of it would have to be of. Both by one command, so that a request waits once.
-async fn look_up(connection: &mut MultiplexedConnection) -> RedisResult<Result<RenderedPage, String>> {
-    let (copy, generation): (Option<Vec<u8>>, Option<String>) = redis::cmd("MGET")
-        .arg(LIST)
-        .arg(GENERATION)
-        .query_async(connection)
-        .await?;
-    Ok(copy
-        .and_then(decode)
-        .ok_or_else(|| generation.unwrap_or_default()))
-}
-
-async fn invalidate(connection: &mut MultiplexedConnection) -> RedisResult<()> {
-    redis::pipe()
-        .atomic()
-        .incr(GENERATION, 1)
-        .ignore()
-        .del(LIST)
-        .ignore()
-        .query_async(connection)
-        .await
-}
-
-/// Runs as long as the process.
-async fn keep_connected(client: Client, timeout: Duration, slot: watch::Sender<Option<Link>>) {
-    let mut watcher = slot.subscribe();
-    let mut number = 0;
-    let mut said = false;
-    loop {
-        number += 1;
-        match connect(&client, timeout).await {
-            Ok(mut connection) => {
-                slot.send_replace(Some(Link {
-                    number,
-                    connection: connection.clone(),
-                }));
-                tracing::info!("cache connected");
-                said = false;
-                // A write that found no connection may have come after the first removal.
-                if invalidate(&mut connection).await.is_err() {
-                    slot.send_replace(None);
+    /// Removes the copy whenever a failure has made it doubtful. Runs as long as the process.
+    async fn keep_in_sync(self) {
+        let mut changes = self.sync.subscribe();
+        let mut unreachable = false;
+        while changes.wait_for(|sync| !sync.is_in_sync()).await.is_ok() {
+            let failures = changes.borrow().failures;
+            match self.remove().await {
+                Ok(()) => {
+                    self.sync.send_modify(|sync| sync.removed_at = failures);
+                    tracing::info!("cache connected");
+                    unreachable = false;
                 }
-                if watcher.wait_for(Option::is_none).await.is_err() {
-                    return;
+                Err(error) => {
+                    if !unreachable {
+                        tracing::warn!(%error, "cannot reach the cache; going on without it until it is there");
+                    }
+                    unreachable = true;
+                    tokio::time::sleep(RETRY_PAUSE).await;
                 }
             }
-            Err(error) if !said => {
-                tracing::warn!(%error, "cannot reach the cache; going on without it until it is there");
-                said = true;
-            }
-            Err(_) => {}
         }
-        tokio::time::sleep(RECONNECT_PAUSE).await;
     }
 }
 
-async fn connect(client: &Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(timeout));
-    let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?;
-    invalidate(&mut connection).await?;
-    Ok(connection)
-}
-
 /// A copy is the id after which the next page begins (empty if there is none), a line feed, and the JSON.
-fn encode(page: &RenderedPage) -> Vec<u8> {
-    let mut copy = page
-        .next
-        .map(|after| after.to_string())
-        .unwrap_or_default()
-        .into_bytes();
-    copy.push(b'\n');
-    copy.extend_from_slice(&page.json);
-    copy
+fn encode(page: &Page) -> Vec<u8> {
+    let next = page.next.map(|after| after.to_string()).unwrap_or_default();
+    [next.as_bytes(), b"\n", &page.json].concat()
 }
 
-fn decode(copy: Vec<u8>) -> Option<RenderedPage> {
+fn decode(copy: Vec<u8>) -> Option<Page> {
     let copy = Bytes::from(copy);
     let end = copy.iter().position(|byte| *byte == b'\n')?;
     let next = match std::str::from_utf8(&copy[..end]).ok()? {
         "" => None,
         after => Some(after.parse().ok()?),
     };
-    Some(RenderedPage {
+    Some(Page {
         json: copy.slice(end + 1..),
         next,
     })
@@ -287,9 +243,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_is_read_back_as_it_was_left() {
+    fn a_copy_is_read_back_as_it_was_stored() {
         for next in [None, Some(1000)] {
-            let page = RenderedPage {
+            let page = Page {
                 json: Bytes::from_static(b"[{\"id\":1,\"task\":\"a\\nb\"}]"),
                 next,
             };

@@ -4,16 +4,22 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use clap::{ArgAction, Parser, ValueEnum};
-use traces::TraceConfig;
 
 use crate::cache::CacheOptions;
 use crate::store::DatabaseUrl;
+
+/// Read by OpenTelemetry's own library, and so no flags.
+const TRACES: &str = "Traces, as OpenTelemetry's specification has it, by environment:
+  OTEL_EXPORTER_OTLP_ENDPOINT     a collector, such as http://localhost:4318; without it no span is exported
+  OTEL_EXPORTER_OTLP_CERTIFICATE  the authority of a collector under https, in PEM
+  OTEL_SERVICE_NAME               [default: tasks]
+  OTEL_TRACES_SAMPLER             and OTEL_TRACES_SAMPLER_ARG [default: parentbased_always_on]";
 
 const DEFAULT_DATABASE: &str = "sqlite://tasks.db";
 
 /// The task service: a to-do list over HTTP that can be observed.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "tasks", version, about)]
+#[command(name = "tasks", version, about, after_help = TRACES)]
 pub struct Config {
     /// Port of the API (0: any free one; the log says which)
     #[arg(long, env = "PORT", default_value_t = 5000)]
@@ -97,12 +103,13 @@ pub struct Config {
     #[arg(long, env = "BODY_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub body_timeout: Duration,
 
+    /// A client that takes nothing of its answer for this long is disconnected
+    #[arg(long, env = "WRITE_TIMEOUT", default_value = "30s", value_parser = duration)]
+    pub write_timeout: Duration,
+
     /// Connections served at once; further ones wait
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
-
-    #[command(flatten)]
-    pub traces: TraceConfig,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -42,7 +42,7 @@ impl Faults {
     }
 
     /// Delays the caller, then says whether its request is to fail.
-    pub async fn befall(self) -> bool {
+    pub async fn delay_and_decide(self) -> bool {
         if self.latency_ms > 0 {
             tokio::time::sleep(Duration::from_millis(self.latency_ms)).await;
         }

@@ -3,15 +3,10 @@
 pub mod api;
 pub mod cache;
 pub mod config;
-pub mod drain;
 pub mod faults;
 pub mod observe;
-pub mod operations;
-pub mod page;
 pub mod run;
 pub mod server;
-pub mod service;
+pub mod state;
 pub mod store;
 pub mod telemetry;
-pub mod to_the_end;
-mod together;

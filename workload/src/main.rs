@@ -1,13 +1,10 @@
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tasks::config::Config;
 use tasks::run::run;
-use tasks::telemetry::{LogSink, init_logs};
-
-/// A request allocates some dozens of times, and the C library's allocator is a good part of what it then costs.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use tasks::telemetry::Telemetry;
 
 fn main() -> ExitCode {
     let config = Config::parse();
@@ -20,11 +17,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
-    let logs = LogSink::stdout()?;
-    init_logs(config.log_format, config.log_level.clone(), logs.clone())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(run(config, logs.clone()));
-    logs.flush();
+fn start(config: &Config) -> Result<(), Box<dyn Error>> {
+    // Before the runtime: the exporter of spans has a thread and a blocking HTTP client of its own.
+    let telemetry = Telemetry::init(config)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(run(config, telemetry.dropped_lines()));
+    telemetry.shutdown();
     Ok(result?)
 }

@@ -1,169 +1,146 @@
-//! Every request of the API is seen here: counted, timed and logged, exactly once.
+//! Every request of the API passes through here: counted, timed, logged and traced, exactly once.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tower::Layer;
-use traces::{Attribute, CURRENT, Span, SpanContext, SpanId, SpanKind, TRACEPARENT};
+use opentelemetry::trace::{Status, TraceContextExt};
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+use tracing::{Instrument, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::api::{self, Problem};
-use crate::service::Service;
-use crate::telemetry::InFlight;
+use crate::state::AppState;
 
 /// The code under which a request is counted whose client went away before the answer.
 const CLIENT_CLOSED: u16 = 499;
+const TRACESTATE: &str = "tracestate";
 /// A longer path is cut in the log.
-const MAX_LOGGED_PATH: usize = 200;
+const LONGEST_LOGGED_PATH: usize = 200;
 
-/// Puts every route under observation. A layer of its own: `axum::middleware::from_fn` would put each request into four
-/// boxes, and this one puts it into one.
+/// A handler puts it into its response: the request's log line then names the task.
 #[derive(Debug, Clone)]
-pub struct Observe(pub &'static Service);
+pub struct AddedTask(pub String);
 
-/// A route under observation.
-#[derive(Debug, Clone)]
-pub struct Observed<S> {
-    route: S,
-    service: &'static Service,
-}
-
-impl<S> Layer<S> for Observe {
-    type Service = Observed<S>;
-
-    fn layer(&self, route: S) -> Observed<S> {
-        Observed {
-            route,
-            service: self.0,
-        }
-    }
-}
-
-impl<S> tower::Service<Request> for Observed<S>
-where
-    S: tower::Service<Request, Response = Response, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.route.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let seen = Seen::new(self.service, &request);
-        Box::pin(observe(seen, self.route.call(request)))
-    }
-}
-
-async fn observe(
-    mut seen: Seen,
-    answer: impl Future<Output = Result<Response, Infallible>>,
-) -> Result<Response, Infallible> {
-    let context = seen.context;
+pub async fn observe(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let mut record = RequestRecord::new(state.clone(), &request);
+    let may_fail = record
+        .route
+        .is_some_and(|route| api::TASK_ROUTES.contains(&route));
+    let span = record.span.clone();
     let answer = async {
-        if seen.may_fail() && seen.service.faults.get().befall().await {
-            return Ok(Problem::FailedOnPurpose.into_response());
+        if may_fail && state.faults.get().delay_and_decide().await {
+            return Problem::FailedOnPurpose.into_response();
         }
-        answer.await
+        next.run(request).await
     };
-    let mut response = CURRENT.scope(context, answer).await?;
-    seen.status = Some(response.status());
+    let mut response = answer.instrument(span).await;
+    record.answered(&response);
 
-    let headers = response.headers_mut();
-    if let Some(value) = context.header() {
-        headers.insert(TRACEPARENT, value);
-    }
-    if seen.service.is_draining() {
+    opentelemetry::global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(
+            &record.span.context(),
+            &mut HeaderInjector(response.headers_mut()),
+        );
+    });
+    if state.is_draining() {
         // Clients with a connection pool must come back on a new connection, to another replica.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response)
+    response
 }
 
-/// A request from its head to its answer, or to the moment its client hangs up.
-struct Seen {
-    service: &'static Service,
+/// A request from its head to its answer. Its end is recorded when it is dropped, so that a request whose client hangs
+/// up, which axum simply drops, is recorded as well.
+struct RequestRecord {
+    state: AppState,
     started: Instant,
     method: Method,
     path: String,
     route: Option<&'static str>,
-    context: SpanContext,
-    caller: Option<SpanId>,
-    status: Option<StatusCode>,
-    _in_flight: InFlight,
+    span: Span,
+    trace_id: String,
+    status: StatusCode,
+    added: Option<AddedTask>,
 }
 
-impl Seen {
-    fn new(service: &'static Service, request: &Request) -> Self {
-        let in_flight = service.metrics.requests.start();
-        let caller = SpanContext::of_caller(request.headers());
-        let context = service.traces.begin(caller.as_ref());
-        let route = request.extensions().get::<MatchedPath>();
-        let path = request.uri().path();
-        let cut = path
-            .char_indices()
-            .nth(MAX_LOGGED_PATH)
-            .map_or(path.len(), |(index, _)| index);
+impl RequestRecord {
+    fn new(state: AppState, request: &Request) -> Self {
+        state.metrics.in_flight.inc();
+        let method = request.method().clone();
+        let path: String = request.uri().path().chars().take(LONGEST_LOGGED_PATH).collect();
+        let route = request
+            .extensions()
+            .get::<MatchedPath>()
+            .and_then(|matched| api::route(matched.as_str()));
+        let span = tracing::info_span!(
+            "request",
+            otel.name = format!("{method} {}", route.unwrap_or_default()).trim_end(),
+            otel.kind = "server",
+            http.request.method = method.as_str(),
+            http.route = route,
+            url.path = path,
+            http.response.status_code = tracing::field::Empty,
+        );
+        // The caller's trace goes on here; without one, a new trace begins.
+        let caller = opentelemetry::global::get_text_map_propagator(|propagator| {
+            propagator.extract(&HeaderExtractor(request.headers()))
+        });
+        let _ = span.set_parent(caller);
+        let trace_id = span.context().span().span_context().trace_id().to_string();
         Self {
-            service,
+            state,
             started: Instant::now(),
-            method: request.method().clone(),
-            path: path[..cut].to_owned(),
-            route: route.and_then(|route| service.metrics.requests.route(route.as_str())),
-            context,
-            caller: caller.map(|caller| caller.span_id),
-            status: None,
-            _in_flight: in_flight,
+            method,
+            path,
+            route,
+            span,
+            trace_id,
+            status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
+            added: None,
         }
     }
 
-    fn may_fail(&self) -> bool {
-        self.route.is_some_and(|route| api::TASK_ROUTES.contains(&route))
+    fn answered(&mut self, response: &Response) {
+        self.status = response.status();
+        self.added = response.extensions().get::<AddedTask>().cloned();
     }
 }
 
-impl Drop for Seen {
+impl Drop for RequestRecord {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
-        let gone = StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST);
-        let status = self.status.unwrap_or(gone);
-        let method = self.method.as_str();
-        self.service
-            .metrics
-            .requests
-            .record(self.route, &self.method, status, duration);
-        tracing::info!(
-            message = [method, " ", &self.path, " called"].concat(),
-            method,
-            path = self.path,
-            status = status.as_u16(),
-            duration = duration.as_secs_f64(),
-            trace_id = self.context.trace_id.digits().as_str(),
-            span_id = self.context.span_id.digits().as_str(),
-        );
-        if self.context.sampled {
-            let route = self.route.unwrap_or_default();
-            self.service.traces.record(&Span {
-                context: self.context,
-                parent: self.caller,
-                kind: SpanKind::Server,
-                name: [method, " ", route].concat().trim_end(),
-                duration,
-                attributes: &[
-                    ("http.request.method", Attribute::Text(method)),
-                    ("http.route", Attribute::Text(route)),
-                    ("url.path", Attribute::Text(&self.path)),
-                    ("http.response.status_code", Attribute::Number(status.as_u16())),
-                ],
-                failed: status.is_server_error(),
-            });
+        let code = self.status.as_u16();
+        let metrics = &self.state.metrics;
+        metrics.in_flight.dec();
+        metrics.record_request(self.route, &self.method, code, duration, &self.trace_id);
+
+        self.span.record("http.response.status_code", i64::from(code));
+        if self.status.is_server_error() {
+            self.span.set_status(Status::error(""));
+        }
+        // The level of an event is fixed where it is written, hence a macro.
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    message = format!("{} {} called", self.method, self.path),
+                    method = self.method.as_str(),
+                    path = self.path,
+                    status = code,
+                    duration = duration.as_secs_f64(),
+                    task = self.added.as_ref().map(|added| added.0.as_str()),
+                    trace_id = self.trace_id,
+                )
+            };
+        }
+        match code {
+            500.. => log!(error),
+            400.. => log!(warn),
+            _ => log!(info),
         }
     }
 }

@@ -2,22 +2,22 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use axum::Router;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::api;
 use crate::cache::Cache;
 use crate::config::Config;
-use crate::drain::Phase;
 use crate::faults::FaultSwitch;
-use crate::observe::Observe;
-use crate::operations;
 use crate::server::{self, BindError, Limits};
-use crate::service::Service;
+use crate::state::{AppState, Phase, Shared};
 use crate::store::{ConnectError, Store, StoreOptions};
-use crate::telemetry::{LogSink, Metrics};
+use crate::telemetry::Metrics;
 
 /// Why the service stopped, or never started; one line for the person who must mend it.
 #[derive(Debug, thiserror::Error)]
@@ -34,67 +34,26 @@ pub enum RunError {
 
 /// Serves until a signal asks for the end. SIGTERM drains as a rollout needs it; SIGINT, from a
 /// person at a terminal, does without the delay.
-pub async fn run(config: &Config, logs: LogSink) -> Result<(), RunError> {
+pub async fn run(config: &Config, dropped_lines: ErrorCounter) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     let options = StoreOptions {
         url: config.database().map_err(RunError::Config)?,
-        pool_size: usize::from(config.db_pool_size),
+        pool_size: u32::from(config.db_pool_size),
         deadline: config.db_timeout,
     };
-
-    let traces = config
-        .traces
-        .start("tasks", env!("CARGO_PKG_VERSION"))
-        .map_err(RunError::Config)?;
-    let cache = config.cache().map_err(RunError::Config)?;
-
-    let store = Arc::new(OnceLock::new());
-    let metrics = Metrics::new(
-        &api::ENDPOINTS,
-        Arc::clone(&store),
-        options.pool_size,
-        logs,
-        traces.clone(),
-    );
     let (set_phase, phase) = watch::channel(Phase::Serving);
-    // For as long as the process: each request would count its users up and down, and all cores do that at one place.
-    let service: &'static Service = Box::leak(Box::new(Service {
-        store,
-        cache: cache.map(|options| Cache::start(options, metrics.cache.clone())),
-        metrics,
-        traces,
-        faults: FaultSwitch::default(),
-        phase: phase.clone(),
-        body_timeout: config.body_timeout,
-    }));
+    let state = state(config, &options, dropped_lines, phase.clone())?;
 
-    // The ports open before the database is there: who asks is told that the service lives but is not ready.
-    let limits = Limits {
-        header_timeout: config.header_timeout,
-        max_connections: config.max_connections as usize,
-    };
-    let api = observed(service);
-    let operations = operations::router(service, config.faults);
-    let listener = server::bind(config.listen_address, config.port, "PORT").await?;
-    log_port("listening", &listener);
-    let mut servers = tokio::task::JoinSet::new();
-    if config.one_port() {
-        servers.spawn(server::serve(listener, api.merge(operations), limits, phase));
-    } else {
-        let metrics = server::bind(config.listen_address, config.metrics_port, "METRICS_PORT").await?;
-        log_port("listening for metrics", &metrics);
-        servers.spawn(server::serve(listener, api, limits, phase.clone()));
-        servers.spawn(server::serve(metrics, operations, limits, phase));
-    }
-
+    // The ports open before the database is there: who asks hears that the service lives but is not ready.
+    let servers = listen(config, &state, phase).await?;
     let delay = tokio::select! {
-        error = connect(config, &options, service) => {
+        error = connect(config, &options, &state) => {
             let Err(error) = error;
             return Err(error.into());
         }
         _ = terminate.recv() => config.drain_delay,
-        _ = interrupt.recv() => std::time::Duration::ZERO,
+        _ = interrupt.recv() => Duration::ZERO,
     };
 
     tracing::info!(delay = delay.as_secs_f64(), "draining");
@@ -110,7 +69,6 @@ pub async fn run(config: &Config, logs: LogSink) -> Result<(), RunError> {
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
     };
-    service.traces.flush().await;
     if drained {
         tracing::info!("stopped");
     } else {
@@ -119,29 +77,76 @@ pub async fn run(config: &Config, logs: LogSink) -> Result<(), RunError> {
     Ok(())
 }
 
+fn state(
+    config: &Config,
+    options: &StoreOptions,
+    dropped_lines: ErrorCounter,
+    phase: watch::Receiver<Phase>,
+) -> Result<AppState, RunError> {
+    let store = Arc::new(OnceLock::new());
+    let metrics = Metrics::new(Arc::clone(&store), options.pool_size, dropped_lines);
+    let cache = match config.cache().map_err(RunError::Config)? {
+        Some(options) => Some(
+            Cache::start(options, metrics.cache.clone())
+                .map_err(|error| RunError::Config(format!("REDIS_URL: {error}")))?,
+        ),
+        None => None,
+    };
+    Ok(AppState::new(Shared {
+        store,
+        cache,
+        metrics,
+        faults: FaultSwitch::default(),
+        phase,
+        body_timeout: config.body_timeout,
+    }))
+}
+
+/// Opens the ports and serves them.
+async fn listen(
+    config: &Config,
+    state: &AppState,
+    phase: watch::Receiver<Phase>,
+) -> Result<JoinSet<()>, BindError> {
+    let limits = Limits {
+        header_timeout: config.header_timeout,
+        write_timeout: config.write_timeout,
+        max_connections: config.max_connections as usize,
+    };
+    let api = api::router(state.clone());
+    let operations = api::operations(state.clone(), config.faults);
+    let listener = server::bind(config.listen_address, config.port, "PORT").await?;
+    log_port("listening", &listener);
+    let mut servers = JoinSet::new();
+    if config.one_port() {
+        servers.spawn(server::serve(listener, api.merge(operations), limits, phase));
+    } else {
+        let metrics = server::bind(config.listen_address, config.metrics_port, "METRICS_PORT").await?;
+        log_port("listening for metrics", &metrics);
+        servers.spawn(server::serve(listener, api, limits, phase.clone()));
+        servers.spawn(server::serve(metrics, operations, limits, phase));
+    }
+    Ok(servers)
+}
+
 /// Reaches the database; comes back only if that fails for good.
 async fn connect(
     config: &Config,
     options: &StoreOptions,
-    service: &Service,
+    state: &AppState,
 ) -> Result<Infallible, ConnectError> {
-    let telemetry = service.metrics.database.clone();
     let store = Store::open(
         options,
         config.db_connect_attempts,
         config.db_connect_delay,
-        telemetry,
+        state.metrics.database.clone(),
     )
     .await?;
-    let _ = service.store.set(store);
+    let _ = state.store.set(store);
     std::future::pending().await
 }
 
-fn observed(service: &'static Service) -> Router {
-    api::router(service).layer(Observe(service))
-}
-
-fn log_port(message: &str, listener: &tokio::net::TcpListener) {
+fn log_port(message: &str, listener: &TcpListener) {
     match listener.local_addr() {
         Ok(address) => tracing::info!(port = address.port(), address = %address.ip(), "{message}"),
         Err(error) => tracing::warn!(%error, "{message}"),

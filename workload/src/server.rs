@@ -1,23 +1,20 @@
 //! Listening, serving connections, and the orderly end of both.
 
-use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Request;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
-use crate::drain::Phase;
+use crate::state::Phase;
 
 /// Pause after a failed accept, which would otherwise fail again at once: most often there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +22,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub header_timeout: Duration,
+    /// How long a client may take nothing of an answer: one that reads slowly must not keep the answer in memory for ever.
+    pub write_timeout: Duration,
     pub max_connections: usize,
 }
 
@@ -70,7 +69,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, phase:
         connections.spawn(serve_connection(
             stream,
             router.clone(),
-            limits.header_timeout,
+            limits,
             phase.clone(),
             slot,
         ));
@@ -112,19 +111,18 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpSt
 async fn serve_connection(
     stream: TcpStream,
     router: Router,
-    header_timeout: Duration,
+    limits: Limits,
     mut phase: watch::Receiver<Phase>,
     _slot: OwnedSemaphorePermit,
 ) {
     // An answer is one write; waiting for more only delays it.
     let _ = stream.set_nodelay(true);
-    // One router for all requests of the connection: another for each would count the router's users up and down.
-    let router = RefCell::new(router);
-    let answer = service_fn(move |request: Request<Incoming>| router.borrow_mut().call(request));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.write_timeout));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .serve_connection(TokioIo::new(stream), answer);
+        .header_read_timeout(limits.header_timeout)
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // How a client breaks off is its own affair.

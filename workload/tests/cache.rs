@@ -221,36 +221,3 @@ async fn a_miss_asks_once() {
         "by the script that leaves the copy, and by nobody else: {asked}"
     );
 }
-
-#[tokio::test]
-async fn readers_that_come_while_one_looks_share_the_next_look() {
-    const READERS: usize = 20;
-    let (postgres, redis) = (Postgres::start(), Redis::start());
-    let service = start(&postgres, &redis.url(), &[LONG, ("CACHE_TIMEOUT", "60s")]).await;
-    wait_for_connection(&service);
-    service.add("Buy milk").await;
-    let list = wait_for_hit(&service).await;
-    let hits = count(&service.metrics().await, "cache_hits_total");
-    redis.command(&["CONFIG", "RESETSTAT"]);
-
-    redis.freeze();
-    let readers = futures::future::join_all((0..READERS).map(|_| service.get("/tasks")));
-    let thaw = async {
-        eventually("the readers", async || {
-            (count(&service.metrics().await, "http_requests_in_flight") == READERS as u64).then_some(())
-        })
-        .await;
-        redis.thaw();
-    };
-    let (readers, ()) = tokio::join!(readers, thaw);
-    for answer in readers {
-        answer.expect(200, &list);
-    }
-    let looks = redis.command(&["INFO", "commandstats"]);
-    assert!(
-        looks.contains("cmdstat_mget:calls=2,"),
-        "one for the first, and one for all others: {looks}"
-    );
-    let metrics = service.metrics().await;
-    assert_eq!(count(&metrics, "cache_hits_total"), hits + READERS as u64);
-}

@@ -40,6 +40,10 @@ async fn contract(service: &Service) {
     text_comes_back_as_it_was_sent(service).await;
     long_lists_are_given_in_pages(service).await;
     health(service).await;
+    service.get("/").await.expect(
+        200,
+        &json!({"message": "The task service: the list is at /tasks, the description at /openapi.json"}),
+    );
 }
 
 async fn a_task_lives_and_dies(service: &Service) {
@@ -164,7 +168,6 @@ async fn unknown_ids_and_paths_are_not_found(service: &Service) {
             .expect(404, &not_found);
     }
     for path in [
-        "/",
         "/task",
         "/tasks/",
         "/tasks/1/2",

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::Service;
-use support::service::PATIENCE;
+use support::service::{PATIENCE, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -182,4 +182,61 @@ async fn a_connection_more_than_allowed_waits_for_its_turn() {
         .send()
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_who_takes_nothing_is_disconnected() {
+    let service = Service::ready(&[
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("MAX_CONNECTIONS", "1"),
+        ("HEADER_TIMEOUT", "500ms"),
+        ("WRITE_TIMEOUT", "500ms"),
+    ])
+    .await;
+    for _ in 0..20 {
+        service
+            .add(&"x".repeat(60_000))
+            .await
+            .expect(201, &json!({"message": "Task added"}));
+    }
+    // The kernel takes some of these answers, of more than a megabyte each; the rest waits in the service.
+    let mut reader = connect(&service).await;
+    let requests = b"GET /tasks HTTP/1.1\r\nhost: a\r\n\r\n".repeat(200);
+    reader.write_all(&requests).await.unwrap();
+    eventually("the reader's turn", async || {
+        let served =
+            service.metrics().await[r#"http_requests_total{method="GET",route="/tasks",code="200"}"#];
+        (served > 0.0).then_some(())
+    })
+    .await;
+    // There is one connection at a time: a new one is served when the reader is given up.
+    let alive = reqwest::get(format!("{}/healthz", service.url)).await.unwrap();
+    assert_eq!(alive.status(), 200);
+    let taken = read_to_end(&mut reader).await;
+    let answers = taken.matches("HTTP/1.1 200 OK").count();
+    assert!(
+        answers < 200,
+        "{answers} answers, {} bytes: the reader was waited for",
+        taken.len()
+    );
+}
+
+#[tokio::test]
+async fn a_page_of_long_tasks_is_bounded_and_goes_on() {
+    let service = Service::on_sqlite_in_memory().await;
+    for _ in 0..20 {
+        service
+            .add(&"x".repeat(65_000))
+            .await
+            .expect(201, &json!({"message": "Task added"}));
+    }
+    let first = service.get("/tasks").await;
+    assert_eq!(first.body.as_array().unwrap().len(), 17);
+    let link = first.header("link");
+    let next = link
+        .strip_prefix('<')
+        .and_then(|link| link.split_once('>'))
+        .unwrap()
+        .0;
+    assert_eq!(service.get(next).await.body.as_array().unwrap().len(), 3);
 }

@@ -144,7 +144,7 @@ async fn while_the_database_is_awaited_the_service_lives_but_is_not_ready() {
 #[tokio::test]
 async fn a_database_that_goes_away_costs_errors_until_it_is_back() {
     let mut postgres = Postgres::start();
-    let service = Service::ready(&[("DATABASE_URL", &postgres.url())]).await;
+    let service = Service::ready(&[("DATABASE_URL", &postgres.url()), ("DB_TIMEOUT", "500ms")]).await;
     let id = service.add("Buy milk").await.id();
 
     postgres.stop();

@@ -9,7 +9,6 @@
 )]
 
 pub mod client;
-pub mod peer;
 pub mod program;
 #[path = "../../tests/support/mod.rs"]
 mod tests;
@@ -31,6 +30,9 @@ pub struct Comparison {
     pub rate: f64,
     pub rate_ratio: f64,
     pub p99_ratio: f64,
+    pub cpu_ratio: f64,
+    /// The most that the one used after a round.
+    pub resident_mib: f64,
 }
 
 /// Loads both sides in turns and tells what came of it. On a machine that does other things, too, the
@@ -81,6 +83,8 @@ pub async fn compare(
         rate,
         rate_ratio,
         p99_ratio,
+        cpu_ratio: median_of(&|(own, peer)| own.cpu_micros / peer.cpu_micros),
+        resident_mib: rounds.iter().map(|(own, _)| own.resident_mib).fold(0.0, f64::max),
     }
 }
 
@@ -89,6 +93,7 @@ struct Round {
     rate: f64,
     p99: Duration,
     cpu_micros: f64,
+    resident_mib: f64,
 }
 
 impl Round {
@@ -99,6 +104,7 @@ impl Round {
             rate,
             p99,
             cpu_micros: (program.cpu_seconds() - before) * 1e6 / requests as f64,
+            resident_mib: program.resident_mib(),
         }
     }
 }

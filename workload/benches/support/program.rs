@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use super::peer;
 pub use super::tests::servers::free_port;
 
 pub struct Program {
@@ -51,12 +50,6 @@ impl Program {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         program
-    }
-
-    /// A bare handler of this kind on that server.
-    pub fn peer(folder: &Path, kind: &str, server: &str) -> Self {
-        let port = free_port();
-        Self::start(peer::command(kind, server, port), port, &folder.join("peer"))
     }
 
     pub fn resident_mib(&self) -> f64 {

@@ -14,7 +14,7 @@ pub(super) const MAX_BODY: usize = 64 * 1024;
 /// when the connection closes may never see why.
 const MAX_DISCARDED: usize = 8 * 1024 * 1024;
 
-pub async fn read(request: Request<Body>, timeout: Duration) -> Result<Bytes, Problem> {
+pub(super) async fn read(request: Request<Body>, timeout: Duration) -> Result<Bytes, Problem> {
     let waits_for_leave = request.headers().contains_key(header::EXPECT);
     if waits_for_leave && announced(request.headers()) > MAX_BODY as u64 {
         return Err(Problem::BodyTooLarge);

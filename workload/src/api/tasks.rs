@@ -1,20 +1,21 @@
-//! The tasks: list, add, update, delete.
+//! Listing, adding, updating and deleting tasks.
 
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderValue, Request, StatusCode, header};
-use axum::response::Response;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
+use tracing::Instrument;
 
-use super::answer::{json, message};
-use super::{Problem, TASKS, body};
+use super::{Problem, TASKS, body, message};
 use crate::cache::Lookup;
-use crate::page::{MAX_PAGE, PageRequest, RenderedPage};
-use crate::service::Service;
-use crate::store::StoreError;
-use crate::to_the_end::ToTheEnd;
+use crate::observe::AddedTask;
+use crate::state::AppState;
+use crate::store::{MAX_PAGE, Page, PageRequest, StoreError};
+
+const JSON: (HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PageQuery {
@@ -38,81 +39,71 @@ impl PageQuery {
 }
 
 pub(super) async fn list(
-    State(service): State<&'static Service>,
+    State(state): State<AppState>,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let request = query.map_err(|_| Problem::BadPage)?.page()?;
-    let page = read_page(service, request).await?;
-    let mut response = json(StatusCode::OK, page.json);
-    if let Some(after) = page.next {
-        let link = format!(r#"<{TASKS}?after={after}&limit={}>; rel="next""#, request.limit);
-        if let Ok(link) = HeaderValue::try_from(link) {
-            response.headers_mut().insert(header::LINK, link);
-        }
-    }
-    Ok(response)
+    let page = read_page(&state, request).await?;
+    let link = page
+        .next
+        .map(|after| format!(r#"<{TASKS}?after={after}&limit={}>; rel="next""#, request.limit));
+    let link = link.map(|link| [(header::LINK, link)]);
+    Ok(([JSON], link, page.json).into_response())
 }
 
-/// From the cache if it holds the page. That is the plain list alone: it is what nearly every reader
-/// asks for, and no reader can fill the cache with pages that nobody else wants.
-async fn read_page(service: &'static Service, request: PageRequest) -> Result<RenderedPage, Problem> {
-    let cache = service
-        .cache
-        .as_ref()
-        .filter(|_| request == PageRequest::default());
+/// From the cache if it holds the page. That is the plain list alone: it is what nearly every reader asks for, and no
+/// reader can fill the cache with pages that nobody else wants.
+async fn read_page(state: &AppState, request: PageRequest) -> Result<Page, Problem> {
+    let cache = state.cache.as_ref().filter(|_| request == PageRequest::default());
     let Some(cache) = cache else {
-        return Ok(service.store()?.page(request).await?);
+        return Ok(state.store()?.page(request).await?);
     };
     match cache.list().await {
         Lookup::Hit(page) => Ok(page),
-        Lookup::Miss(right) => {
-            let page = service.store()?.page(request).await?;
-            if let Some(right) = right {
-                let page = page.clone();
-                // The reader need not wait for it.
-                tokio::spawn(async move { cache.leave(right, &page).await });
+        Lookup::Miss(generation) => {
+            let page = state.store()?.page(request).await?;
+            if let Some(generation) = generation {
+                cache.store_in_background(generation, page.clone());
             }
             Ok(page)
         }
     }
 }
 
-pub(super) async fn add(
-    State(service): State<&'static Service>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let task = read_task(service, request).await?;
-    let id = write(service, async move { service.store()?.add(task).await }).await?;
-    let mut response = message(StatusCode::CREATED, "Task added");
-    if let Ok(location) = HeaderValue::try_from(format!("{TASKS}/{id}")) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
+pub(super) async fn add(State(state): State<AppState>, request: Request<Body>) -> Result<Response, Problem> {
+    let task = read_task(&state, request).await?;
+    let added = AddedTask(task.clone());
+    let store = state.clone();
+    let id = write(&state, async move { store.store()?.add(&task).await }).await?;
+    let location = [(header::LOCATION, format!("{TASKS}/{id}"))];
+    let mut response = (StatusCode::CREATED, location, message("Task added")).into_response();
+    response.extensions_mut().insert(added);
     Ok(response)
 }
 
 pub(super) async fn update(
-    State(service): State<&'static Service>,
+    State(state): State<AppState>,
     id: Result<Path<String>, PathRejection>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let id = task_id(id)?;
-    let task = read_task(service, request).await?;
-    let found = write(service, async move { service.store()?.update(id, &task).await }).await?;
-    if found {
-        Ok(message(StatusCode::OK, "Task updated"))
+    let task = read_task(&state, request).await?;
+    let store = state.clone();
+    if write(&state, async move { store.store()?.update(id, &task).await }).await? {
+        Ok(message("Task updated"))
     } else {
         Err(Problem::NoSuchTask)
     }
 }
 
 pub(super) async fn delete(
-    State(service): State<&'static Service>,
+    State(state): State<AppState>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = task_id(id)?;
-    let found = write(service, async move { service.store()?.delete(id).await }).await?;
-    if found {
-        Ok(message(StatusCode::OK, "Task deleted"))
+    let store = state.clone();
+    if write(&state, async move { store.store()?.delete(id).await }).await? {
+        Ok(message("Task deleted"))
     } else {
         Err(Problem::NoSuchTask)
     }
@@ -128,8 +119,8 @@ fn task_id(id: Result<Path<String>, PathRejection>) -> Result<i64, Problem> {
     }
 }
 
-async fn read_task(service: &Service, request: Request<Body>) -> Result<String, Problem> {
-    let body = body::read(request, service.body_timeout).await?;
+async fn read_task(state: &AppState, request: Request<Body>) -> Result<String, Problem> {
+    let body = body::read(request, state.body_timeout).await?;
     let body: Value = serde_json::from_slice(&body).map_err(Problem::NotJson)?;
     let task = body
         .get("task")
@@ -142,18 +133,23 @@ async fn read_task(service: &Service, request: Request<Body>) -> Result<String, 
     Ok(task.to_owned())
 }
 
-/// Writes to the database and removes what the cache holds; to the end, also when the client hangs up meanwhile.
+/// Writes to the database and removes what the cache holds. In a task of its own, which goes on when the client hangs up:
+/// a write whose outcome nobody knows would leave an old list in the cache.
 async fn write<T: Send + 'static>(
-    service: &'static Service,
+    state: &AppState,
     statement: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Result<T, Problem> {
-    let written = ToTheEnd::new(async move {
+    let state = state.clone();
+    let written = async move {
         let written = statement.await;
-        if let Some(cache) = &service.cache {
+        if let Some(cache) = &state.cache {
             // Also after a failure: a statement that was not answered in time may have been done.
             cache.invalidate().await;
         }
         written
-    });
-    Ok(written.await?)
+    };
+    match tokio::spawn(written.in_current_span()).await {
+        Ok(written) => Ok(written?),
+        Err(_) => Err(Problem::Internal),
+    }
 }

@@ -1,6 +1,5 @@
 //! What can go wrong with the database, as far as a client needs to know.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 /// SQLSTATE classes that say the server, not the statement, is the problem: connection,
@@ -11,11 +10,11 @@ const SERVER_TROUBLE: [&str; 4] = ["08", "53", "57", "25006"];
 /// I/O error, full, cannot open.
 const FILE_TROUBLE: [i64; 6] = [5, 6, 8, 10, 13, 14];
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached or used now; the same request may succeed later.
     #[error("{0}")]
-    Unavailable(Arc<sqlx::Error>),
+    Unavailable(sqlx::Error),
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     /// The connection to the database that is made at the start is not there yet.
@@ -23,7 +22,7 @@ pub enum StoreError {
     Starting,
     /// The database answered, but not as the program's own statements expect.
     #[error("{0}")]
-    Unexpected(Arc<sqlx::Error>),
+    Unexpected(sqlx::Error),
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -38,28 +37,20 @@ impl From<sqlx::Error> for StoreError {
                     SERVER_TROUBLE.iter().any(|class| code.starts_with(class))
                 }
             }),
-            other => breaks_connection(other),
+            other => matches!(
+                other,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::Protocol(_)
+                    | sqlx::Error::WorkerCrashed
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+            ),
         };
-        let error = Arc::new(error);
         if unavailable {
             Self::Unavailable(error)
         } else {
             Self::Unexpected(error)
         }
-    }
-}
-
-/// Whether the connection that gave this error is of no more use, as are its siblings, most likely.
-pub(super) fn breaks_connection(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed => true,
-        // The server is going down (57P..) or this session was ended.
-        sqlx::Error::Database(answer) => answer.code().is_some_and(|code| code.starts_with("57P")),
-        _ => false,
     }
 }

@@ -1,252 +1,221 @@
-//! The tasks in a database: PostgreSQL or SQLite, through the same statements.
+//! The tasks in a database: PostgreSQL or SQLite, through the same statements, one statement a request.
 
+mod connect;
 mod error;
-mod insert;
-pub mod pool;
-mod startup;
 mod url;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use sqlx::{PgConnection, Row, SqliteConnection};
-use tokio::time::Instant;
+use serde::Serialize;
+use sqlx::{FromRow, PgPool, SqlitePool};
+use tracing::Instrument;
 
+pub use self::connect::{ConnectError, StoreOptions};
 pub use self::error::StoreError;
-pub use self::insert::INSERT;
-pub use self::pool::PoolStatus;
-pub use self::startup::{ConnectError, StoreOptions};
 pub use self::url::DatabaseUrl;
+use crate::telemetry::DatabaseMetrics;
 
-use self::insert::{MAX_ROWS, ids_of, insert_several};
-use self::pool::Pool;
-use crate::page::{Page, PageRequest, RenderedPage};
-use crate::telemetry::{DatabaseTelemetry, Operation};
-use crate::together::{Door, Together};
+/// What the database is asked for: a label and a span's name.
+pub const OPERATIONS: [&str; 5] = ["list", "add", "update", "delete", "probe"];
+
+/// The most tasks that one answer holds.
+pub const MAX_PAGE: u16 = 1000;
+/// A page ends early when its tasks have this many bytes, so that no answer takes more than a few MiB, however long the
+/// tasks are. The next page begins where it ended.
+const MAX_PAGE_BYTES: usize = 1024 * 1024;
 
 // The cast takes up an earlier service's table, whose ids may be 32 bits wide.
-pub const SELECT_PAGE: &str = "SELECT CAST(id AS BIGINT), task FROM tasks WHERE id > $1 ORDER BY id LIMIT $2";
-pub const UPDATE: &str = "UPDATE tasks SET task = $2 WHERE id = $1";
+const SELECT_PAGE: &str =
+    "SELECT CAST(id AS BIGINT) AS id, task FROM tasks WHERE id > $1 ORDER BY id LIMIT $2";
+const INSERT: &str = "INSERT INTO tasks (task) VALUES ($1) RETURNING CAST(id AS BIGINT)";
+const UPDATE: &str = "UPDATE tasks SET task = $2 WHERE id = $1";
 const DELETE: &str = "DELETE FROM tasks WHERE id = $1";
 const PROBE: &str = "SELECT 1 FROM tasks LIMIT 1";
 
-#[derive(Debug)]
-pub struct Store {
-    pool: DriverPool,
-    deadline: Duration,
-    telemetry: DatabaseTelemetry,
-    reading: Reading,
-    adding: Adding,
+#[derive(Debug, Serialize, FromRow)]
+struct Task {
+    id: i64,
+    task: String,
 }
 
-/// Of the first page.
-type Reading = Together<(), Result<RenderedPage, StoreError>>;
-
-/// Of tasks, each of which has a result.
-type Adding = Together<String, Arc<[Result<i64, StoreError>]>>;
-
-#[derive(Debug)]
-enum DriverPool {
-    Postgres(Pool<PgConnection>),
-    Sqlite(Pool<SqliteConnection>),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Only tasks with a greater id.
+    pub after: i64,
+    pub limit: u16,
 }
 
-/// Runs `$work` with a connection of whichever driver is in use: the statements are the same,
-/// only the types that sqlx gives them differ. It ends at `$end` at the latest; counted and timed.
-macro_rules! with_connection {
-    ($store:expr, $operation:expr, $end:expr, $connection:ident => $work:expr) => {{
-        let started = Instant::now();
-        let result = tokio::time::timeout_at($end, async {
-            match &$store.pool {
-                DriverPool::Postgres(pool) => with_connection!(@driver pool, $connection => $work),
-                DriverPool::Sqlite(pool) => with_connection!(@driver pool, $connection => $work),
-            }
-        })
-        .await
-        .unwrap_or(Err($store.timed_out()));
-        $store.telemetry.record($operation, started.elapsed(), result.is_err());
-        result
-    }};
-    (@driver $pool:ident, $connection:ident => $work:expr) => {{
-        let mut lease = $pool.acquire().await?;
-        let $connection = lease.connection();
-        let result = async { $work }.await;
-        $pool.give_back(lease, result)
-    }};
-}
-
-impl DriverPool {
-    fn status(&self) -> PoolStatus {
-        match self {
-            Self::Postgres(pool) => pool.status(),
-            Self::Sqlite(pool) => pool.status(),
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self {
+            after: 0,
+            limit: MAX_PAGE,
         }
     }
+}
+
+/// A page as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub json: axum::body::Bytes,
+    /// The id after which the next page begins, if there is one.
+    pub next: Option<i64>,
+}
+
+#[derive(Debug)]
+pub struct Store {
+    pool: Pool,
+    deadline: Duration,
+    metrics: DatabaseMetrics,
+}
+
+#[derive(Debug)]
+enum Pool {
+    Postgres(PgPool),
+    Sqlite(SqlitePool),
+}
+
+/// Runs `$work` with the pool of whichever driver is in use: the statements are the same, only the types that sqlx gives
+/// them differ.
+macro_rules! with_pool {
+    ($store:expr, $pool:ident => $work:expr) => {
+        match &$store.pool {
+            Pool::Postgres($pool) => $work,
+            Pool::Sqlite($pool) => $work,
+        }
+    };
 }
 
 impl Store {
-    /// One page of tasks, oldest first. The first page is what nearly everybody reads: where many want it, they wait
-    /// together, and leave half of the connections to others.
-    pub async fn page(&'static self, request: PageRequest) -> Result<RenderedPage, StoreError> {
-        let end = self.end();
-        if request != PageRequest::default() {
-            return self.read_page(request, None, end).await;
-        }
-        if let Some(_turn) = self.reading.turn() {
-            return self.read_page(request, None, end).await;
-        }
-        let started = Instant::now();
-        let read = |door| async move {
-            match self.reading.turn_before(end).await {
-                Some(_turn) => self.read_page(request, Some(door), end).await,
-                None => Err(self.timed_out()),
-            }
-        };
-        let (_, page) = self.reading.join((), read);
-        let page = page.await;
-        // The statement is counted where it runs; each request has a span of its own.
-        self.telemetry
-            .trace(Operation::List, started.elapsed(), page.is_err());
-        page
-    }
-
-    /// When a request that begins now is given up. Those who wait together go by the first of them, so that nobody waits
-    /// longer.
-    fn end(&self) -> Instant {
-        Instant::now() + self.deadline
-    }
-
-    fn timed_out(&self) -> StoreError {
-        StoreError::TimedOut(self.deadline)
-    }
-
-    async fn read_page(
-        &self,
-        request: PageRequest,
-        door: Option<Door<(), Result<RenderedPage, StoreError>>>,
-        end: Instant,
-    ) -> Result<RenderedPage, StoreError> {
-        with_connection!(self, Operation::List, end, connection => {
-            // Whoever comes from now on may have written what this statement does not see.
-            drop(door);
-            let mut page = Page::new(request);
-            let mut rows = sqlx::query(SELECT_PAGE)
-                .bind(request.after)
-                .bind(page.rows_wanted())
-                .fetch(connection);
-            while let Some(row) = rows.try_next().await? {
-                if page.is_empty() {
-                    page.push(row.try_get(0)?, row.try_get(1)?);
-                } else {
-                    // Of the types that the first row was found to have.
-                    page.push(row.try_get_unchecked(0)?, row.try_get_unchecked(1)?);
-                }
-            }
-            Ok(page.finish())
+    /// One page of tasks, oldest first.
+    pub async fn page(&self, request: PageRequest) -> Result<Page, StoreError> {
+        // One row more than the page holds: it tells whether there is a next page.
+        let rows = i64::from(request.limit) + 1;
+        self.measured("list", async {
+            with_pool!(self, pool => {
+                let rows = sqlx::query_as(SELECT_PAGE).bind(request.after).bind(rows).fetch(pool);
+                collect(rows, request.limit).await
+            })
         })
+        .await
     }
 
-    /// Adds a task and says under which id. Where many do so, those who wait are added together, by one statement.
-    pub async fn add(&'static self, task: String) -> Result<i64, StoreError> {
-        let end = self.end();
-        if let Some(_turn) = self.adding.turn() {
-            return self.add_one(&task, end).await;
-        }
-        let started = Instant::now();
-        let add = |door: Door<_, _>| async move {
-            let turn = self.adding.turn_before(end).await;
-            let tasks = door.close();
-            match turn {
-                Some(_turn) => self.add_all(&tasks, end).await.into(),
-                None => tasks.iter().map(|_| Err(self.timed_out())).collect(),
-            }
-        };
-        let (place, added) = self.adding.join(task, add);
-        let id = added.await[place].clone();
-        self.telemetry
-            .trace(Operation::Add, started.elapsed(), id.is_err());
-        id
-    }
-
-    /// A result for each task.
-    async fn add_all(&self, tasks: &[String], end: Instant) -> Vec<Result<i64, StoreError>> {
-        let mut results = Vec::with_capacity(tasks.len());
-        for tasks in tasks.chunks(MAX_ROWS) {
-            match self.add_several(tasks, end).await {
-                Ok(ids) => {
-                    let lost = || sqlx::Error::RowNotFound.into();
-                    results.extend(ids.into_iter().map(|id| id.ok_or_else(lost)));
-                }
-                // A task that the database does not take is the concern of its sender alone.
-                Err(StoreError::Unexpected(_)) if tasks.len() > 1 => {
-                    for task in tasks {
-                        results.push(self.add_one(task, end).await);
-                    }
-                }
-                Err(error) => results.extend(tasks.iter().map(|_| Err(error.clone()))),
-            }
-        }
-        results
-    }
-
-    async fn add_several(&self, tasks: &[String], end: Instant) -> Result<Vec<Option<i64>>, StoreError> {
-        with_connection!(self, Operation::Add, end, connection => {
-            let mut statement = sqlx::query_as(insert_several(tasks.len()));
-            for task in tasks {
-                statement = statement.bind(task.as_str());
-            }
-            let rows = statement.fetch_all(connection).await?;
-            Ok(ids_of(tasks, rows))
+    /// Adds a task and says under which id.
+    pub async fn add(&self, task: &str) -> Result<i64, StoreError> {
+        self.measured("add", async {
+            with_pool!(self, pool => Ok(sqlx::query_scalar(INSERT).bind(task).fetch_one(pool).await?))
         })
-    }
-
-    async fn add_one(&self, task: &str, end: Instant) -> Result<i64, StoreError> {
-        with_connection!(self, Operation::Add, end, connection => {
-            sqlx::query_scalar(INSERT).bind(task).fetch_one(connection).await
-        })
+        .await
     }
 
     /// Says whether there is such a task.
     pub async fn update(&self, id: i64, task: &str) -> Result<bool, StoreError> {
-        with_connection!(self, Operation::Update, self.end(), connection => {
-            let done = sqlx::query(UPDATE).bind(id).bind(task).execute(connection).await?;
-            Ok(done.rows_affected() > 0)
+        self.measured("update", async {
+            with_pool!(self, pool => {
+                Ok(sqlx::query(UPDATE).bind(id).bind(task).execute(pool).await?.rows_affected() > 0)
+            })
         })
+        .await
     }
 
     /// Says whether there was such a task.
     pub async fn delete(&self, id: i64) -> Result<bool, StoreError> {
-        with_connection!(self, Operation::Delete, self.end(), connection => {
-            let done = sqlx::query(DELETE).bind(id).execute(connection).await?;
-            Ok(done.rows_affected() > 0)
+        self.measured("delete", async {
+            with_pool!(self, pool => Ok(sqlx::query(DELETE).bind(id).execute(pool).await?.rows_affected() > 0))
         })
+        .await
     }
 
     /// Whether the tasks can be read now.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        with_connection!(self, Operation::Probe, self.end(), connection => {
-            sqlx::query(PROBE).execute(connection).await.map(drop)
+        self.measured("probe", async {
+            with_pool!(self, pool => { sqlx::query(PROBE).execute(pool).await?; });
+            Ok(())
         })
+        .await
     }
 
-    pub fn pool_status(&self) -> PoolStatus {
-        self.pool.status()
+    /// Connections that are open, and those of them that nobody uses now.
+    pub fn connections(&self) -> (i64, i64) {
+        let (open, idle) = with_pool!(self, pool => (pool.size(), pool.num_idle()));
+        let open = i64::from(open);
+        (open, i64::try_from(idle).map_or(open, |idle| idle.min(open)))
     }
+
+    /// An operation with its figures and its span, given up at the deadline.
+    async fn measured<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let started = Instant::now();
+        let span = tracing::info_span!(
+            "database",
+            otel.name = operation,
+            otel.kind = "client",
+            db.collection.name = "tasks"
+        );
+        let result = tokio::time::timeout(self.deadline, work.instrument(span))
+            .await
+            .unwrap_or(Err(StoreError::TimedOut(self.deadline)));
+        self.metrics.record(operation, started.elapsed(), result.is_err());
+        result
+    }
+}
+
+/// Rows are taken one by one, so that what does not fit the page is never held.
+async fn collect(
+    mut rows: impl futures::Stream<Item = sqlx::Result<Task>> + Unpin,
+    limit: u16,
+) -> Result<Page, StoreError> {
+    let mut tasks: Vec<Task> = Vec::new();
+    let mut bytes = 0;
+    let mut next = None;
+    while let Some(row) = rows.try_next().await? {
+        if tasks.len() == usize::from(limit) || bytes >= MAX_PAGE_BYTES {
+            next = tasks.last().map(|task| task.id);
+            break;
+        }
+        bytes += row.task.len();
+        tasks.push(row);
+    }
+    Ok(Page {
+        // Numbers and texts always have a JSON form.
+        json: serde_json::to_vec(&tasks).unwrap_or_default().into(),
+        next,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// What a request waits on is moved into a box of its handler's, whole: with a connect in it, it had eleven kilobytes.
-    #[test]
-    fn a_request_carries_little_with_it() {
-        fn size<F: Future>(_: impl FnOnce(&'static Store) -> F) -> usize {
-            size_of::<F>()
-        }
-        let page = size(|store| store.page(PageRequest::default()));
-        let add = size(|store| store.add(String::new()));
-        assert!(page.max(add) < 2048, "{page} and {add} bytes");
+    async fn page(limit: u16, tasks: &[&str]) -> (String, Option<i64>) {
+        let rows = tasks.iter().zip(1..).map(|(task, id)| {
+            Ok(Task {
+                id,
+                task: (*task).to_owned(),
+            })
+        });
+        let page = collect(futures::stream::iter(rows), limit).await.unwrap();
+        (String::from_utf8(page.json.to_vec()).unwrap(), page.next)
+    }
+
+    #[tokio::test]
+    async fn the_row_beyond_the_limit_only_says_that_there_is_more() {
+        assert_eq!(page(2, &[]).await, ("[]".to_owned(), None));
+        let two = r#"[{"id":1,"task":"a"},{"id":2,"task":"b\n"}]"#.to_owned();
+        assert_eq!(page(2, &["a", "b\n"]).await, (two.clone(), None));
+        assert_eq!(page(2, &["a", "b\n", "c"]).await, (two, Some(2)));
+    }
+
+    #[tokio::test]
+    async fn a_page_of_long_tasks_ends_early() {
+        let long = "x".repeat(64 * 1024);
+        let (json, next) = page(MAX_PAGE, &vec![long.as_str(); 1000]).await;
+        assert_eq!(next, Some(16));
+        assert!(json.len() < 2 * MAX_PAGE_BYTES);
     }
 }

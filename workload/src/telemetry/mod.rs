@@ -1,16 +1,84 @@
-//! What the service says about itself: metrics and logs. Spans are the crate `traces`.
+//! What the service says about itself: log lines, spans and metrics.
 
-mod database;
-mod histogram;
-mod json_lines;
-mod logs;
 mod metrics;
 mod process;
-mod requests;
-mod sink;
+mod traces;
 
-pub use self::database::{DatabaseTelemetry, Operation};
-pub use self::logs::init as init_logs;
-pub use self::metrics::{CacheMetrics, Metrics};
-pub use self::requests::{Endpoint, InFlight, RequestMetrics};
-pub use self::sink::LogSink;
+use std::error::Error;
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+pub use self::metrics::{CacheMetrics, DatabaseMetrics, Metrics};
+use crate::config::{Config, LogFormat};
+
+/// A request must never wait for whoever reads the log: further lines are dropped and counted.
+const MOST_BUFFERED_LINES: usize = 16 * 1024;
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Logs and spans, from the start of the process to its end.
+#[derive(Debug)]
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+    dropped_lines: ErrorCounter,
+    /// Writes what is buffered when it is dropped.
+    _log_writer: WorkerGuard,
+}
+
+impl Telemetry {
+    pub fn init(config: &Config) -> Result<Self, Box<dyn Error>> {
+        let (writer, log_writer) = NonBlockingBuilder::default()
+            .buffered_lines_limit(MOST_BUFFERED_LINES)
+            .finish(std::io::stdout());
+        let dropped_lines = writer.error_counter();
+        let lines = match config.log_format {
+            LogFormat::Json => fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .with_target(false)
+                .with_writer(writer)
+                .boxed(),
+            LogFormat::Text => fmt::layer()
+                .with_target(false)
+                .with_ansi(false)
+                .with_writer(writer)
+                .boxed(),
+        };
+        let provider = traces::provider()?;
+        let spans = tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("tasks"))
+            .with_location(false)
+            .with_threads(false)
+            // The service's own spans, and none of the libraries'.
+            .with_filter(Targets::new().with_target("tasks", LevelFilter::INFO));
+        tracing_subscriber::registry()
+            .with(lines.with_filter(config.log_level.clone()))
+            .with(spans)
+            .try_init()?;
+        Ok(Self {
+            provider,
+            dropped_lines,
+            _log_writer: log_writer,
+        })
+    }
+
+    /// Counts the log lines that nobody read in time.
+    pub fn dropped_lines(&self) -> ErrorCounter {
+        self.dropped_lines.clone()
+    }
+
+    /// Sends the spans that are left.
+    pub fn shutdown(self) {
+        if let Err(error) = self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT) {
+            tracing::warn!(%error, "the last spans were not exported");
+        }
+    }
+}

@@ -71,6 +71,8 @@ impl Log {
 impl Service {
     /// Starts the service and waits until it listens.
     pub fn start(settings: &[(&str, &str)]) -> Self {
+        // Where crates are built together, no kind of cryptography is reqwest's default.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut command = Command::new(program());
         command
             .env_clear()
@@ -258,6 +260,8 @@ pub fn parse_metrics(text: &str) -> BTreeMap<String, f64> {
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     let mut series = BTreeMap::new();
     for line in samples {
+        // Behind a bucket there may be its exemplar.
+        let line = line.split(" # ").next().unwrap();
         let (name, value) = line.rsplit_once(' ').unwrap();
         let twice = series.insert(name.to_owned(), value.parse().unwrap());
         assert_eq!(twice, None, "{name} is given twice");

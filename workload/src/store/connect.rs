@@ -3,25 +3,25 @@
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
-use super::pool::Pool;
-use super::{DatabaseUrl, DriverPool, Store};
-use crate::telemetry::DatabaseTelemetry;
-use crate::together::Together;
+use super::{DatabaseUrl, Pool, Store};
+use crate::telemetry::DatabaseMetrics;
 
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// SQLite has one writer: more connections than this only wait for each other.
-const SQLITE_CONNECTIONS: usize = 4;
+const SQLITE_CONNECTIONS: u32 = 4;
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     pub url: DatabaseUrl,
-    pub pool_size: usize,
+    pub pool_size: u32,
+    /// How long a request may wait for the database, a connection included.
     pub deadline: Duration,
 }
 
@@ -33,8 +33,6 @@ enum StartError {
     Migrate(#[from] MigrateError),
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    #[error("{0}")]
-    Pool(#[from] deadpool::managed::BuildError),
 }
 
 /// The database could not be reached; says so in one line for the person who must mend it.
@@ -55,41 +53,36 @@ impl Store {
         options: &StoreOptions,
         attempts: u32,
         delay: Duration,
-        telemetry: DatabaseTelemetry,
+        metrics: DatabaseMetrics,
     ) -> Result<Self, ConnectError> {
         let mut attempt = 1;
         loop {
-            match try_open(options).await {
+            let error = match try_open(options).await {
                 Ok(pool) => {
                     tracing::info!(database = %options.url, "database ready");
-                    let half = pool.status().max.div_ceil(2);
                     return Ok(Self {
                         pool,
                         deadline: options.deadline,
-                        telemetry,
-                        reading: Together::new(half),
-                        adding: Together::new(half),
+                        metrics,
                     });
                 }
-                Err(error) if attempt >= attempts => {
-                    let cause = one_line(&error.to_string());
-                    return Err(ConnectError {
-                        url: options.url.to_string(),
-                        attempts,
-                        cause,
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(database = %options.url, attempt, attempts, error = one_line(&error.to_string()), "database not ready, trying again");
-                }
+                Err(error) => one_line(&error.to_string()),
+            };
+            if attempt >= attempts {
+                return Err(ConnectError {
+                    url: options.url.to_string(),
+                    attempts,
+                    cause: error,
+                });
             }
+            tracing::warn!(database = %options.url, attempt, attempts, error, "database not ready, trying again");
             attempt += 1;
             tokio::time::sleep(delay).await;
         }
     }
 }
 
-async fn try_open(options: &StoreOptions) -> Result<DriverPool, StartError> {
+async fn try_open(options: &StoreOptions) -> Result<Pool, StartError> {
     match &options.url {
         DatabaseUrl::Postgres(connect) => {
             let connect = connect
@@ -97,14 +90,18 @@ async fn try_open(options: &StoreOptions) -> Result<DriverPool, StartError> {
                 .clone()
                 .application_name("tasks")
                 .disable_statement_logging();
-            let mut connection = tokio::time::timeout(options.deadline, connect.connect())
+            // The pool would only say that it waited in vain; the first connection says why.
+            let mut first = tokio::time::timeout(options.deadline, connect.connect())
                 .await
                 .map_err(|_| StartError::TimedOut(options.deadline))??;
             // The migrator holds an advisory lock: of several replicas one migrates, the others wait.
-            // Waiting may take as long as the migration does, so there is no deadline.
-            POSTGRES.run(&mut connection).await?;
-            connection.close().await?;
-            Ok(DriverPool::Postgres(Pool::new(connect, options.pool_size, None)?))
+            POSTGRES.run(&mut first).await?;
+            first.close().await?;
+            let pool = PgPoolOptions::new()
+                .max_connections(options.pool_size)
+                .acquire_timeout(options.deadline)
+                .connect_lazy_with(connect);
+            Ok(Pool::Postgres(pool))
         }
         DatabaseUrl::Sqlite {
             options: connect,
@@ -112,16 +109,20 @@ async fn try_open(options: &StoreOptions) -> Result<DriverPool, StartError> {
             ..
         } => {
             let connect = sqlite_options(connect.as_ref(), *in_memory, options.deadline);
-            let mut connection = connect.connect().await?;
-            migrate_sqlite(&mut connection).await?;
+            let mut pool = SqlitePoolOptions::new()
+                .max_connections(options.pool_size.min(SQLITE_CONNECTIONS))
+                .acquire_timeout(options.deadline);
             if *in_memory {
-                // Such a database lives as long as a connection to it, so this one stays open.
-                Ok(DriverPool::Sqlite(Pool::new(connect, 1, Some(connection))?))
-            } else {
-                connection.close().await?;
-                let size = options.pool_size.min(SQLITE_CONNECTIONS);
-                Ok(DriverPool::Sqlite(Pool::new(connect, size, None)?))
+                // Such a database lives as long as a connection to it, so its only one stays open.
+                pool = pool
+                    .max_connections(1)
+                    .min_connections(1)
+                    .idle_timeout(None)
+                    .max_lifetime(None);
             }
+            let pool = pool.connect_with(connect).await?;
+            migrate_sqlite(&pool).await?;
+            Ok(Pool::Sqlite(pool))
         }
     }
 }
@@ -147,7 +148,8 @@ fn sqlite_options(
 }
 
 /// sqlx's migrator takes no lock on SQLite; this transaction is one.
-async fn migrate_sqlite(connection: &mut sqlx::SqliteConnection) -> Result<(), StartError> {
+async fn migrate_sqlite(pool: &sqlx::SqlitePool) -> Result<(), StartError> {
+    let mut connection = pool.acquire().await?;
     let mut lock = connection.begin_with("BEGIN IMMEDIATE").await?;
     SQLITE.run(&mut *lock).await?;
     lock.commit().await?;
