@@ -11,6 +11,7 @@ mod images;
 mod links;
 mod network_policy_enforcer;
 mod resilience;
+mod status;
 mod story;
 mod walkthrough;
 
