@@ -33,6 +33,10 @@ pub fn start(add_ons: &[AddOn]) -> Result<Child> {
         let names: Vec<&str> = add_ons.iter().map(|add_on| add_on.name()).collect();
         build.arg(format!("--with={}", names.join(",")));
     }
+    println!(
+        "what the node needs is built beside the first tests; its log is {}",
+        path.display()
+    );
     build
         .stdin(Stdio::null())
         .stdout(log)
