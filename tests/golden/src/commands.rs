@@ -22,19 +22,22 @@ pub enum Proof {
     Understood,
     /// Another test does what it does: the file, and the words in it that do.
     Elsewhere(&'static str, &'static str),
+    /// It takes what no machine that runs the tests has: nothing proves it.
+    Unproven(&'static str),
 }
 
-use Proof::{Elsewhere, Run, Understood};
+use Proof::{Elsewhere, Run, Understood, Unproven};
 
 /// With these begin the commands that stand in sentences. Two words are a command's name, not a command.
 const PROGRAMS: &[&str] = &["cargo", "curl", "helm", "kubectl", "observedapp", "promtool"];
 
-/// The first line that a command begins with is its own. A document is named where only its commands are meant.
+/// The first line that a command is like is its own: whole, or where `…` stands for the rest of it. A document is named
+/// where only its commands are meant.
 const PROOFS: &[(&str, &str, Proof)] = &[
     // Building and testing the project itself.
     (
         "",
-        "cargo test",
+        "cargo test…",
         Elsewhere("tests/lab/src/layers.rs", r#"["test", "--no-fail-fast"]"#),
     ),
     (
@@ -47,11 +50,56 @@ const PROOFS: &[(&str, &str, Proof)] = &[
         "cargo lab test --layer apiserver",
         Elsewhere("tests/lab/src/layers.rs", "Layer::Apiserver => &["),
     ),
+    (
+        "",
+        "cargo lab test --layer node",
+        Elsewhere("tests/lab/src/layers.rs", "Layer::Node => &["),
+    ),
+    (
+        "",
+        "cargo lab test --layer node --with ingress,logs,autoscaling",
+        Elsewhere("tests/lab/src/layers.rs", r#""addons""#),
+    ),
+    (
+        "",
+        "cargo lab test --with ingress,logs,autoscaling",
+        Elsewhere("tests/lab/src/layers.rs", r#""addons""#),
+    ),
     ("", "cargo lab test", Elsewhere(".ci/run", "cargo lab test")),
     (
         "",
         "cargo lab up",
-        Elsewhere("tests/lab/src/commands/test.rs", "up"),
+        Elsewhere("tests/lab/src/commands/test.rs", "up(Cluster::Embedded"),
+    ),
+    (
+        "",
+        "cargo lab up --cluster minikube",
+        Unproven("a minikube; what it is started with is tested in tests/lab/src/elsewhere.rs"),
+    ),
+    (
+        "",
+        "cargo lab logs",
+        Elsewhere("tests/lab/src/pods.rs", "a_pod_is_found_by_its_name_its_label"),
+    ),
+    (
+        "",
+        "cargo lab status",
+        Elsewhere(
+            "tests/e2e/tests/node/status.rs",
+            "the_lab_says_where_things_answer",
+        ),
+    ),
+    // The lab builds the same Dockerfiles, but from programs that it has compiled itself.
+    ("", "docker build -f …", Unproven("Docker and its registry")),
+    ("", "kind load docker-image …", Unproven("kind")),
+    (
+        "charts/observedapp/README.md",
+        "helm install observedapp …",
+        // Where it is run from.
+        Elsewhere(
+            "README.md",
+            "charts/observedapp --namespace observedapp-system --create-namespace --set prober.enabled=true",
+        ),
     ),
     (
         "",
@@ -75,7 +123,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
-        "cargo run -p tasks-load",
+        "cargo run -p tasks-load -- …",
         Elsewhere("workload/load/src/cli.rs", "think_time"),
     ),
     (
@@ -100,7 +148,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "SECURITY.md",
-        "cargo cyclonedx",
+        "cargo cyclonedx …",
         Elsewhere(".ci/run", "cargo cyclonedx"),
     ),
     (
@@ -111,7 +159,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     // These need a node, or the stack that runs on it.
     (
         "manifests/walkthroughs/first-hour.md",
-        "",
+        "…",
         Elsewhere(
             "tests/e2e/tests/node/walkthrough.rs",
             "the_first_hour_is_as_it_is_told",
@@ -119,7 +167,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
-        "cargo lab load",
+        "cargo lab load…",
         Elsewhere("tests/e2e/tests/node/resilience.rs", "load::"),
     ),
     (
@@ -132,24 +180,24 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
-        "kubectl top ",
+        "kubectl top …",
         Elsewhere("tests/lab/src/addons.rs", "metrics-server"),
     ),
     (
         "",
-        "kubectl observed status",
+        "kubectl observed status …",
         Elsewhere("operator/cli/tests/plugin.rs", "kubectl-observed"),
     ),
     (
         "",
-        "kubectl observed top",
+        "kubectl observed top …",
         Elsewhere("operator/cli/tests/plugin.rs", r#""top""#),
     ),
     // These stand in sentences.
     ("", "cargo fmt --all", Elsewhere(".ci/run", "cargo fmt --all")),
     (
         "",
-        "cargo clippy --workspace --all-targets",
+        "cargo clippy --workspace --all-targets …",
         Elsewhere(".ci/run", "cargo clippy --workspace --all-targets"),
     ),
     (
@@ -159,7 +207,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
-        "cargo bench -p observedapp-slo --bench",
+        "cargo bench -p observedapp-slo --bench …",
         Elsewhere("operator/slo/Cargo.toml", "[[bench]]"),
     ),
     (
@@ -179,7 +227,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
-        "cargo bench -p apiserver-tests --bench",
+        "cargo bench -p apiserver-tests --bench …",
         Elsewhere("tests/apiserver/Cargo.toml", "[[bench]]"),
     ),
     (
@@ -189,17 +237,12 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
-        "cargo lab test --layer node --with",
-        Elsewhere("tests/lab/src/layers.rs", r#""addons""#),
-    ),
-    (
-        "",
         "cargo bench -p e2e-tests --bench ready",
         Elsewhere("tests/e2e/Cargo.toml", r#"name = "ready""#),
     ),
     (
         "",
-        "cargo bench -p tasks --bench",
+        "cargo bench -p tasks --bench …",
         Elsewhere("workload/Cargo.toml", "[[bench]]"),
     ),
     (
@@ -214,7 +257,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
-        "observedapp backtest",
+        "observedapp backtest …",
         Elsewhere("operator/cli/tests/backtest.rs", "backtest"),
     ),
     (
@@ -233,8 +276,8 @@ const PROOFS: &[(&str, &str, Proof)] = &[
         Elsewhere("operator/api/src/spec.rs", r#"shortname = "oapp""#),
     ),
     // The rest is run.
-    ("README.md", "", Run),
-    ("manifests/runbooks/", "", Run),
+    ("README.md", "…", Run),
+    ("manifests/runbooks/", "…", Run),
 ];
 
 /// Every command of the repository's documents, in their order.
@@ -263,16 +306,21 @@ pub fn documented() -> io::Result<Vec<Command>> {
 
 /// What proves a command, if anything does.
 pub fn proof(command: &Command) -> Option<Proof> {
-    let mut of_all = PROOFS.iter().filter(|(_, begins, proof)| {
+    let mut of_all = PROOFS.iter().filter(|(_, like, proof)| {
         // Whole documents are run in their order; what their sentences mention is for other situations.
-        !command.in_sentence || (*proof != Run && !begins.is_empty())
+        !command.in_sentence || (*proof != Run && *like != "…")
     });
     of_all
-        .find(|(document, begins, _)| {
-            command.document.starts_with(document) && command.text.starts_with(begins)
-        })
+        .find(|(document, like, _)| command.document.starts_with(document) && is_like(&command.text, like))
         .map(|(_, _, proof)| *proof)
         .or_else(|| (command.in_sentence && runs_alone(command)).then_some(Understood))
+}
+
+fn is_like(text: &str, like: &str) -> bool {
+    match like.strip_suffix('…') {
+        Some(begin) => text.starts_with(begin),
+        None => text == like,
+    }
 }
 
 /// Whether its program can be asked by itself what it understands.
@@ -286,7 +334,7 @@ fn runs_alone(command: &Command) -> bool {
 pub fn proofs_elsewhere() -> impl Iterator<Item = (&'static str, &'static str)> {
     PROOFS.iter().filter_map(|(_, _, proof)| match proof {
         Elsewhere(file, words) => Some((*file, *words)),
-        Run | Understood => None,
+        Run | Understood | Unproven(_) => None,
     })
 }
 

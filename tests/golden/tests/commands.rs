@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use golden_tests::commands::{documented, proof, proofs_elsewhere, root};
+use golden_tests::commands::{Command, Proof, documented, proof, proofs_elsewhere, root};
 
 #[test]
 fn every_command_is_proven() {
@@ -26,4 +26,21 @@ fn every_proof_exists() {
         let text = fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         assert!(text.contains(words), "{file} does not hold {words}");
     }
+}
+
+#[test]
+fn a_command_is_proven_whole_and_not_by_how_it_begins() {
+    let of = |text: &str| {
+        proof(&Command {
+            document: "manifests/walkthroughs/another.md".to_owned(),
+            text: text.to_owned(),
+            in_sentence: false,
+        })
+    };
+    assert!(matches!(of("cargo lab up"), Some(Proof::Elsewhere(..))));
+    assert!(matches!(
+        of("cargo lab up --cluster minikube"),
+        Some(Proof::Unproven(_))
+    ));
+    assert_eq!(of("cargo lab up --cluster somewhere"), None);
 }

@@ -51,6 +51,28 @@ fn says_what_the_source_says() {
     );
 }
 
+#[test]
+fn the_charts_readme_ends_with_its_values() {
+    let path = "charts/observedapp/README.md";
+    let text = read(path);
+    let about = text.split("## Helm values").next().unwrap_or_default();
+    let wanted = format!("{about}{}", helm_values());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(root().join(path), &wanted).unwrap();
+    }
+    assert!(
+        read(path) == wanted,
+        "{path} has not the values of values.yaml: UPDATE_GOLDEN=1 cargo test -p golden-tests --test reference"
+    );
+    let chart = read("charts/observedapp/Chart.yaml");
+    let icon = chart
+        .lines()
+        .find_map(|line| line.strip_prefix("icon: "))
+        .unwrap();
+    let (_, file) = icon.split_once("/main/").unwrap();
+    assert!(read(file).starts_with("<svg"), "{file}");
+}
+
 /// A table of rows with a heading; a part of the reference that is empty was not read.
 fn table<const N: usize>(title: &str, about: &str, heads: [&str; N], rows: &[[String; N]]) -> String {
     assert!(!rows.is_empty(), "nothing was found for {title}");

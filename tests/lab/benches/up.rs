@@ -46,6 +46,16 @@ fn main() -> Result<()> {
         took,
         Duration::from_mins(1),
     );
+    lab(&["down"], None)?;
+
+    lab(&["up"], None)?;
+    lab(&["down"], None)?;
+    let took = time(|| lab(&["up"], None))?;
+    tell(
+        "a second `up` to the sample's conditions",
+        took,
+        Duration::from_mins(1),
+    );
     lab(&["down"], None)
 }
 

@@ -53,7 +53,7 @@ impl Authority {
                 .with_context(|| format!("{} holds no key; remove it", key.display()))?,
             _ => {
                 let key_pair = KeyPair::generate()?;
-                write_private(&key, &key_pair.serialize_pem())?;
+                paths::write_private(&key, key_pair.serialize_pem())?;
                 paths::write(&cert, params.self_signed(&key_pair)?.pem())?;
                 key_pair
             }
@@ -106,7 +106,7 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         (params.not_before, params.not_after) = validity();
         let key_pair = KeyPair::generate()?;
-        write_private(&pair.key, &key_pair.serialize_pem())?;
+        paths::write_private(&pair.key, key_pair.serialize_pem())?;
         paths::write(&pair.cert, params.signed_by(&key_pair, &self.issuer)?.pem())?;
         paths::write(&stamp, described)?;
         Ok(pair)
@@ -120,7 +120,7 @@ impl Authority {
         };
         if !pair.cert.exists() {
             let key_pair = KeyPair::generate()?;
-            write_private(&pair.key, &key_pair.serialize_pem())?;
+            paths::write_private(&pair.key, key_pair.serialize_pem())?;
             paths::write(&pair.cert, key_pair.public_key_pem())?;
         }
         Ok(pair)
@@ -139,13 +139,6 @@ fn name(user: &str, group: &str) -> DistinguishedName {
 /// The lab's certificates protect one machine's own cluster for as long as it is kept; their keys never leave it.
 fn validity() -> (time::OffsetDateTime, time::OffsetDateTime) {
     (date_time_ymd(2020, 1, 1), date_time_ymd(2100, 1, 1))
-}
-
-fn write_private(path: &Path, pem: &str) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    paths::write(path, "")?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    fs::write(path, pem).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -181,7 +174,12 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::open(dir.path()).unwrap();
-        let keys = [authority.key(), authority.service_account_keys().unwrap().key];
+        let issued = authority.issue("admin", &Subject::default()).unwrap().key;
+        let keys = [
+            authority.key(),
+            authority.service_account_keys().unwrap().key,
+            issued,
+        ];
         for key in keys {
             assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
         }

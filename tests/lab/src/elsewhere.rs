@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use crate::{
     addons::AddOn,
-    command, helm,
+    command, handy, helm,
     images::OwnImage,
     kubectl::Kubectl,
     paths,
@@ -51,6 +51,22 @@ const KUBERNETES: &str = "v1.34.4";
 const STACK_NAMESPACE: &str = "monitoring";
 const STACK_VALUES: &str = include_str!("../manifests/kube-prometheus-stack.yaml");
 const STACK_REPOSITORY: &str = "https://prometheus-community.github.io/helm-charts";
+/// What the values files were read against.
+const STACK_VERSION: &str = "88.5.3";
+/// What the project hands out for this chart; the lab's own values come on top.
+const SHIPPED_VALUES: &str = "manifests/values-kube-prometheus-stack.yaml";
+/// Where Grafana answers once its port is forwarded.
+const GRAFANA: &str = "http://127.0.0.1:3000";
+
+const START: &[&str] = &[
+    "start",
+    "--kubernetes-version",
+    KUBERNETES,
+    // With Docker as the runtime cAdvisor's series have no label `container`, and every panel of USE is empty.
+    "--container-runtime=containerd",
+    "--cpus=2",
+    "--memory=6g",
+];
 
 fn minikube_kubeconfig() -> PathBuf {
     paths::state_dir().join("minikube").join("kubeconfig")
@@ -115,14 +131,7 @@ pub async fn up(cluster: Cluster, no_product: bool, add_ons: &[AddOn]) -> Result
     let add_ons = known_add_ons(cluster, add_ons)?;
     if cluster == Cluster::Minikube {
         paths::create_dir(&paths::state_dir().join("minikube"))?;
-        show(&mut minikube(&[
-            "start",
-            "--kubernetes-version",
-            KUBERNETES,
-            "--cpus=2",
-            "--memory=6g",
-        ]))
-        .await?;
+        show(&mut minikube(START)).await?;
     }
     for add_on in add_ons {
         show(&mut minikube(&["addons", "enable", add_on])).await?;
@@ -139,9 +148,12 @@ pub async fn up(cluster: Cluster, no_product: bool, add_ons: &[AddOn]) -> Result
                 show(&mut build(&image)).await?;
             }
         }
-        product::install(&kubectl, Changed::default()).await?;
+        let grafana = format!("--set=grafana.url={GRAFANA}");
+        product::install(&kubectl, Changed::default(), &[&grafana]).await?;
         product::sample(&kubectl, Changed::default()).await?;
+        handy::build_plugin().await?;
     }
+    handy::offer().await?;
     Ok(kubectl)
 }
 
@@ -166,6 +178,7 @@ fn build(image: &OwnImage) -> Command {
 async fn install_stack(kubectl: &Kubectl) -> Result<()> {
     let values = paths::state_dir().join("kube-prometheus-stack.yaml");
     paths::write(&values, STACK_VALUES)?;
+    let shipped = paths::workspace_dir().join(SHIPPED_VALUES);
     let mut helm = helm::upgrade(
         kubectl,
         "lab",
@@ -173,8 +186,11 @@ async fn install_stack(kubectl: &Kubectl) -> Result<()> {
         STACK_NAMESPACE,
     )
     .await?;
-    helm.args(["--repo", STACK_REPOSITORY, "--wait", "--timeout=10m", "--values"])
-        .arg(&values);
+    helm.args(["--repo", STACK_REPOSITORY, "--version", STACK_VERSION])
+        .args(["--wait", "--timeout=10m"]);
+    for file in [shipped, values] {
+        helm.arg("--values").arg(file);
+    }
     command::output(&mut helm).await?;
     stack::prober(kubectl).await
 }
@@ -194,26 +210,54 @@ pub async fn down(cluster: Cluster) -> Result<()> {
 
 /// What to look at.
 pub fn welcome(cluster: Cluster, kubeconfig: &Path) -> String {
-    let forward = |service: &str, port: &str| {
-        format!("kubectl --namespace {STACK_NAMESPACE} port-forward service/{service} {port}")
-    };
     format!(
         "
 kube-prometheus-stack, the ObservedApp operator and the sample app `tasks` run on {cluster:?}.
 
   export KUBECONFIG={}
+  export PATH={}:$PATH
 
-  Grafana       http://127.0.0.1:3000  after  {}
-  Prometheus    http://127.0.0.1:9090  after  {}
-  Alertmanager  http://127.0.0.1:9093  after  {}
+{}
 
 Three things to try:
   kubectl get oapp
-  kubectl describe oapp tasks
+  kubectl observed status tasks
   cargo lab load",
         kubeconfig.display(),
+        handy::dir().display(),
+        addresses(),
+    )
+}
+
+/// Where the stack answers, for a person to read.
+pub fn addresses() -> String {
+    let forward = |service: &str, port: &str| {
+        format!("kubectl --namespace {STACK_NAMESPACE} port-forward service/{service} {port}")
+    };
+    format!(
+        "  Grafana       {GRAFANA}  after  {}
+  Prometheus    http://127.0.0.1:9090  after  {}
+  Alertmanager  http://127.0.0.1:9093  after  {}",
         forward("lab-grafana", "3000:80"),
         forward("prometheus-operated", "9090"),
         forward("alertmanager-operated", "9093"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn minikube_is_started_with_containerd() {
+        assert!(START.contains(&"--container-runtime=containerd"), "{START:?}");
+    }
+
+    #[test]
+    fn the_shipped_values_name_the_chart_that_is_installed() {
+        let values = std::fs::read_to_string(paths::workspace_dir().join(SHIPPED_VALUES)).unwrap();
+        let pinned = format!("--version {STACK_VERSION}");
+        assert!(values.contains(&pinned), "{SHIPPED_VALUES} does not say {pinned}");
+    }
 }

@@ -57,7 +57,8 @@ pub async fn collect(kubeconfig: &Path, folder: &Path) -> Result<()> {
         paths::write(&folder.join("logs").join(format!("{namespace}.{pod}.txt")), text)?;
     }
     for (name, _) in node::programs() {
-        let text = crate::process::tail(&node::log(&name)?, 2000);
+        let Some(log) = node::log(&name) else { continue };
+        let text = crate::process::tail(&log, 2000);
         paths::write(&folder.join("node").join(format!("{name}.txt")), text)?;
     }
     Ok(())

@@ -4,10 +4,12 @@ use std::{
     fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lab_tools::Tool;
+use tokio::process::Command;
 
 use crate::{images, paths, programs::program};
 
@@ -15,15 +17,42 @@ pub fn dir() -> PathBuf {
     paths::state_dir().join("bin")
 }
 
-/// Puts both there. The plugin is the operator's binary by another name, once that was built for its image.
+/// Puts them there. The plugin is the operator's binary by another name, once that was built.
 pub async fn offer() -> Result<()> {
     let dir = dir();
     paths::create_dir(&dir)?;
     link(&program(Tool::Kubectl).await?, &dir.join("kubectl"))?;
-    let plugin = images::built("observedapp");
-    if plugin.exists() {
-        link(&plugin, &dir.join("kubectl-observed"))?;
+    let built = [images::built("observedapp"), debug_build()];
+    let age = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    if let Some(plugin) = built
+        .into_iter()
+        .filter(|path| path.exists())
+        .max_by_key(|path| age(path))
+    {
+        for name in ["observedapp", "kubectl-observed"] {
+            link(&plugin, &dir.join(name))?;
+        }
     }
+    Ok(())
+}
+
+fn debug_build() -> PathBuf {
+    paths::target_dir().join("debug/observedapp")
+}
+
+/// Compiles the plugin for this machine, where the operator's binary was only built inside of an image.
+pub async fn build_plugin() -> Result<()> {
+    let status = Command::from(lab_tools::cargo())
+        .args(["build", "--quiet", "--bin", "observedapp"])
+        .current_dir(paths::workspace_dir())
+        .stdin(Stdio::null())
+        .status()
+        .await
+        .context("cannot run `cargo`")?;
+    ensure!(
+        status.success(),
+        "`cargo build --bin observedapp` failed ({status})"
+    );
     Ok(())
 }
 

@@ -1,30 +1,16 @@
-//! The machine under the node: what it must have, and what the lab changes on it and puts back.
+//! The machine under the node: what it must allow, and what the lab changes on it and puts back.
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     net::{IpAddr, Ipv4Addr, UdpSocket},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use lab_tools::need_room;
-use tokio::process::Command;
 
-use crate::{command, paths};
-
-/// Debian's packages, each with a program that shows that it is there.
-const PACKAGES: [(&str, &str); 9] = [
-    ("containerd", "containerd"),
-    ("runc", "runc"),
-    ("containernetworking-plugins", "/usr/lib/cni/bridge"),
-    ("iptables", "iptables"),
-    ("conntrack", "conntrack"),
-    ("ipset", "ipset"),
-    ("iproute2", "ip"),
-    ("buildah", "buildah"),
-    ("util-linux", "nsenter"),
-];
+use crate::paths;
 
 /// What a running node takes.
 const FREE_GIB: u64 = 4;
@@ -52,12 +38,11 @@ const CAPABILITIES: [(&str, u32); 4] = [
     ("CAP_MKNOD", 27),
 ];
 
-/// Says in one sentence what keeps a node from running here, if anything does; installs what is missing.
-pub async fn prepare(state_dir: &Path) -> Result<()> {
+/// Says in one sentence what keeps a node from running here, if anything does.
+pub fn check(state_dir: &Path) -> Result<()> {
     capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default())?;
     need_room(state_dir, FREE_GIB, "CARGO_TARGET_DIR")?;
-    need_room(&lab_tools::cache_dir()?, IMAGES_GIB, "XDG_CACHE_HOME")?;
-    packages().await
+    need_room(&lab_tools::cache_dir()?, IMAGES_GIB, "XDG_CACHE_HOME")
 }
 
 fn capabilities(status: &str) -> Result<()> {
@@ -75,8 +60,10 @@ fn capabilities(status: &str) -> Result<()> {
         }
         return Ok(());
     }
+    let again: Vec<String> = env::args().skip(1).collect();
     bail!(
-        "the embedded cluster needs root: run `sudo -E env PATH=\"$PATH\" cargo lab up`, or try `--cluster minikube`"
+        "the embedded cluster needs root: run `sudo -E env PATH=\"$PATH\" cargo lab {}`, or try `--cluster minikube`",
+        again.join(" ")
     )
 }
 
@@ -86,48 +73,6 @@ fn is_root(status: &str) -> bool {
         .find_map(|line| line.strip_prefix("Uid:"))
         .and_then(|ids| ids.split_whitespace().nth(1))
         .is_some_and(|effective| effective == "0")
-}
-
-async fn packages() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES
-        .into_iter()
-        .filter(|(_, proof)| !is_installed(proof))
-        .map(|(package, _)| package)
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let list = missing.join(" ");
-    let by_hand = format!("install them yourself: `apt-get install --no-install-recommends {list}`");
-    if !is_installed("apt-get") {
-        bail!(
-            "these programs are missing: {list}; this is no Debian, so {by_hand} or what your system calls them"
-        );
-    }
-    let mut apt = Command::new("apt-get");
-    apt.env("DEBIAN_FRONTEND", "noninteractive")
-        // Debian's containerd starts its own daemon where systemd runs; it does not disturb the lab's, nor the lab it.
-        .args(["install", "--yes", "--quiet", "--no-install-recommends"])
-        .args(&missing);
-    if command::output(&mut apt).await.is_err() {
-        // A fresh machine has no package lists yet.
-        command::output(Command::new("apt-get").args(["update", "--quiet"]))
-            .await
-            .context(by_hand.clone())?;
-        command::output(&mut apt).await.context(by_hand)?;
-    }
-    Ok(())
-}
-
-fn is_installed(proof: &str) -> bool {
-    if proof.starts_with('/') {
-        return Path::new(proof).exists();
-    }
-    // Root's own PATH may lack the folders for administrators.
-    let path = std::env::var("PATH").unwrap_or_default();
-    path.split(':')
-        .chain(["/usr/sbin", "/sbin"])
-        .any(|dir| Path::new(dir).join(proof).exists())
 }
 
 /// The address by which this machine speaks to others, hence also the node's. Nothing is sent.

@@ -26,5 +26,28 @@ pub fn write(path: &Path, url: &str, ca: &Path, user: &Pair) -> Result<()> {
         "current-context": "lab",
     });
     // JSON is YAML.
-    paths::write(path, serde_json::to_vec_pretty(&config)?)
+    paths::write_private(path, serde_json::to_vec_pretty(&config)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_kubeconfig_is_its_owners_alone_also_where_it_was_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let pair = Pair {
+            cert: dir.path().join("a.crt"),
+            key: dir.path().join("a.key"),
+        };
+        let path = dir.path().join("kubeconfig");
+        for file in [&pair.cert, &pair.key, &path] {
+            fs::write(file, "x").unwrap();
+        }
+        write(&path, "https://127.0.0.1:6443", &pair.cert, &pair).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 }

@@ -16,6 +16,9 @@ use tokio::{
 
 use crate::{addons::AddOn, handy, paths};
 
+/// The namespace of the tests that break what all apps share: each goes on with the app of the one before.
+pub const SHARED_NAMESPACE: &str = "shared-stack";
+
 /// Where a failing test's API servers leave their logs.
 pub const FAILURES: &str = "OBSERVEDAPP_LAB_FAILURES";
 const SLOWEST: usize = 10;
@@ -28,6 +31,9 @@ pub enum Layer {
     Apiserver,
     /// Everything on a real node
     Node,
+    /// What a node has only when it is asked for by `--with`
+    #[value(skip)]
+    AddOns,
 }
 
 impl fmt::Display for Layer {
@@ -36,6 +42,7 @@ impl fmt::Display for Layer {
             Self::Unit => "unit",
             Self::Apiserver => "apiserver",
             Self::Node => "node",
+            Self::AddOns => "add-ons",
         })
     }
 }
@@ -158,8 +165,8 @@ pub async fn run(
         // By the names of the tests, not by package: a package alone would be built with other features, and with it
         // most of what the layers before have compiled.
         Layer::Apiserver => &[&["--test", "apiserver-*"]],
-        Layer::Node if how.add_ons.is_empty() => &[&["--test", "node*"]],
-        Layer::Node => &[&["--test", "node*"], &of_add_ons],
+        Layer::Node => &[&["--test", "node*"]],
+        Layer::AddOns => &[&of_add_ons],
     };
     let mut output = String::new();
     let mut unsteady = false;
@@ -245,7 +252,7 @@ async fn cargo_test(
     match layer {
         Layer::Unit => {}
         // They wait more than they work: for an API server, for Prometheus and Alertmanager.
-        Layer::Apiserver | Layer::Node => {
+        Layer::Apiserver | Layer::Node | Layer::AddOns => {
             cargo.arg("--test-threads=8");
         }
     }

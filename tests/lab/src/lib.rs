@@ -1,6 +1,7 @@
 //! A real Kubernetes with its observability stack: what `cargo lab` does, for the tests to use too.
 
 pub mod addons;
+pub mod ahead;
 pub mod apiserver;
 pub mod certs;
 pub mod cgroups;
@@ -25,7 +26,9 @@ pub mod network;
 pub mod node;
 mod node_ports;
 pub mod paths;
+pub mod pods;
 pub mod ports;
+pub mod prerequisites;
 pub mod process;
 pub mod product;
 pub mod programs;

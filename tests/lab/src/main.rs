@@ -8,13 +8,14 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use lab::{
     addons::AddOn,
+    ahead,
     apiserver::{self, ApiServer},
     elsewhere::{self, Cluster},
-    handy, images,
+    handy, host, images,
     kubectl::Kubectl,
     layers::{How, Layer},
     load::{self, Load},
-    netpol, node, process,
+    netpol, node, pods, process, product, stack,
 };
 
 use commands::{
@@ -54,11 +55,11 @@ enum Command {
     },
     /// Says what runs where
     Status,
-    /// Prints the log of one of the node's programs
+    /// Prints the log of one of the node's programs, or of pods
     Logs {
-        /// As `cargo lab status` names it
+        /// A program as `cargo lab status` names it, a pod, or the name that pods have in common, such as `prometheus`
         component: String,
-        /// How many lines
+        /// How many lines of each container
         #[arg(long, default_value_t = 200)]
         lines: usize,
     },
@@ -71,12 +72,18 @@ enum Command {
         /// Runs only this layer
         #[arg(long, value_enum)]
         layer: Option<Layer>,
-        /// Adds these to the node, and the tests of them
+        /// Adds these to the node, and the tests of them; without --layer the embedded node has them all
         #[arg(long, value_enum, value_delimiter = ',')]
         with: Vec<AddOn>,
         /// Runs a test that failed once more, and names it if it then passes
         #[arg(long)]
         again: bool,
+    },
+    /// Builds what a node's tests need
+    #[command(hide = true)]
+    BuildAhead {
+        #[arg(long, value_enum, value_delimiter = ',')]
+        with: Vec<AddOn>,
     },
     /// Compiles the released programs twice, in two places, and compares them byte by byte
     Reproduce,
@@ -111,7 +118,8 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            // As above: beside the step that failed a build may be under way.
+            std::process::exit(1);
         }
     }
 }
@@ -137,10 +145,7 @@ async fn run(cli: Cli) -> Result<()> {
         } => up(cli.cluster, no_product, &with).await,
         Command::Down { purge } => down(cli.cluster, purge).await,
         Command::Status => status(cli.cluster).await,
-        Command::Logs { component, lines } => {
-            println!("{}", process::tail(&node::log(&component)?, lines));
-            Ok(())
-        }
+        Command::Logs { component, lines } => logs(cli.cluster, &component, lines).await,
         Command::Kubeconfig => {
             println!("{}", export_line(&running_kubeconfig(cli.cluster)?));
             handy::offer().await?;
@@ -155,14 +160,33 @@ async fn run(cli: Cli) -> Result<()> {
             let how = How { add_ons: with, again };
             test(layer, cli.cluster, &how).await
         }
+        Command::BuildAhead { with } => tokio::task::spawn_blocking(move || ahead::build(&with)).await?,
         Command::EnforceNetworkPolicies { kubeconfig } => netpol::run(&kubeconfig).await,
     }
+}
+
+async fn logs(cluster: Cluster, component: &str, lines: usize) -> Result<()> {
+    let program = node::log(component).filter(|_| cluster == Cluster::Embedded);
+    let text = match program {
+        Some(log) => process::tail(&log, lines),
+        None => {
+            pods::logs(
+                &Kubectl::new(&running_kubeconfig(cluster)?).await?,
+                component,
+                lines,
+            )
+            .await?
+        }
+    };
+    println!("{}", text.trim_end());
+    Ok(())
 }
 
 async fn status(cluster: Cluster) -> Result<()> {
     if cluster != Cluster::Embedded {
         let kubectl = Kubectl::new(&elsewhere::kubeconfig(cluster)?).await?;
         println!("{}", kubectl.run(&["get", "pods", "--all-namespaces"]).await?);
+        println!("{}", elsewhere::addresses());
         return Ok(());
     }
     let programs = node::programs();
@@ -189,7 +213,12 @@ async fn status(cluster: Cluster) -> Result<()> {
             .run(&["get", "pods", "--all-namespaces", "--request-timeout=5s"])
             .await
         {
-            Ok(pods) => println!("\n{pods}"),
+            Ok(pods) => {
+                println!("\n{pods}\n{}", stack::addresses(host::node_ip()?));
+                if let Ok(url) = product::sample_address(&kubectl).await {
+                    println!("  tasks         {url}");
+                }
+            }
             Err(error) => println!("\nthe API server does not answer: {error:#}"),
         }
     }

@@ -4,7 +4,7 @@ use std::{
     fs,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,7 +26,6 @@ use crate::{
     node_ports::Ports,
     paths,
     process::{Lifetime, Supervisor},
-    product,
     programs::program,
     stack,
     steps::Steps,
@@ -166,28 +165,6 @@ impl Node {
                 add_on.install(&node.kubectl().await?, node.ip, &logs).await
             });
         }
-        steps
-    }
-
-    /// What puts the project itself on a node that is up.
-    pub fn product_steps(self: &Arc<Self>) -> Steps {
-        let mut steps = Steps::default();
-        let node = Arc::clone(self);
-        let changed = Arc::new(OnceLock::new());
-        let images = Arc::clone(&changed);
-        steps.add("project's images", &[], async move {
-            let changed = product::load_images().await?;
-            images.get_or_init(|| changed);
-            Ok(())
-        });
-        let changed = move || changed.get().copied().unwrap_or_default();
-        let (operator, operator_changed) = (Arc::clone(&node), changed.clone());
-        steps.add("operator", &["project's images"], async move {
-            product::install(&operator.kubectl().await?, operator_changed()).await
-        });
-        steps.add("sample app", &["operator"], async move {
-            product::sample(&node.kubectl().await?, changed()).await
-        });
         steps
     }
 
@@ -387,15 +364,12 @@ pub fn programs() -> Vec<(String, Option<i32>)> {
         .collect()
 }
 
-/// The log of one of the node's programs.
-pub fn log(name: &str) -> Result<PathBuf> {
+/// The log of one of the node's programs, if it has one of this name.
+pub fn log(name: &str) -> Option<PathBuf> {
     let supervisor = supervisor();
-    let names = supervisor.names();
-    if names.iter().any(|known| known == name) {
-        return Ok(supervisor.log_path(name));
-    }
-    match names.as_slice() {
-        [] => bail!("no node runs; start one with `cargo lab up`"),
-        names => bail!("there is no `{name}`; there are {}", names.join(", ")),
-    }
+    supervisor
+        .names()
+        .iter()
+        .any(|known| known == name)
+        .then(|| supervisor.log_path(name))
 }

@@ -2,7 +2,10 @@
 //! `lab_tools`) and `/run/observedapp-lab`, the state folder of its containerd, whose sockets need a short path.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -45,13 +48,30 @@ fn of_now(path: PathBuf) -> PathBuf {
 
 /// Writes a file in one step, so that a killed lab never leaves half of one.
 pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    write_with_mode(path, content.as_ref(), 0o666)
+}
+
+/// As `write`, for the owner's eyes alone: keys, and what holds them.
+pub(crate) fn write_private(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    write_with_mode(path, content.as_ref(), 0o600)
+}
+
+fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}", std::process::id()));
     let new = path.with_file_name(name);
     if let Some(parent) = path.parent() {
         create_dir(parent)?;
     }
-    fs::write(&new, content).with_context(|| format!("cannot write {}", new.display()))?;
+    // What a killed process of this number has left would keep its own mode.
+    let _ = fs::remove_file(&new);
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&new)
+        .and_then(|mut file| file.write_all(content))
+        .with_context(|| format!("cannot write {}", new.display()))?;
     fs::rename(&new, path).with_context(|| format!("cannot write {}", path.display()))
 }
 

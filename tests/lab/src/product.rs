@@ -1,6 +1,10 @@
 //! The project itself on a cluster: its operator, installed by its own chart, and the sample app.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -11,7 +15,9 @@ use crate::{
     helm,
     images::{self, OwnImage},
     kubectl::Kubectl,
+    node::Node,
     paths,
+    steps::Steps,
     wait::{self, Look},
 };
 
@@ -24,6 +30,7 @@ pub const SAMPLE_NAMESPACE: &str = "default";
 pub const SAMPLE: &str = "tasks";
 
 const PATIENCE: Duration = Duration::from_mins(6);
+const LEAVE_OUT: &str = "`cargo lab up --no-product` leaves out what failed";
 
 /// Which of the project's images are others than the node had before.
 #[derive(Debug, Default, Clone, Copy)]
@@ -32,8 +39,39 @@ pub struct Changed {
     tasks: bool,
 }
 
+/// Adds to the node's own steps those that put the project on it. The operator and the sample app start beside the stack,
+/// whose first configuration has their monitors and rules then.
+pub fn add_steps(steps: &mut Steps, node: &Arc<Node>) {
+    let changed = Arc::new(OnceLock::new());
+    let images = Arc::clone(&changed);
+    steps.add("project's images", &["containerd"], async move {
+        let changed = load_images().await.context(LEAVE_OUT)?;
+        images.get_or_init(|| changed);
+        Ok(())
+    });
+    let changed = move || changed.get().copied().unwrap_or_default();
+    let (operators_node, operator_changed) = (Arc::clone(node), changed.clone());
+    let needs = &[
+        "project's images",
+        "node",
+        "kube-proxy",
+        "network policies",
+        "Prometheus' definitions",
+    ];
+    steps.add("operator", needs, async move {
+        install(&operators_node.kubectl().await?, operator_changed(), &[])
+            .await
+            .context(LEAVE_OUT)
+    });
+    let node = Arc::clone(node);
+    let needs = &["operator", "DNS", "volumes", "Prometheus"];
+    steps.add("sample app", needs, async move {
+        sample(&node.kubectl().await?, changed()).await.context(LEAVE_OUT)
+    });
+}
+
 /// Compiles the project's programs, packs them, and makes the images known to the embedded node.
-pub async fn load_images() -> Result<Changed> {
+async fn load_images() -> Result<Changed> {
     tokio::task::spawn_blocking(|| {
         let load = |image| images::import(&Containerd::socket(), &images::build_own(image)?);
         let changed = Changed {
@@ -46,10 +84,15 @@ pub async fn load_images() -> Result<Changed> {
     .await?
 }
 
-/// Installs the operator's chart, or brings the installed one up to date, and waits until it runs.
-pub async fn install(kubectl: &Kubectl, changed: Changed) -> Result<()> {
-    upgrade(kubectl, &[]).await?;
-    if changed.operator {
+/// Installs the operator's chart, or brings the installed one up to date, and waits until it runs. `more` are further
+/// arguments of Helm's.
+pub async fn install(kubectl: &Kubectl, changed: Changed, more: &[&str]) -> Result<()> {
+    let ran_before = kubectl
+        .run(&["get", "deployment", RELEASE, "--namespace", NAMESPACE])
+        .await
+        .is_ok();
+    upgrade(kubectl, more).await?;
+    if changed.operator && ran_before {
         restart(kubectl, NAMESPACE, "deployment/observedapp").await?;
         rolled_out(kubectl).await?;
     }
@@ -138,6 +181,11 @@ pub async fn sample_url(kubectl: &Kubectl) -> Result<String> {
         .answers(SAMPLE_NAMESPACE, &format!("{SAMPLE}:http"), "/tasks", PATIENCE)
         .await
         .context("the sample app does not answer; look at it with `kubectl describe oapp tasks`")?;
+    sample_address(kubectl).await
+}
+
+/// Where the sample app is to answer on the node's machine; an error where there is none.
+pub async fn sample_address(kubectl: &Kubectl) -> Result<String> {
     let address = kubectl
         .run(&[
             "get",

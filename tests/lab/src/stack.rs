@@ -86,6 +86,13 @@ pub async fn prober(kubectl: &Kubectl) -> Result<()> {
     kubectl.apply(BLACKBOX).await
 }
 
+/// Where the node answers for Prometheus and Alertmanager, for a person to read.
+pub fn addresses(node_ip: IpAddr) -> String {
+    format!(
+        "  Prometheus    http://{node_ip}:{PROMETHEUS_PORT}\n  Alertmanager  http://{node_ip}:{ALERTMANAGER_PORT}"
+    )
+}
+
 /// Waits until everything answers.
 pub async fn ready(kubectl: &Kubectl) -> Result<()> {
     let wait = |namespace, object| kubectl.wait(namespace, object, "condition=Available", PATIENCE);

@@ -16,8 +16,8 @@ use crate::{Tool, cache, go, need_room, on_path, progress::Progress};
 /// Go compiles this many packages at once: the lab is made for two cores, and something else is always running too.
 const PARALLEL: &str = "2";
 const LOG_LINES_SHOWN: usize = 20;
-/// What all the programs and what Go keeps of their packages take.
-const FREE_GIB: u64 = 3;
+/// Go keeps about a GiB of packages for so many seconds of compiling.
+const SECONDS_A_GIB: u64 = 90;
 
 /// The paths of these programs; those that are missing are built first, with a progress bar on standard error.
 pub fn ensure(tools: &[Tool]) -> Result<BTreeMap<Tool, PathBuf>> {
@@ -41,8 +41,8 @@ pub fn ensure_with(tools: &[Tool], bars: &MultiProgress) -> Result<BTreeMap<Tool
     if missing.is_empty() {
         return Ok(programs);
     }
-    need_room(&cache::cache_dir()?, FREE_GIB, "XDG_CACHE_HOME")?;
     let order: Vec<Tool> = missing.keys().copied().collect();
+    need_room(&cache::cache_dir()?, room_for(&order), "XDG_CACHE_HOME")?;
     let mut progress = Progress::start(bars, &order);
     for (tool, path) in missing {
         let took = build_once(
@@ -58,6 +58,12 @@ pub fn ensure_with(tools: &[Tool], bars: &MultiProgress) -> Result<BTreeMap<Tool
         programs.insert(tool, path);
     }
     Ok(programs)
+}
+
+/// What these programs and what Go keeps of their packages take, in GiB.
+fn room_for(tools: &[Tool]) -> u64 {
+    let seconds: u64 = tools.iter().map(|tool| tool.recipe().seconds).sum();
+    1 + seconds / SECONDS_A_GIB
 }
 
 /// Runs `build` unless its result is there, under a lock that other processes honour too. The file appears at `path`
@@ -198,6 +204,12 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+
+    #[test]
+    fn room_is_asked_for_as_much_as_is_to_be_built() {
+        assert!((10..20).contains(&room_for(Tool::BASE)));
+        assert_eq!(room_for(&[Tool::Pause]), 1);
+    }
 
     #[test]
     fn two_who_want_the_same_build_it_once() {

@@ -83,6 +83,33 @@ pub(crate) fn not_started(error: &std::io::Error) -> anyhow::Error {
     }
 }
 
+/// The oldest Go that fetches by itself the newer one that a module asks for.
+const OLDEST: (u32, u32) = (1, 21);
+
+/// Says in one sentence what is wrong with this machine's Go, if anything is, before a build is begun.
+pub fn need_go() -> Result<()> {
+    check_version(&run(Command::new("go").arg("version"))?)
+}
+
+fn check_version(answer: &str) -> Result<()> {
+    let number = |text: &str| -> u32 {
+        let digits = text.split(|c: char| !c.is_ascii_digit()).next();
+        digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    };
+    let mut words = answer.split_whitespace();
+    let version = words
+        .find_map(|word| word.strip_prefix("go").filter(|rest| number(rest) > 0))
+        .with_context(|| format!("`go version` names no version: {}", answer.trim()))?;
+    let mut parts = version.split('.').map(number);
+    if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < OLDEST {
+        bail!(
+            "this machine's Go is {version}, and the programs of the lab are built with Go 1.26: install that or a \
+             newer one from https://go.dev/dl/, and put it first in PATH"
+        );
+    }
+    Ok(())
+}
+
 fn run(command: &mut Command) -> Result<String> {
     let output = command.output().map_err(|error| not_started(&error))?;
     if !output.status.success() {
@@ -94,4 +121,22 @@ fn run(command: &mut Command) -> Result<String> {
     }
     String::from_utf8(output.stdout)
         .with_context(|| format!("{command:?} printed something that is not text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_go_that_cannot_fetch_a_newer_one_is_refused() {
+        let error = check_version("go version go1.19.8 linux/amd64\n").map_err(|error| error.to_string());
+        assert!(error.is_err_and(|error| error.contains("Go is 1.19.8") && error.contains("go.dev/dl")));
+        for good in [
+            "go version go1.21 linux/amd64",
+            "go version go1.26.5 linux/amd64",
+            "go version devel go1.27-abcdef linux/amd64",
+        ] {
+            assert!(check_version(good).is_ok(), "{good}");
+        }
+    }
 }

@@ -24,6 +24,6 @@ pub mod upstream;
 pub use build::{build_once, ensure, ensure_with};
 pub use cache::{Checksum, cache_dir};
 pub use cargo::{cargo, without_package};
-pub use go::{Module, module_dir};
+pub use go::{Module, module_dir, need_go};
 pub use room::need_room;
 pub use tool::Tool;

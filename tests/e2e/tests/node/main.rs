@@ -10,6 +10,7 @@ mod images;
 mod links;
 mod network_policy_enforcer;
 mod resilience;
+mod status;
 mod story;
 mod truth;
 mod walkthrough;

@@ -6,10 +6,8 @@ mod chart;
 mod prometheus;
 mod restart;
 
+use lab::layers::SHARED_NAMESPACE as NAMESPACE;
 use tokio::sync::Mutex;
-
-/// Where these tests have their one app.
-const NAMESPACE: &str = "shared-stack";
 
 /// Held by the one test that runs.
 static TURN: Mutex<()> = Mutex::const_new(());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use e2e_tests::{App, Cluster, SMALL, told};
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
@@ -28,10 +28,23 @@ fn prometheus(cluster: &Cluster) -> Api<DynamicObject> {
     api(cluster, "Prometheus", "prometheuses", Some("monitoring"))
 }
 
+/// The Prometheus of the stack: its name is the stack's own.
+async fn the_prometheus(cluster: &Cluster) -> Result<DynamicObject> {
+    let mut all = prometheus(cluster).list(&ListParams::default()).await?.items;
+    match (all.pop(), all.as_slice()) {
+        (Some(only), []) => Ok(only),
+        (last, _) => bail!(
+            "there are {} Prometheus objects in `monitoring`, not one",
+            all.len() + usize::from(last.is_some())
+        ),
+    }
+}
+
 async fn set(cluster: &Cluster, spec: Value) -> Result<()> {
+    let name = the_prometheus(cluster).await?.name_any();
     prometheus(cluster)
         .patch(
-            "lab",
+            &name,
             &PatchParams::default(),
             &Patch::Merge(json!({ "spec": spec })),
         )
@@ -84,7 +97,7 @@ async fn a_prometheus_that_looks_only_into_its_own_namespace() -> Result<()> {
     broken(
         "Monitored",
         "False",
-        &["monitoring/lab", "own namespace", "namespace selector"],
+        &["monitoring/", "own namespace", "namespace selector"],
         async |cluster| set(cluster, json!({"serviceMonitorNamespaceSelector": null})).await,
         async |cluster| set(cluster, json!({"serviceMonitorNamespaceSelector": {}})).await,
     )
@@ -96,7 +109,7 @@ async fn a_prometheus_that_selects_no_monitor() -> Result<()> {
     broken(
         "Monitored",
         "False",
-        &["monitoring/lab", "selects no ServiceMonitor", "selector"],
+        &["monitoring/", "selects no ServiceMonitor", "selector"],
         async |cluster| set(cluster, json!({"serviceMonitorSelector": null})).await,
         async |cluster| {
             set(
@@ -168,14 +181,15 @@ async fn a_prometheus_that_is_down() -> Result<()> {
 
 #[tokio::test]
 async fn no_prometheus_at_all() -> Result<()> {
-    let saved = prometheus(&Cluster::connect().await?).get("lab").await?;
+    let saved = the_prometheus(&Cluster::connect().await?).await?;
+    let name = saved.name_any();
     broken(
         "Monitored",
         "False",
         &["no Prometheus object was found", "--prometheus-url"],
         async |cluster| {
             prometheus(cluster)
-                .delete("lab", &DeleteParams::default())
+                .delete(&name, &DeleteParams::default())
                 .await?;
             Ok(())
         },

@@ -2,6 +2,7 @@
 //! `promtool test rules` against the truth computed from the events themselves.
 #![allow(clippy::unwrap_used)]
 
+mod inhibition;
 mod lint;
 mod matrix;
 mod pages;

@@ -30,6 +30,14 @@ fn every_alert_has_a_page_and_every_page_an_alert() {
         .map(|alert| format!("{alert}.md"))
         .collect();
     assert_eq!(pages, wanted);
+    let list = fs::read_to_string(folder().join("README.md")).unwrap();
+    for page in pages {
+        let row = format!("| [{}]({page}) |", page.trim_end_matches(".md"));
+        assert!(
+            list.contains(&row),
+            "manifests/runbooks/README.md does not list {page}"
+        );
+    }
 }
 
 #[test]

@@ -1,17 +1,23 @@
 //! `test`.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use clap::ValueEnum;
 use lab::{
+    addons::AddOn,
+    ahead,
     elsewhere::{self, Cluster},
-    evidence,
+    evidence, host,
+    kubectl::Kubectl,
     layers::{self, How, Layer, Tally},
     machine::Machine,
-    node,
+    node, paths,
     ports::APISERVER_PORT,
+    prerequisites::{self, Use},
     wait::{self, Look},
 };
 
@@ -19,15 +25,32 @@ use super::up::{down, up};
 
 /// Runs the layers, or only one. The summary's last line says what came of them.
 pub async fn test(only: Option<Layer>, cluster: Cluster, how: &How) -> Result<()> {
+    let layers: Vec<Layer> = [Layer::Unit, Layer::Apiserver, Layer::Node]
+        .into_iter()
+        .filter(|layer| only.is_none_or(|only| only == *layer))
+        .collect();
+    let how = &How {
+        add_ons: add_ons(only, cluster, &how.add_ons),
+        ..how.clone()
+    };
+    let makes_node = layers.contains(&Layer::Node) && cluster == Cluster::Embedded;
+    if makes_node {
+        host::check(&paths::state_dir()).context(
+            "the tests on a node cannot run here (the others can: `--layer unit`, `--layer apiserver`)",
+        )?;
+    }
+    prerequisites::install(&uses(&layers, cluster)).await?;
+    let _ahead = if makes_node {
+        Some(ahead::start(&how.add_ons)?)
+    } else {
+        None
+    };
     let mut tally = Tally::default();
-    for layer in [Layer::Unit, Layer::Apiserver, Layer::Node] {
-        if only.is_some_and(|only| only != layer) {
-            continue;
-        }
+    for layer in layers {
         let outcome = match (layer, cluster) {
             (Layer::Node, Cluster::Embedded) => embedded_node(how, &mut tally).await,
             (Layer::Node, _) => other_node(cluster, how, &mut tally).await,
-            (Layer::Unit | Layer::Apiserver, _) => layers::run(layer, None, how, &mut tally).await.map(drop),
+            _ => layers::run(layer, None, how, &mut tally).await.map(drop),
         };
         if let Err(error) = outcome {
             tally.check(&format!("{layer}: the layer could not run"), Err(error));
@@ -41,12 +64,38 @@ pub async fn test(only: Option<Layer>, cluster: Cluster, how: &How) -> Result<()
     }
 }
 
+/// What the node is to have: all that the embedded one can have, unless something else is asked for.
+fn add_ons(only: Option<Layer>, cluster: Cluster, asked: &[AddOn]) -> Vec<AddOn> {
+    if asked.is_empty() && only.is_none() && cluster == Cluster::Embedded {
+        AddOn::value_variants().to_vec()
+    } else {
+        asked.to_vec()
+    }
+}
+
+/// What these layers need of the machine.
+fn uses(layers: &[Layer], cluster: Cluster) -> Vec<Use> {
+    let mut uses = Vec::new();
+    if layers.contains(&Layer::Unit) {
+        uses.push(Use::UnitTests);
+    }
+    if layers.contains(&Layer::Node) {
+        uses.push(Use::NodeTests);
+        if cluster == Cluster::Embedded {
+            uses.push(Use::Node);
+        }
+    }
+    uses
+}
+
 async fn other_node(cluster: Cluster, how: &How, tally: &mut Tally) -> Result<()> {
     up(cluster, false, &how.add_ons).await?;
     let kubeconfig = elsewhere::kubeconfig(cluster)?;
-    layers::run(Layer::Node, Some(&kubeconfig), how, tally)
-        .await
-        .map(drop)
+    layers::run(Layer::Node, Some(&kubeconfig), how, tally).await?;
+    if !how.add_ons.is_empty() {
+        layers::run(Layer::AddOns, Some(&kubeconfig), how, tally).await?;
+    }
+    forget_shared_namespace(&kubeconfig, tally).await
 }
 
 /// A node that was running stays; one that is made for the tests goes with them, and must leave no trace.
@@ -58,7 +107,7 @@ async fn embedded_node(how: &How, tally: &mut Tally) -> Result<()> {
     if !was_up {
         begin_and_kill_an_up().await?;
     }
-    up(Cluster::Embedded, false, &how.add_ons).await?;
+    up(Cluster::Embedded, false, &[]).await?;
     if !was_up {
         tally.check("node: an `up` that was killed is taken up by the next", Ok(()));
     }
@@ -69,10 +118,14 @@ async fn embedded_node(how: &How, tally: &mut Tally) -> Result<()> {
         tally.check("node: it comes up though its port is taken", Ok(()));
     }
     drop(taken);
-    if let Some(folder) = layers::run(Layer::Node, Some(&kubeconfig), how, tally).await? {
-        evidence::collect(&kubeconfig, &folder).await?;
+    run_on_node(Layer::Node, &kubeconfig, how, tally).await?;
+    if !how.add_ons.is_empty() {
+        // Their programs are built while the tests before this wait for Prometheus.
+        up(Cluster::Embedded, false, &how.add_ons).await?;
+        run_on_node(Layer::AddOns, &kubeconfig, how, tally).await?;
     }
     if was_up {
+        forget_shared_namespace(&kubeconfig, tally).await?;
         println!("the node was running before the tests and stays, so `down` was not tested");
         return Ok(());
     }
@@ -94,6 +147,30 @@ async fn embedded_node(how: &How, tally: &mut Tally) -> Result<()> {
     };
     tally.check("node: down leaves nothing behind", outcome);
     Ok(())
+}
+
+async fn run_on_node(layer: Layer, kubeconfig: &Path, how: &How, tally: &mut Tally) -> Result<()> {
+    if let Some(folder) = layers::run(layer, Some(kubeconfig), how, tally).await? {
+        evidence::collect(kubeconfig, &folder).await?;
+    }
+    Ok(())
+}
+
+/// A cluster that stays is left as it was, unless a failed test's namespace is still to be looked at.
+async fn forget_shared_namespace(kubeconfig: &Path, tally: &Tally) -> Result<()> {
+    if !tally.failed().is_empty() {
+        return Ok(());
+    }
+    Kubectl::new(kubeconfig)
+        .await?
+        .run(&[
+            "delete",
+            "namespace",
+            layers::SHARED_NAMESPACE,
+            "--ignore-not-found",
+        ])
+        .await
+        .map(drop)
 }
 
 /// Kills an `up` by SIGKILL in the midst of its work: when the API server was started, and much was not.
@@ -123,4 +200,31 @@ async fn begin_and_kill_an_up() -> Result<()> {
     .await?;
     up.kill().await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_everything_has_every_add_on() {
+        assert_eq!(
+            add_ons(None, Cluster::Embedded, &[]),
+            AddOn::value_variants().to_vec()
+        );
+        assert_eq!(add_ons(None, Cluster::Embedded, &[AddOn::Logs]), [AddOn::Logs]);
+        assert!(add_ons(Some(Layer::Node), Cluster::Embedded, &[]).is_empty());
+        assert!(add_ons(None, Cluster::Minikube, &[]).is_empty());
+    }
+
+    #[test]
+    fn each_layer_asks_the_machine_for_what_it_needs() {
+        let all = [Layer::Unit, Layer::Apiserver, Layer::Node];
+        assert_eq!(
+            uses(&all, Cluster::Embedded),
+            [Use::UnitTests, Use::NodeTests, Use::Node]
+        );
+        assert_eq!(uses(&all, Cluster::Minikube), [Use::UnitTests, Use::NodeTests]);
+        assert!(uses(&[Layer::Apiserver], Cluster::Embedded).is_empty());
+    }
 }

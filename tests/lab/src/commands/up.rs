@@ -9,7 +9,9 @@ use lab::{
     elsewhere::{self, Cluster},
     handy, host,
     node::{self, Node},
-    paths, product,
+    paths,
+    prerequisites::{self, Use},
+    product,
     screen::Screen,
     stack,
 };
@@ -27,19 +29,16 @@ pub async fn up(cluster: Cluster, no_product: bool, add_ons: &[AddOn]) -> Result
 
 async fn embedded(no_product: bool, add_ons: &[AddOn]) -> Result<()> {
     let mut screen = Screen::default();
-    host::prepare(&paths::state_dir()).await?;
+    host::check(&paths::state_dir())?;
+    prerequisites::install(&[Use::Node]).await?;
     let bars = screen.bars();
     tokio::task::spawn_blocking(move || lab_tools::ensure_with(Tool::BASE, &bars)).await??;
     let node = Arc::new(Node::open().await?);
-    node.steps(&screen.bars())
-        .run(|step, event| screen.tell(step, event))
-        .await?;
+    let mut steps = node.steps(&screen.bars());
     if !no_product {
-        node.product_steps()
-            .run(|step, event| screen.tell(step, event))
-            .await
-            .context("the node and its stack run; `cargo lab up --no-product` leaves out what failed")?;
+        product::add_steps(&mut steps, &node);
     }
+    steps.run(|step, event| screen.tell(step, event)).await?;
     node.add_on_steps(add_ons, &screen.bars())
         .run(|step, event| screen.tell(step, event))
         .await?;
@@ -57,7 +56,6 @@ async fn embedded(no_product: bool, add_ons: &[AddOn]) -> Result<()> {
 }
 
 fn welcome(node: &Node, app: Option<String>) {
-    let ip = node.ip();
     let (what, tries) = if app.is_some() {
         (
             ", the ObservedApp operator and the sample app `tasks`",
@@ -80,15 +78,13 @@ A Kubernetes node runs on this machine, with Prometheus and Alertmanager{what}.
   {kubeconfig}
   {path}
 
-  Prometheus    http://{ip}:{prometheus}
-  Alertmanager  http://{ip}:{alertmanager}{app}
+{stack}{app}
 
 Three things to try:
 {tries}",
         kubeconfig = export_line(&node.kubeconfig()),
         path = path_line(),
-        prometheus = stack::PROMETHEUS_PORT,
-        alertmanager = stack::ALERTMANAGER_PORT,
+        stack = stack::addresses(node.ip()),
         app = app.map_or_else(String::new, |url| format!(
             "\n  tasks         {url}, which answers"
         )),

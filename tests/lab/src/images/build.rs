@@ -161,10 +161,7 @@ pub(super) fn run(command: &mut Command) -> Result<()> {
     let output = match command.stdin(std::process::Stdio::null()).output() {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!(
-                "`{program}` is not installed: `apt-get install {}` brings what images need",
-                super::DEBIAN_PACKAGES.join(" ")
-            )
+            bail!("`{program}` is not installed: `cargo lab up` installs what images need")
         }
         Err(error) => return Err(error).with_context(|| format!("cannot run `{program}`")),
     };

@@ -21,9 +21,6 @@ pub use import::{import, import_all};
 pub use own::{OwnImage, build_own};
 pub use release::{built, reproduce};
 
-/// Debian packages that building and importing images takes.
-pub const DEBIAN_PACKAGES: &[&str] = &["buildah", "containerd", "python3-pip"];
-
 /// An image that stands in for an upstream one: the same name, entry point, paths and user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Image {

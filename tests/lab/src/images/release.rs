@@ -24,14 +24,20 @@ const SEPARATOR: &str = "\x1f";
 pub(super) fn compile(packages: &[&str]) -> Result<Vec<PathBuf>> {
     Place {
         sources: paths::workspace_dir(),
-        target: paths::target_dir(),
+        target: target_dir(),
     }
     .compile(packages)
 }
 
+/// A target folder that nothing else is built in. Build scripts read variables that are set here and not in a shell: in
+/// one folder a benchmark's build and this one would each make cargo compile anew what the other has compiled.
+fn target_dir() -> PathBuf {
+    paths::target_dir().join("released")
+}
+
 /// Where one of the programs lies once it was compiled.
 pub fn built(program: &str) -> PathBuf {
-    program_in(&paths::target_dir(), program)
+    program_in(&target_dir(), program)
 }
 
 fn program_in(target: &Path, program: &str) -> PathBuf {
@@ -60,7 +66,7 @@ pub fn reproduce() -> Result<()> {
         differ.is_empty(),
         "not reproducible: {}; compare {} with {}",
         differ.join(", "),
-        program_in(&paths::target_dir(), "").display(),
+        program_in(&target_dir(), "").display(),
         program_in(&second.target, "").display()
     );
     paths::remove_dir(&folder)
