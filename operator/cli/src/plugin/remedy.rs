@@ -43,6 +43,7 @@ pub(crate) fn advice(namespace: &str, name: &str, condition: &Condition) -> Advi
         | "Throttled"
         | "BeingDeleted"
         | "NotLeader"
+        | "ApiNotReady"
         | "ApiServerUnavailable" => {
             whole("wait: the operator tries again by itself, and its log says how that goes".to_owned())
         }
