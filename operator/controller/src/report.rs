@@ -131,6 +131,7 @@ impl Context {
             settings: &self.settings,
             rules_hash: rules_hash.as_deref(),
             missing: &missing,
+            is_probed: get(Kind::Probe, name).is_some(),
             wanted: deployment
                 .as_deref()
                 .and_then(|live| live.facts.as_deref()?.wanted)
