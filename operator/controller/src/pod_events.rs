@@ -169,7 +169,7 @@ mod tests {
         (name.to_owned(), Arc::new(pod))
     }
 
-    fn name<'a>(pods: &'a [(String, Arc<Pod>)]) -> Option<&'a str> {
+    fn name(pods: &[(String, Arc<Pod>)]) -> Option<&str> {
         unexplained(pods).map(|(name, _)| name.as_str())
     }
 

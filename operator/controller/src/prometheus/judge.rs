@@ -256,13 +256,11 @@ impl Case<'_> {
         }
         if spec.probe.is_some() && !self.expected.is_probed {
             let begins = "the probe begins once the app answers";
-            return Some(match jobs.is_empty() {
-                true => Finding::unknown(type_, "NotAnsweredYet", begins),
-                false => Finding::yes(
-                    type_,
-                    "Scraped",
-                    format!("Prometheus scrapes every target; {begins}"),
-                ),
+            return Some(if jobs.is_empty() {
+                Finding::unknown(type_, "NotAnsweredYet", begins)
+            } else {
+                let scraped = format!("Prometheus scrapes every target; {begins}");
+                Finding::yes(type_, "Scraped", scraped)
             });
         }
         Some(Finding::yes(type_, "Scraped", "Prometheus scrapes every target"))

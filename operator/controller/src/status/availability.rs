@@ -36,8 +36,8 @@ pub fn available(facts: &AppFacts<'_>) -> Finding {
     }
     let trouble = worst(facts.pods, "app");
     // A container that was killed says less than the probe for which it was.
-    if trouble.is_none_or(|(_, trouble)| trouble.may_be_a_failed_probe())
-        && let Some(events) = facts.events
+    if let Some(events) = facts.events
+        && trouble.is_none_or(|(_, trouble)| probe_faults::have_ended(facts.spec, trouble, events))
     {
         let explained = probe_faults::explain(facts.spec, events).or_else(|| explain_creation(facts, events));
         if let Some(finding) = explained {

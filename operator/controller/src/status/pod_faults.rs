@@ -179,7 +179,10 @@ pub fn explain_creation(facts: &AppFacts<'_>, known: &PodEvents) -> Option<Findi
 
 /// The kernel ends a container at its limit; below what runc itself needs it does so before anything has run.
 fn ran_out_of_memory(reason: &str, told: &str) -> bool {
-    reason == "OOMKilled" || told.contains("OOM-killed") || told.contains("memory limit too low")
+    reason == "OOMKilled"
+        || ["OOM-killed", "memory limit too low", "unable to set memory limit"]
+            .iter()
+            .any(|words| told.contains(words))
 }
 
 fn ran_out(facts: &AppFacts<'_>, component: &str, fields: &Fields) -> (&'static str, String, String) {
@@ -260,9 +263,10 @@ fn unschedulable(told: &str, fields: &Fields) -> String {
         .filter(|(words, _)| told.contains(words))
         .filter_map(|(_, field)| field)
         .collect();
-    match blamed.is_empty() {
-        true => "free or add nodes".to_owned(),
-        false => format!("correct {}, or free or add nodes", blamed.join(" and ")),
+    if blamed.is_empty() {
+        "free or add nodes".to_owned()
+    } else {
+        format!("correct {}, or free or add nodes", blamed.join(" and "))
     }
 }
 

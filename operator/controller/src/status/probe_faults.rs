@@ -4,7 +4,7 @@ use observedapp_api::{ConditionType, ObservedAppSpec};
 
 use super::conditions::Finding;
 use crate::pod_events::PodEvents;
-use crate::watch::Stage;
+use crate::watch::{Stage, Trouble};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Probe {
@@ -73,6 +73,23 @@ fn newest(events: &PodEvents) -> Option<(Probe, Fault<'_>)> {
     })
 }
 
+/// Whether the kubelet has ended a container because a probe failed. It says so, unless it has said too much of the pod
+/// already; but only such a container runs for all of its time to start.
+pub fn have_ended(spec: &ObservedAppSpec, trouble: &Trouble, events: &PodEvents) -> bool {
+    let is_told = events
+        .events
+        .iter()
+        .any(|event| event.reason == "Killing" && event.message.contains(" probe"));
+    let ran_out = trouble
+        .ran_for
+        .is_some_and(|ran| ran.as_secs() + 2 >= u64::from(startup_seconds(spec).unsigned_abs()));
+    trouble.may_be_a_failed_probe() && (is_told || ran_out)
+}
+
+fn startup_seconds(spec: &ObservedAppSpec) -> i32 {
+    spec.health.as_ref().map_or(60, |health| health.startup_seconds)
+}
+
 /// Why a pod that runs is not ready, as far as its probes say.
 pub fn explain(spec: &ObservedAppSpec, events: &PodEvents) -> Option<Finding> {
     let (probe, fault) = newest(events)?;
@@ -104,7 +121,7 @@ pub fn explain(spec: &ObservedAppSpec, events: &PodEvents) -> Option<Finding> {
             format!("nothing listens on port {port} (connection refused)"),
             format!(
                 "correct spec.port, or wait if the app is slow: spec.health.startupSeconds gives it {} s to start",
-                spec.health.as_ref().map_or(60, |health| health.startup_seconds)
+                startup_seconds(spec)
             ),
         ),
         Fault::Status(400) => (

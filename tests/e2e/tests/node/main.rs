@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod beginner_faults;
 mod budget;
 mod burn;
 mod cpu;

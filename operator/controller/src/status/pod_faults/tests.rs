@@ -39,12 +39,21 @@ fn trouble(reason: &str, exit_code: Option<i32>, message: &str) -> Trouble {
         reason: reason.to_owned(),
         message: message.to_owned(),
         exit_code,
+        ran_for: None,
     }
 }
 
-/// What the kubelet of Kubernetes 1.34 and containerd say: reason, exit code, message; what is told of it, and in which
-/// words.
-const TABLE: &[(&str, Option<i32>, &str, &str, &[&str])] = &[
+/// Reason, exit code and message; what is told of it, and in which words.
+type Row = (
+    &'static str,
+    Option<i32>,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+);
+
+/// What the kubelet of Kubernetes 1.34 and containerd say.
+const TABLE: &[Row] = &[
     (
         "ImagePullBackOff",
         None,
@@ -261,7 +270,12 @@ fn a_probe_says_more_than_the_kill_that_follows_it_and_less_than_a_crash() {
         "Unhealthy",
         "Startup probe failed: dial tcp 10.42.0.7:5001: connect: connection refused",
     );
-    let events = PodEvents::of("tasks-1", Stage::Starting, vec![refused]);
+    let killing = event(
+        "Killing",
+        "Container tasks failed startup probe, will be restarted",
+    );
+    let told = PodEvents::of("tasks-1", Stage::Starting, vec![killing, refused.clone()]);
+    let untold = PodEvents::of("tasks-1", Stage::Starting, vec![refused]);
     let deployment = Live {
         facts: Some(Box::new(Facts {
             wanted: Some(1),
@@ -269,7 +283,7 @@ fn a_probe_says_more_than_the_kill_that_follows_it_and_less_than_a_crash() {
         })),
         ..Live::default()
     };
-    let reason = |trouble: Option<Trouble>| {
+    let reason = |events: &PodEvents, trouble: Option<Trouble>| {
         let pod = Pod {
             component: "app".to_owned(),
             trouble,
@@ -279,15 +293,33 @@ fn a_probe_says_more_than_the_kill_that_follows_it_and_less_than_a_crash() {
         let facts = AppFacts {
             deployment: Some(&deployment),
             pods: &pods,
-            events: Some(&events),
+            events: Some(events),
             ..facts(&spec, &desired)
         };
         let all = findings(&facts);
         let available = all.iter().find(|one| one.type_ == ConditionType::Available);
         available.unwrap().reason.clone()
     };
-    assert_eq!(reason(None), "NothingListens");
-    assert_eq!(reason(Some(trouble("Error", Some(137), ""))), "NothingListens");
-    assert_eq!(reason(Some(trouble("Error", Some(3), ""))), "CrashLoopBackOff");
-    assert_eq!(reason(Some(trouble("OOMKilled", Some(137), ""))), "OOMKilled");
+    let after = |seconds, trouble| Trouble {
+        ran_for: Some(std::time::Duration::from_secs(seconds)),
+        ..trouble
+    };
+    let ended = |reason, code| trouble(reason, Some(code), "");
+    let reason_after = |events, trouble| reason(events, Some(trouble));
+    assert_eq!(reason(&untold, None), "NothingListens");
+    assert_eq!(
+        reason_after(&told, after(3, ended("Error", 137))),
+        "NothingListens"
+    );
+    assert_eq!(
+        reason_after(&untold, after(60, ended("Completed", 0))),
+        "NothingListens"
+    );
+    // It has ended by itself, before anybody would have killed it.
+    assert_eq!(
+        reason_after(&untold, after(3, ended("Completed", 0))),
+        "CrashLoopBackOff"
+    );
+    assert_eq!(reason_after(&told, ended("Error", 3)), "CrashLoopBackOff");
+    assert_eq!(reason_after(&told, ended("OOMKilled", 137)), "OOMKilled");
 }
