@@ -244,6 +244,8 @@ impl Reader<'_> {
         }
         let observed = Observed {
             optional_kinds: self.preview.optional_kinds.clone(),
+            // What is made once the app answers belongs to a preview, too.
+            has_answered: true,
             ..self.routes.clone()
         };
         match validate(&typed, observed, self.preview.settings.clone()) {

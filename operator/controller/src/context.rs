@@ -16,6 +16,7 @@ use crate::discovery::Served;
 use crate::events::Reporter;
 use crate::leader::Lead;
 use crate::metrics::Metrics;
+use crate::pod_events::PodEvents;
 use crate::prometheus::Prometheus;
 use crate::queue::Queue;
 use crate::references::References;
@@ -58,6 +59,8 @@ pub struct AppMemory {
     pub failures: u32,
     /// The status that was written last, until the watch has brought it back.
     pub written: Option<Written>,
+    /// What the kubelet says of the pod that the app waits for, while it waits for one.
+    pub pod_events: Option<PodEvents>,
     /// For Events about an app that is gone.
     pub reference: ObjectReference,
 }

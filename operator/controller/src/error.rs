@@ -37,16 +37,28 @@ pub enum Class {
     Unavailable,
     /// Somebody else was faster.
     Conflict,
+    /// The operator's token is not accepted.
+    Unauthorized,
     /// The operator lacks a right.
     Forbidden,
-    /// A ResourceQuota or LimitRange is in the way.
+    /// The API server has stored a CustomResourceDefinition and does not know its kind everywhere yet.
+    NotYetServed,
+    /// A ResourceQuota has no room for the object.
     Quota,
+    /// A LimitRange does not allow the object's size.
+    LimitRange,
+    /// The claim's StorageClass does not let it grow.
+    CannotGrow,
     /// The API server does not accept the object.
     Invalid,
     /// The object is there, and a field of it would have to change that cannot.
     Immutable,
     /// An admission webhook or policy refused the object.
     Refused,
+    /// An admission webhook does not answer.
+    WebhookDown,
+    /// An admission plugin of the API server refused the object.
+    Admission,
     /// The cluster does not serve this API.
     ApiMissing,
     /// The namespace is being deleted.
@@ -60,11 +72,17 @@ impl Class {
             Self::Throttled => "Throttled",
             Self::Unavailable => "ApiServerUnavailable",
             Self::Conflict => "Conflict",
+            Self::Unauthorized => "Unauthorized",
             Self::Forbidden => "Forbidden",
+            Self::NotYetServed => "ApiNotReady",
             Self::Quota => "QuotaExceeded",
+            Self::LimitRange => "OutsideLimitRange",
+            Self::CannotGrow => "ClaimCannotGrow",
             Self::Invalid => "Rejected",
             Self::Immutable => "Immutable",
             Self::Refused => "RefusedByWebhook",
+            Self::WebhookDown => "WebhookUnavailable",
+            Self::Admission => "RefusedByAdmission",
             Self::ApiMissing => "ApiMissing",
             Self::Terminating => "NamespaceTerminating",
         }
@@ -82,16 +100,14 @@ impl Class {
                 Self::Terminating
             }
             404 if message.starts_with("namespaces ") => Self::Terminating,
-            403 if message.contains("exceeded quota") || message.contains("forbidden: maximum") => {
-                Self::Quota
-            }
             _ if message.starts_with("admission webhook")
                 || message.contains("ValidatingAdmissionPolicy") =>
             {
                 Self::Refused
             }
-            500 if message.contains("failed calling webhook") => Self::Refused,
-            401 | 403 => Self::Forbidden,
+            _ if message.contains("failed calling webhook") => Self::WebhookDown,
+            401 => Self::Unauthorized,
+            403 => Self::of_forbidden(message),
             404 | 405 => Self::ApiMissing,
             409 => Self::Conflict,
             422 if message.contains("immutable") || message.contains("updates to statefulset spec") => {
@@ -100,6 +116,27 @@ impl Class {
             400 | 413 | 415 | 422 => Self::Invalid,
             429 => Self::Throttled,
             _ => Self::Unavailable,
+        }
+    }
+
+    /// The authorizer and every admission plugin answer 403: only the message tells them apart.
+    fn of_forbidden(message: &str) -> Self {
+        let has = |words: &str| message.contains(words);
+        if has("cannot find RESTMapping") {
+            Self::NotYetServed
+        } else if (has(" cannot ") && has(" resource \"")) || has("can't set finalizers on") {
+            Self::Forbidden
+        } else if has("status unknown for quota") {
+            // The quota was made a moment ago and is not counted yet.
+            Self::Throttled
+        } else if has("exceeded quota") || has("failed quota") {
+            Self::Quota
+        } else if has(" usage per ") || has(" max limit to request ratio per ") {
+            Self::LimitRange
+        } else if has("pvc can be resized") || has("persistent volume claims can be expanded") {
+            Self::CannotGrow
+        } else {
+            Self::Admission
         }
     }
 }
@@ -166,7 +203,15 @@ impl Error {
     pub fn stops_all(&self) -> bool {
         match self {
             Self::Api { class, .. } => {
-                matches!(class, Class::Throttled | Class::Unavailable | Class::Terminating)
+                // Each of the app's objects names the app as its owner, so what fails for one kind of these fails for all.
+                matches!(
+                    class,
+                    Class::Throttled
+                        | Class::Unavailable
+                        | Class::Unauthorized
+                        | Class::NotYetServed
+                        | Class::Terminating
+                )
             }
             Self::Moved | Self::NotLeader => true,
             Self::Foreign { .. } | Self::Leaving { .. } => false,
@@ -190,7 +235,14 @@ impl Error {
                 Class::Forbidden => {
                     Some("give the operator's ServiceAccount this right (the chart's rbac.create does)")
                 }
+                Class::Unauthorized => {
+                    Some("check that the operator's ServiceAccount exists, then restart the operator's pod")
+                }
                 Class::Quota => Some("raise the quota or lower what the app asks for"),
+                Class::LimitRange => Some("widen the LimitRange, or ask for a size within it"),
+                Class::CannotGrow => Some(
+                    "give spec.database.builtin.storage.size its former value back, or set allowVolumeExpansion in the claim's StorageClass if its driver can do it",
+                ),
                 Class::Invalid => Some("correct the field that the message names"),
                 // Whoever deletes a claim loses what it holds.
                 Class::Immutable if *kind == Kind::PersistentVolumeClaim.as_str() => Some(
@@ -200,7 +252,15 @@ impl Error {
                     "this cannot be changed in place: delete the object, and the operator makes it anew at once; claims and their data stay",
                 ),
                 Class::Refused => Some("meet what the policy asks for, or exempt the object from it"),
-                Class::ApiMissing => Some("install the API's CustomResourceDefinition"),
+                Class::WebhookDown => Some(
+                    "mend the webhook that does not answer, or delete its configuration if what it belonged to is gone",
+                ),
+                Class::Admission => {
+                    Some("meet what the message asks for, or have the cluster's policy allow it")
+                }
+                Class::ApiMissing => Some(
+                    "install the API's CustomResourceDefinition; one that was installed just now needs a moment",
+                ),
                 _ => None,
             },
             _ => None,
@@ -221,9 +281,16 @@ impl Error {
             Self::Api { class, .. } => match class {
                 Class::Conflict => growing(50, 10_000),
                 Class::Throttled | Class::Unavailable => growing(250, 60_000),
-                Class::Quota | Class::Refused | Class::ApiMissing | Class::Terminating => {
-                    growing(2_000, 60_000)
-                }
+                Class::NotYetServed => growing(500, 10_000),
+                Class::Quota
+                | Class::LimitRange
+                | Class::CannotGrow
+                | Class::Refused
+                | Class::WebhookDown
+                | Class::Admission
+                | Class::ApiMissing
+                | Class::Unauthorized
+                | Class::Terminating => growing(2_000, 60_000),
                 Class::Forbidden | Class::Invalid | Class::Immutable => growing(5_000, 300_000),
             },
             Self::Moved => growing(20, 5_000),
@@ -240,64 +307,4 @@ pub fn jittered(wait: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use kube::core::Status;
-
-    use super::*;
-
-    fn class(code: u16, reason: &str, message: &str) -> Class {
-        Class::of(&kube::Error::Api(Box::new(Status {
-            code,
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-            ..Status::default()
-        })))
-    }
-
-    #[test]
-    fn messages_tell_what_codes_do_not() {
-        assert_eq!(class(403, "Forbidden", "User cannot patch"), Class::Forbidden);
-        assert_eq!(
-            class(403, "Forbidden", "pods \"a\" is forbidden: exceeded quota: q"),
-            Class::Quota
-        );
-        assert_eq!(
-            class(
-                403,
-                "Forbidden",
-                "unable to create new content in namespace a because it is being terminated"
-            ),
-            Class::Terminating
-        );
-        assert_eq!(
-            class(404, "NotFound", "namespaces \"a\" not found"),
-            Class::Terminating
-        );
-        assert_eq!(
-            class(400, "", "admission webhook \"w\" denied the request: no"),
-            Class::Refused
-        );
-        assert_eq!(
-            class(500, "InternalError", "failed calling webhook \"w\""),
-            Class::Refused
-        );
-        assert_eq!(
-            class(
-                422,
-                "Invalid",
-                "StatefulSet \"a\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden"
-            ),
-            Class::Immutable
-        );
-        assert_eq!(class(500, "InternalError", "etcd"), Class::Unavailable);
-        assert_eq!(class(429, "TooManyRequests", ""), Class::Throttled);
-    }
-
-    #[test]
-    fn patience_grows_and_has_an_end() {
-        let error = Error::timeout("patch", "Service", "tasks");
-        assert!(error.patience(0) < Duration::from_secs(1));
-        assert!(error.patience(40) <= Duration::from_secs(75));
-        assert!(error.patience(40) >= Duration::from_secs(45));
-    }
-}
+mod tests;

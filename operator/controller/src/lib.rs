@@ -20,6 +20,7 @@ mod metrics;
 mod observe;
 mod operator;
 mod options;
+mod pod_events;
 mod prometheus;
 mod queue;
 mod reconcile;

@@ -21,11 +21,21 @@ impl Context {
         let name = app.name_any();
         let namespace = app.namespace().unwrap_or_default();
         let deployment = self.store.get(&Key::new(Kind::Deployment, &namespace, &name));
+        let is_available = deployment
+            .as_ref()
+            .and_then(|live| live.facts.as_deref())
+            .is_some_and(|facts| facts.available > 0);
+        let uid = app.uid().unwrap_or_default();
+        let is_probed = self
+            .store
+            .get(&Key::new(Kind::Probe, &namespace, &name))
+            .is_some_and(|live| live.whose(&name, &uid) == Whose::Ours);
         Ok(Observed {
             optional_kinds: self.served.kinds(),
             prometheus: self.prometheus.observed(&self.settings),
             database: self.observe_database(app, &namespace, &name, memory).await?,
             replicas: deployment.and_then(|live| replicas(&live)),
+            has_answered: is_available || is_probed,
             references_digest: None,
             claimed_routes: self.claimed_routes(app),
         })

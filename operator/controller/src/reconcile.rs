@@ -38,15 +38,21 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
     let span = context.traces.begin(None);
     let look = async {
         match &app.0 {
-            _ if app.meta().deletion_timestamp.is_some() => Ok(Look::Done),
+            _ if app.meta().deletion_timestamp.is_some() => {
+                memory.pod_events = None;
+                Ok(Look::Done)
+            }
             Ok(app) => match tokio::time::timeout(LIMIT, Box::pin(context.look_at(app, &mut memory))).await {
                 Ok(looked) => looked,
                 Err(_) => Err(Error::timeout("reconcile", "ObservedApp", &name)),
             },
-            Err(invalid) => context
-                .report_unreadable(&namespace, &name, invalid)
-                .await
-                .map(|()| Look::Done),
+            Err(invalid) => {
+                memory.pod_events = None;
+                context
+                    .report_unreadable(&namespace, &name, invalid)
+                    .await
+                    .map(|()| Look::Done)
+            }
         }
     };
     let looked = CURRENT.scope(span, look).await;
@@ -79,6 +85,9 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
             ("failed", wait)
         }
     };
+    let wait = memory.pod_events.as_ref().map_or(wait, |pod| {
+        wait.min(pod.due_in(Instant::now()).max(Duration::from_secs(1)))
+    });
     context
         .metrics
         .reconciles

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use crate::context::{AppMemory, Context, Written};
 use crate::error::{Class, Error};
 use crate::metrics::AppState;
+use crate::pod_events::PodEvents;
 use crate::prometheus::{Expected, Proof};
 use crate::request::within;
 use crate::status::{AppFacts, Finding, Progress, Transition, carried, findings, merge, noteworthy};
@@ -59,11 +60,13 @@ impl Context {
             .or_else(|| app.status.clone())
             .unwrap_or_default();
 
+        self.observe_pod_events(namespace, name, memory).await;
+        let events = memory.pod_events.as_ref();
         let Composed {
             status,
             transitions,
             state,
-        } = self.compose(story, progress, applied, absent, &before);
+        } = self.compose(story, progress, applied, absent, events, &before);
         self.metrics.apps.show(namespace, name, Some(state));
         if status == before {
             return Ok(());
@@ -81,6 +84,7 @@ impl Context {
         progress: Progress<'_>,
         applied: Option<String>,
         absent: &[Key],
+        events: Option<&PodEvents>,
         before: &ObservedAppStatus,
     ) -> Composed {
         let Story { app, namespace, name } = story;
@@ -118,6 +122,7 @@ impl Context {
             database: database.as_deref(),
             cache: cache.as_deref(),
             pods: &pods,
+            events,
             absent,
             ingress_classes: classes.as_deref(),
         };
@@ -126,6 +131,7 @@ impl Context {
             settings: &self.settings,
             rules_hash: rules_hash.as_deref(),
             missing: &missing,
+            is_probed: get(Kind::Probe, name).is_some(),
             wanted: deployment
                 .as_deref()
                 .and_then(|live| live.facts.as_deref()?.wanted)

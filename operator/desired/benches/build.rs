@@ -67,6 +67,7 @@ fn app(number: u32) -> ObservedApp {
 fn build(app: &ObservedApp) -> Desired {
     let observed = Observed {
         optional_kinds: Kind::ALL.iter().copied().collect(),
+        has_answered: true,
         database: ObservedDatabase {
             fresh_passwords: Some(FreshPasswords {
                 app: "app".to_owned(),

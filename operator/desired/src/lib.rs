@@ -33,5 +33,6 @@ pub use objectives::Objectives;
 pub use observed::*;
 pub use problem::*;
 pub use references::{Reference, references};
+pub use resources::app_memory_limit;
 pub use settings::*;
 pub use validate::{problem_of, validate};

@@ -16,6 +16,9 @@ pub struct Observed {
     pub database: ObservedDatabase,
     /// Who decides the number of pods now.
     pub replicas: Option<ObservedReplicas>,
+    /// Whether the app has answered before: a pod of it is available, or its Probe, which was made then, exists. Until
+    /// then nobody was promised anything, and a check from outside would fail while the app starts.
+    pub has_answered: bool,
     /// A digest of the contents of what [`crate::references`] names: when it moves, pods roll.
     pub references_digest: Option<String>,
     /// Hosts and paths that older apps of the cluster have claimed, with their `namespace/name`.

@@ -68,6 +68,13 @@ fn pick(default: &str, given: Option<&Quantity>, beats: impl Fn(Amount, Amount) 
         .unwrap_or_else(|| Quantity(default.to_owned()))
 }
 
+/// The memory limit of the app's container, as it is written in its pods.
+pub fn app_memory_limit(spec: &ObservedAppSpec) -> Quantity {
+    let filled = fill(&spec.resources, APP);
+    let limit = filled.limits.and_then(|mut limits| limits.remove("memory"));
+    limit.unwrap_or_else(|| Quantity(APP.memory_limit.to_owned()))
+}
+
 /// The limits of the app's container, as it will run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {

@@ -282,9 +282,14 @@ async fn pass(inner: Arc<Inner>, number: usize, call: Call, request: Request) ->
 }
 
 fn refusal(code: u16) -> Response {
+    let message = match code {
+        // As the authorizer says it: admission answers with the same code.
+        403 => r#"User "proxy" cannot write resource "any": injected by the proxy"#,
+        _ => "injected by the proxy",
+    };
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
-        "message": "injected by the proxy", "reason": "Injected",
+        "message": message, "reason": "Injected",
     });
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     answer(code, status.to_string())

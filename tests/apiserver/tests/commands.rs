@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
-use apiserver_tests::{Running, condition, eventually, install, options, schemaless};
+use apiserver_tests::{Running, Space, answers, condition, eventually, install, options, schemaless};
 use golden_tests::commands::{Proof, documented, proof, root};
 use kube::api::Api;
 use lab::apiserver::ApiServer;
@@ -53,6 +53,20 @@ async fn every_command_of_the_documents_succeeds() -> Result<()> {
         let apps: Api<ObservedApp> = Api::namespaced(server.client(), "default");
         let (status, _, message) = condition(&apps.get("tasks").await?, "Applied");
         Ok(if status == "True" { Ok(()) } else { Err(message) })
+    })
+    .await?;
+    let sample = Space {
+        client: server.client(),
+        name: "default".to_owned(),
+    };
+    answers(&sample, "tasks", 1).await?;
+    eventually("the sample app is probed", async || {
+        let probes = sample.names(Kind::Probe).await?;
+        Ok(if probes.is_empty() {
+            Err(String::new())
+        } else {
+            Ok(())
+        })
     })
     .await?;
     run(&texts(runbooks))

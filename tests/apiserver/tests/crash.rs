@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use apiserver_tests::{Proxy, Running, Space, Verdict, block_on, ends_as, eventually, options, settled};
+use apiserver_tests::{
+    Proxy, Running, Space, Verdict, answering, block_on, ends_as, eventually, options, settled,
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
@@ -80,6 +82,7 @@ async fn live(crash: Crash, expected: Option<&[BTreeMap<String, String>]>) -> Re
         &space.name,
         "--prober-url=blackbox.monitoring.svc:9115",
     ];
+    let _answering = answering(&space);
     let first = Running::start(options(&arguments), proxy.config());
     let config = proxy.config();
     let again = options(&arguments);

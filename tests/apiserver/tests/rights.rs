@@ -7,8 +7,11 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use apiserver_tests::rights::{self, Right};
 use apiserver_tests::{
-    Call, Proxy, Running, Space, block_on, condition, install, options, schemaless, schemaless_as,
+    Call, Proxy, Running, Space, answering, block_on, condition, eventually, install, options, pod,
+    schemaless, schemaless_as,
 };
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, PostParams};
 use kube::core::GroupVersionKind;
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
@@ -96,11 +99,38 @@ async fn everywhere() -> Result<BTreeSet<Right>> {
         "--prober-url=blackbox.monitoring.svc:9115",
     ];
     let operator = Running::start(options(&arguments), proxy.config());
+    let _answering = answering(&space);
     let cloud = json!({"image": "tasks:1", "database": {"cloudNativePG": {"deletionPolicy": "Delete"}}});
     for spec in [large(), bare(), cloud, bare()] {
+        let is_probed = spec["probe"].is_object();
         space.apply("tasks", spec).await?;
         space.applied("tasks").await?;
+        eventually("it is probed if it is to be", async || {
+            let probes = space.names(Kind::Probe).await?;
+            Ok(if probes.is_empty() == is_probed {
+                Err(format!("{probes:?}"))
+            } else {
+                Ok(())
+            })
+        })
+        .await?;
     }
+    // A pod that does not become ready and does not say why.
+    let pods: Api<Pod> = Api::namespaced(space.client.clone(), &space.name);
+    pods.create(&PostParams::default(), &pod("tasks", "tasks-1"))
+        .await?;
+    eventually("its Events are read", async || {
+        let calls = proxy.calls();
+        let read = calls
+            .iter()
+            .any(|call| (call.verb, &*call.resource) == ("list", "events"));
+        Ok(if read {
+            Ok(())
+        } else {
+            Err(format!("{} calls", calls.len()))
+        })
+    })
+    .await?;
     // Of what happens twice the Event is written once and then counted.
     for _ in 0..2 {
         let mut nonsense = bare();

@@ -153,7 +153,7 @@ impl Case {
     }
 }
 
-/// A cluster with everything installed, in which nothing of the app exists yet.
+/// A cluster with everything installed, in which the app answers and nothing else is known of it.
 pub fn default_observed() -> Observed {
     let release: BTreeMap<_, _> = [("release".to_owned(), "prometheus".to_owned())].into();
     Observed {
@@ -169,6 +169,7 @@ pub fn default_observed() -> Observed {
             namespaces: ["monitoring".to_owned()].into(),
             prober_namespace: Some("probing".to_owned()),
         },
+        has_answered: true,
         database: observedapp_desired::ObservedDatabase {
             fresh_passwords: Some(FreshPasswords {
                 app: "fresh/app:password".to_owned(),

@@ -43,10 +43,12 @@ pub(crate) fn advice(namespace: &str, name: &str, condition: &Condition) -> Advi
         | "Throttled"
         | "BeingDeleted"
         | "NotLeader"
+        | "ApiNotReady"
         | "ApiServerUnavailable" => {
             whole("wait: the operator tries again by itself, and its log says how that goes".to_owned())
         }
         "NotCreated" | "NotApplied" => whole("see Applied".to_owned()),
+        "NotAnsweredYet" => whole("see Available".to_owned()),
         "Invalid" => whole("see Valid".to_owned()),
         "RollingOut" | "Starting" => whole(format!(
             "wait; if it does not end: kubectl describe pods -n {namespace} -l app.kubernetes.io/instance={name}"

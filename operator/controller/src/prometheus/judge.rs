@@ -24,6 +24,8 @@ pub struct Expected<'a> {
     pub rules_hash: Option<&'a str>,
     /// Optional kinds that the app needs and the cluster does not serve.
     pub missing: &'a [Kind],
+    /// Whether the app's Probe exists, which is made when the app answers for the first time.
+    pub is_probed: bool,
     /// How many pods are wanted.
     pub wanted: i32,
 }
@@ -189,7 +191,7 @@ impl Case<'_> {
         if spec.cache.as_ref().is_some_and(|cache| cache.builtin.is_some()) {
             jobs.push(format!("{}-cache", self.name));
         }
-        if spec.probe.is_some() && self.expected.settings.prober_url.is_some() {
+        if spec.probe.is_some() && self.expected.is_probed {
             jobs.push(format!("{}-probe", self.name));
         }
         jobs
@@ -215,14 +217,15 @@ impl Case<'_> {
         if reason.is_some() {
             return reason;
         }
-        for job in self.jobs() {
-            match self.view.jobs.get(&job) {
+        let jobs = self.jobs();
+        for job in &jobs {
+            match self.view.jobs.get(job) {
                 Some((up, 0)) if *up > 0 => {}
                 Some((up, down)) => {
                     let error = self
                         .view
                         .errors
-                        .get(&job)
+                        .get(job)
                         .map_or("it does not answer", String::as_str);
                     return Some(Finding::no(
                         type_,
@@ -250,6 +253,15 @@ impl Case<'_> {
                 "NoProber",
                 "spec.probe is given, but the operator knows no blackbox exporter: start it with --prober-url",
             ));
+        }
+        if spec.probe.is_some() && !self.expected.is_probed {
+            let begins = "the probe begins once the app answers";
+            return Some(if jobs.is_empty() {
+                Finding::unknown(type_, "NotAnsweredYet", begins)
+            } else {
+                let scraped = format!("Prometheus scrapes every target; {begins}");
+                Finding::yes(type_, "Scraped", scraped)
+            });
         }
         Some(Finding::yes(type_, "Scraped", "Prometheus scrapes every target"))
     }
@@ -439,9 +451,40 @@ mod tests {
             settings: &settings,
             rules_hash: Some("h"),
             missing: &[],
+            is_probed: false,
             wanted: 2,
         };
         judge(known, &app(), &expected)
+    }
+
+    #[test]
+    fn a_probe_that_does_not_exist_yet_has_no_target_to_miss() {
+        let monitored = |spec: serde_json::Value, is_probed| {
+            let mut app = app();
+            app.spec = serde_json::from_value(spec).unwrap();
+            let settings = Settings {
+                prober_url: Some("prober:9115".to_owned()),
+                ..Settings::default()
+            };
+            let expected = Expected {
+                settings: &settings,
+                rules_hash: Some("h"),
+                missing: &[],
+                is_probed,
+                wanted: 2,
+            };
+            let known = known(Said::Answered, healthy());
+            let finding = judge(&known, &app, &expected).findings.remove(0);
+            (finding.status.as_str(), finding.reason, finding.message)
+        };
+        let both = json!({"image": "tasks:1", "metrics": {}, "probe": {}});
+        let (status, reason, message) = monitored(both.clone(), false);
+        assert_eq!((status, reason.as_str()), ("True", "Scraped"));
+        assert!(message.contains("once the app answers"), "{message}");
+        assert_eq!(monitored(both, true).1, "NoTargets");
+        let alone = json!({"image": "tasks:1", "probe": {}});
+        let (status, reason, _) = monitored(alone, false);
+        assert_eq!((status, reason.as_str()), ("Unknown", "NotAnsweredYet"));
     }
 
     fn healthy() -> View {

@@ -1,30 +1,51 @@
-//! `Available`: whether the wanted pods of the newest revision answer, else what the pods say and what to do.
+//! `Available`: whether the wanted pods of the newest revision answer, else why not and what to do.
 
 use observedapp_api::ConditionType;
 
 use super::conditions::{AppFacts, Finding};
-use crate::watch::{Facts, Pod, Trouble};
+use super::pod_faults::{explain, explain_creation, worst};
+use super::probe_faults;
+use crate::watch::Facts;
 
 const TYPE: ConditionType = ConditionType::Available;
+
+/// Whether all wanted pods are of the newest revision and answer, and no others are left.
+pub fn is_available(deployment: &Facts) -> bool {
+    let wanted = deployment.wanted.unwrap_or(1);
+    is_scaled_to_zero(deployment)
+        || (deployment.is_current()
+            && deployment.updated >= wanted
+            && deployment.replicas <= deployment.updated
+            && deployment.available >= wanted)
+}
+
+fn is_scaled_to_zero(deployment: &Facts) -> bool {
+    deployment.wanted == Some(0) && deployment.replicas == 0
+}
 
 pub fn available(facts: &AppFacts<'_>) -> Finding {
     let Some(deployment) = facts.deployment.and_then(|live| live.facts.as_deref()) else {
         return Finding::no(TYPE, "NotCreated", "the Deployment does not exist yet");
     };
     let wanted = deployment.wanted.unwrap_or(1);
-    if wanted == 0 && deployment.replicas == 0 {
+    if is_scaled_to_zero(deployment) {
         return Finding::yes(TYPE, "ScaledToZero", "no pods are wanted");
     }
-    if deployment.is_current()
-        && deployment.updated >= wanted
-        && deployment.replicas <= deployment.updated
-        && deployment.available >= wanted
-    {
+    if is_available(deployment) {
         return Finding::yes(TYPE, "AllAnswer", format!("{wanted} of {wanted} pods answer"));
     }
-    let absent = facts.absent.first();
-    if let Some((name, trouble)) = worst(facts.pods, "app") {
-        return explain(facts.name, name, trouble, absent.is_some());
+    let trouble = worst(facts.pods, "app");
+    // A container that was killed says less than the probe for which it was.
+    if let Some(events) = facts.events
+        && trouble.is_none_or(|(_, trouble)| probe_faults::have_ended(facts.spec, trouble, events))
+    {
+        let explained = probe_faults::explain(facts.spec, events).or_else(|| explain_creation(facts, events));
+        if let Some(finding) = explained {
+            return finding;
+        }
+    }
+    if let Some((name, trouble)) = trouble {
+        return explain(facts, "app", name, trouble);
     }
     if let Some(failure) = deployment
         .condition("ReplicaFailure")
@@ -64,172 +85,94 @@ fn rolling_out(deployment: &Facts, wanted: i32) -> String {
     format!("{} of {wanted} pods answer", deployment.available)
 }
 
-/// The trouble of the newest pod of a component that is in any.
-pub fn worst<'a>(
-    pods: &'a [(String, std::sync::Arc<Pod>)],
-    component: &str,
-) -> Option<(&'a str, &'a Trouble)> {
-    pods.iter()
-        .filter(|(_, pod)| pod.component == component)
-        .filter_map(|(name, pod)| Some((&pod.created, name.as_str(), pod.trouble.as_ref()?)))
-        .max_by(|one, other| (one.0, other.1).cmp(&(other.0, one.1)))
-        .map(|(_, name, trouble)| (name, trouble))
-}
-
-/// What a pod says, and the remedy.
-pub fn explain(app: &str, pod: &str, trouble: &Trouble, absent: bool) -> Finding {
-    let message = trouble.message.trim();
-    let (reason, remedy) = match trouble.reason.as_str() {
-        "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName"
-        | "ImageInspectError" => (
-            "ImagePullBackOff",
-            "check spec.image, and spec.imagePullSecrets if the registry is private".to_owned(),
-        ),
-        "CreateContainerConfigError"
-            if message.contains("will run as root") || message.contains("non-root") =>
-        {
-            (
-                "RunsAsRoot",
-                "give the image a USER other than 0, or set spec.securityContext.runAsUser".to_owned(),
-            )
-        }
-        "CreateContainerConfigError" => (
-            "MissingConfiguration",
-            if absent || message.contains("not found") {
-                "create the Secret or ConfigMap that the message names; the pods start by themselves then"
-                    .to_owned()
-            } else {
-                "correct spec.env, spec.envFrom or spec.volumes".to_owned()
-            },
-        ),
-        "OOMKilled" => (
-            "OOMKilled",
-            "raise spec.resources.limits.memory, or make the app use less".to_owned(),
-        ),
-        "CrashLoopBackOff" | "Error" => (
-            "CrashLoopBackOff",
-            format!(
-                "look at `kubectl logs {pod} --previous`, then correct the image, spec.command, spec.args or spec.env"
-            ),
-        ),
-        "RunContainerError" | "StartError" | "CreateContainerError" | "ContainerCannotRun" => (
-            "CannotStart",
-            "correct spec.command, spec.args or spec.volumeMounts".to_owned(),
-        ),
-        "Unschedulable" => (
-            "Unschedulable",
-            "free or add nodes, or lower spec.resources.requests, or widen spec.placement".to_owned(),
-        ),
-        "Evicted" => ("Evicted", "free the node of what it is short of".to_owned()),
-        other if reason_is_well_formed(other) => (other, format!("look at `kubectl describe pod {pod}`")),
-        _ => ("PodsNotRunning", format!("look at `kubectl describe pod {pod}`")),
-    };
-    let who = trouble.container.as_deref().filter(|container| *container != app);
-    let who = who.map_or_else(String::new, |container| format!(", container {container}"));
-    let said = if message.is_empty() {
-        trouble.reason.as_str()
-    } else {
-        message
-    };
-    Finding::no(TYPE, reason, format!("pod {pod}{who}: {said}: {remedy}"))
-}
-
-fn reason_is_well_formed(reason: &str) -> bool {
-    reason.starts_with(|c: char| c.is_ascii_alphabetic())
-        && reason.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
+/// Why the API server takes no pod of the app.
 fn replica_failure(message: &str) -> Finding {
-    if message.contains("exceeded quota") {
-        return Finding::no(
-            TYPE,
+    let (reason, remedy) = if message.contains("exceeded quota") || message.contains("failed quota") {
+        let asked = ["requested: ", "must specify "]
+            .iter()
+            .find_map(|words| Some(message.split_once(words)?.1))
+            .map_or(message, |rest| rest.split(", used").next().unwrap_or(rest));
+        (
             "QuotaExceeded",
-            format!("{message}: raise the quota, or lower spec.replicas or spec.resources"),
-        );
-    }
-    if message.contains("PodSecurity") {
-        return Finding::no(
-            TYPE,
+            format!("raise the quota, or correct {}", fields(asked)),
+        )
+    } else if message.contains(" usage per ") || message.contains(" max limit to request ratio per ") {
+        (
+            "OutsideLimitRange",
+            "correct spec.resources, or widen the LimitRange".to_owned(),
+        )
+    } else if message.contains("PodSecurity") {
+        (
             "RefusedByPodSecurity",
-            format!(
-                "{message}: meet the namespace's Pod Security Standard, or label the namespace for a wider one"
-            ),
-        );
+            "meet the namespace's Pod Security Standard, or label the namespace for a wider one".to_owned(),
+        )
+    } else {
+        return Finding::no(TYPE, "PodsNotCreated", message.to_owned());
+    };
+    Finding::no(TYPE, reason, format!("{message}: {remedy}"))
+}
+
+/// The fields behind the names of a quota's resources.
+fn fields(asked: &str) -> String {
+    const FIELDS: [(&[&str], &str); 5] = [
+        (&["limits.memory"], "spec.resources.limits.memory"),
+        (&["limits.cpu"], "spec.resources.limits.cpu"),
+        (&["requests.memory", "memory"], "spec.resources.requests.memory"),
+        (&["requests.cpu", "cpu"], "spec.resources.requests.cpu"),
+        (&["pods", "count/pods"], "spec.replicas"),
+    ];
+    let resources: Vec<&str> = asked
+        .split([',', ';', ' '])
+        .filter_map(|part| part.split('=').next())
+        .collect();
+    let named: Vec<&str> = FIELDS
+        .iter()
+        .filter(|(names, _)| names.iter().any(|name| resources.contains(name)))
+        .map(|(_, field)| *field)
+        .collect();
+    if named.is_empty() {
+        "spec.replicas or spec.resources".to_owned()
+    } else {
+        named.join(" and ")
     }
-    Finding::no(TYPE, "PodsNotCreated", message.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn trouble(reason: &str, message: &str) -> Trouble {
-        Trouble {
-            container: Some("tasks".to_owned()),
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-            restarts: 0,
-        }
-    }
-
     #[test]
-    fn a_pod_that_runs_as_root_is_told_so() {
-        let finding = explain(
-            "tasks",
-            "tasks-1",
-            &trouble(
-                "CreateContainerConfigError",
-                "container has runAsNonRoot and image will run as root",
+    fn what_the_api_server_refuses_names_the_field() {
+        for (message, reason, remedy) in [
+            (
+                r#"pods "tasks-7f-x" is forbidden: exceeded quota: small, requested: limits.memory=512Mi,pods=1, used: limits.memory=0,pods=4, limited: limits.memory=256Mi,pods=4"#,
+                "QuotaExceeded",
+                "raise the quota, or correct spec.resources.limits.memory and spec.replicas",
             ),
-            false,
-        );
-        assert_eq!(finding.reason, "RunsAsRoot");
-        assert!(
-            finding.message.ends_with("or set spec.securityContext.runAsUser"),
-            "{}",
-            finding.message
-        );
-    }
-
-    #[test]
-    fn a_missing_secret_is_named_with_what_to_do() {
-        let finding = explain(
-            "tasks",
-            "tasks-1",
-            &trouble("CreateContainerConfigError", "secret \"a\" not found"),
-            true,
-        );
-        assert_eq!(finding.reason, "MissingConfiguration");
-        assert!(
-            finding
-                .message
-                .contains("secret \"a\" not found: create the Secret"),
-            "{}",
-            finding.message
-        );
-    }
-
-    #[test]
-    fn a_reason_that_no_condition_may_have_is_replaced() {
-        assert_eq!(
-            explain("tasks", "p", &trouble("what is this?", ""), false).reason,
-            "PodsNotRunning"
-        );
-        assert_eq!(
-            explain("tasks", "p", &trouble("NewReason", ""), false).reason,
-            "NewReason"
-        );
-    }
-
-    #[test]
-    fn quotas_and_pod_security_are_told_apart() {
-        assert_eq!(
-            replica_failure("pods is forbidden: exceeded quota: q").reason,
-            "QuotaExceeded"
-        );
-        assert_eq!(
-            replica_failure("violates PodSecurity \"restricted\"").reason,
-            "RefusedByPodSecurity"
-        );
+            (
+                r#"pods "tasks-7f-x" is forbidden: exceeded quota: small, requested: cpu=100m, used: cpu=1, limited: cpu=1"#,
+                "QuotaExceeded",
+                "raise the quota, or correct spec.resources.requests.cpu",
+            ),
+            (
+                r#"pods "tasks-7f-x" is forbidden: failed quota: small: must specify limits.cpu for: tasks"#,
+                "QuotaExceeded",
+                "raise the quota, or correct spec.resources.limits.cpu",
+            ),
+            (
+                r#"pods "tasks-7f-x" is forbidden: maximum memory usage per Container is 100Mi, but limit is 512Mi"#,
+                "OutsideLimitRange",
+                "correct spec.resources, or widen the LimitRange",
+            ),
+            (
+                r#"pods "tasks-7f-x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true"#,
+                "RefusedByPodSecurity",
+                "meet the namespace's Pod Security Standard, or label the namespace for a wider one",
+            ),
+        ] {
+            let finding = replica_failure(message);
+            assert_eq!(finding.reason, reason, "{message}");
+            assert_eq!(finding.message, format!("{message}: {remedy}"));
+        }
     }
 }

@@ -5,6 +5,7 @@ use observedapp_desired::{Desired, Problems};
 
 use super::{availability, services};
 use crate::error::Error;
+use crate::pod_events::PodEvents;
 use crate::watch::{Key, Live, Pod};
 
 /// What a condition says, before it is known since when.
@@ -86,6 +87,8 @@ pub struct AppFacts<'a> {
     pub database: Option<&'a Live>,
     pub cache: Option<&'a Live>,
     pub pods: &'a [(String, std::sync::Arc<Pod>)],
+    /// What the kubelet says of the pod that the app waits for.
+    pub events: Option<&'a PodEvents>,
     /// Referenced Secrets and ConfigMaps that do not exist.
     pub absent: &'a [Key],
     /// The IngressClasses of the cluster, if they can be read: name, and whether it is the default.

@@ -84,8 +84,9 @@ fn is_news(before: Option<&Condition>, finding: &Finding) -> bool {
 
 /// Whether a transition is worth an Event: those of `Ready` always, of the others when they name a cause.
 pub fn noteworthy(transition: &Transition) -> bool {
-    const PASSING: [&str; 8] = [
+    const PASSING: [&str; 9] = [
         "NamespaceTerminating",
+        "ApiNotReady",
         "NotCreated",
         "RollingOut",
         "Starting",

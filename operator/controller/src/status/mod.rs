@@ -3,7 +3,10 @@
 mod availability;
 mod conditions;
 mod merge;
+mod pod_faults;
+mod probe_faults;
 mod services;
 
+pub use availability::is_available;
 pub use conditions::{AppFacts, Finding, Progress, findings};
 pub use merge::{Transition, carried, merge, noteworthy};

@@ -2,8 +2,8 @@
 
 use observedapp_api::{ConditionType, ServiceType};
 
-use super::availability::{explain, worst};
 use super::conditions::{AppFacts, Finding, Progress};
+use super::pod_faults::{explain, worst};
 use crate::watch::Live;
 use observedapp_desired::Kind;
 
@@ -101,7 +101,7 @@ fn running(facts: &AppFacts<'_>, type_: ConditionType, live: Option<&Live>, comp
         return Finding::yes(type_, "AcceptsConnections", "it accepts connections");
     }
     if let Some((pod, trouble)) = worst(facts.pods, component) {
-        let explained = explain(facts.name, pod, trouble, false);
+        let explained = explain(facts, component, pod, trouble);
         return Finding { type_, ..explained };
     }
     if let Some(failure) = workload

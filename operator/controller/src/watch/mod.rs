@@ -24,7 +24,7 @@ use tracing::{debug, warn};
 pub use apps::Apps;
 pub use classes::IngressClasses;
 pub use live::{Facts, Live, Seen, Whose};
-pub use pods::{Pod, PodSeen, Pods, Trouble};
+pub use pods::{Pod, PodSeen, Pods, Stage, Trouble};
 pub use store::{Change, Key, Scope, Store};
 
 use crate::App;

@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::core::ObjectMeta;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// A pod as far as it matters here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,9 +18,22 @@ pub struct Pod {
     /// Tells the pods of one revision from those of another.
     pub revision: String,
     pub ready: bool,
+    pub stage: Stage,
     pub trouble: Option<Trouble>,
     /// Seconds since the epoch, as RFC 3339: the newest pod speaks for the newest revision.
     pub created: String,
+}
+
+/// How far the app's own container has come: what the kubelet can complain about depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// It has never run: volumes, sandbox and image come first.
+    #[default]
+    Creating,
+    /// It runs, or has run, and its startup probe has not succeeded yet.
+    Starting,
+    /// Its startup probe has succeeded.
+    Started,
 }
 
 /// Why a pod does not run, in Kubernetes' own words.
@@ -26,7 +42,18 @@ pub struct Trouble {
     pub container: Option<String>,
     pub reason: String,
     pub message: String,
-    pub restarts: i32,
+    /// How the container's last run ended, where that is the trouble.
+    pub exit_code: Option<i32>,
+    /// How long that run took.
+    pub ran_for: Option<Duration>,
+}
+
+impl Trouble {
+    /// Whether the kubelet may have ended the container because a probe failed: it sends SIGTERM, on which an app may
+    /// also end by itself, and SIGKILL when the grace period is over.
+    pub fn may_be_a_failed_probe(&self) -> bool {
+        self.reason != "OOMKilled" && matches!(self.exit_code, Some(0 | 137 | 143))
+    }
 }
 
 /// The pods of every app.
@@ -184,8 +211,8 @@ struct WireStatus {
 #[serde(rename_all = "camelCase", default)]
 struct WireContainer {
     name: String,
-    restart_count: i32,
     ready: bool,
+    started: bool,
     state: WireState,
     last_state: WireState,
 }
@@ -193,6 +220,7 @@ struct WireContainer {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct WireState {
+    running: Option<IgnoredAny>,
     waiting: Option<WireReason>,
     terminated: Option<WireReason>,
 }
@@ -203,6 +231,15 @@ struct WireReason {
     reason: String,
     message: String,
     exit_code: i32,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+}
+
+impl WireReason {
+    fn ran_for(&self) -> Option<Duration> {
+        let ran = self.finished_at?.duration_since(self.started_at?);
+        ran.try_into().ok()
+    }
 }
 
 impl From<Wire> for PodSeen {
@@ -216,10 +253,12 @@ impl From<Wire> for PodSeen {
         };
         let ready = metadata.deletion_timestamp.is_none()
             && condition("Ready").is_some_and(|condition| condition.status == "True");
+        let app = metadata.labels.instance.as_deref().unwrap_or_default();
+        let stage = stage(&status, app);
         let trouble = if ready || metadata.deletion_timestamp.is_some() {
             None
         } else {
-            trouble(&status)
+            trouble(&status, app)
         };
         Self {
             pod: Pod {
@@ -230,6 +269,7 @@ impl From<Wire> for PodSeen {
                     .or(metadata.labels.revision)
                     .unwrap_or_default(),
                 ready,
+                stage,
                 trouble,
                 created: metadata.creation_timestamp,
             },
@@ -244,54 +284,64 @@ impl From<Wire> for PodSeen {
     }
 }
 
+/// The stage of the container that bears the app's name; of a pod that has none, as the builtin database's, of its first.
+fn stage(status: &WireStatus, app: &str) -> Stage {
+    let containers = &status.container_statuses;
+    let Some(container) = containers
+        .iter()
+        .find(|container| container.name == app)
+        .or(containers.first())
+    else {
+        return Stage::Creating;
+    };
+    let has_run = container.state.running.is_some()
+        || container.state.terminated.is_some()
+        || container.last_state.terminated.is_some();
+    match has_run {
+        false => Stage::Creating,
+        true if container.started && container.state.running.is_some() => Stage::Started,
+        true => Stage::Starting,
+    }
+}
+
 /// What keeps a pod from running: a container that waits says it best, then one that ended, then the scheduler.
-fn trouble(status: &WireStatus) -> Option<Trouble> {
-    let containers = || {
-        status
-            .init_container_statuses
-            .iter()
-            .chain(&status.container_statuses)
-    };
-    let of = |container: &WireContainer, reason: &str, message: &str| Trouble {
+fn trouble(status: &WireStatus, app: &str) -> Option<Trouble> {
+    let init = status.init_container_statuses.iter().map(|one| (one, false));
+    let main = status.container_statuses.iter().map(|one| (one, true));
+    let containers: Vec<_> = init.chain(main).collect();
+    let of = |container: &WireContainer, reason: &WireReason, exit_code: Option<i32>| Trouble {
         container: Some(container.name.clone()),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-        restarts: container.restart_count,
+        reason: reason.reason.clone(),
+        message: reason.message.clone(),
+        exit_code,
+        ran_for: reason.ran_for(),
     };
-    let ended = |container: &WireContainer| {
-        let last = container
-            .state
+    let ended = |container: &WireContainer, serves: bool| {
+        // Once the startup probe has succeeded, how an earlier run ended explains nothing any more.
+        let recovered = container.name == app && container.started && container.state.running.is_some();
+        let last = container.state.terminated.as_ref().or(container
+            .last_state
             .terminated
             .as_ref()
-            .or(container.last_state.terminated.as_ref())?;
-        (last.reason == "OOMKilled" || last.exit_code != 0).then(|| {
-            let reason = if last.reason == "OOMKilled" {
-                "OOMKilled"
-            } else {
-                "CrashLoopBackOff"
-            };
-            let said = last.message.trim();
-            let message = if said.is_empty() {
-                format!("it ended with exit code {}", last.exit_code)
-            } else {
-                format!("it ended with exit code {}: {said}", last.exit_code)
-            };
-            of(container, reason, &message)
-        })
+            .filter(|_| !recovered))?;
+        // What is to serve must not end at all; what prepares must.
+        (serves || last.exit_code != 0 || last.reason == "OOMKilled")
+            .then(|| of(container, last, Some(last.exit_code)))
     };
     let starting = ["", "ContainerCreating", "PodInitializing"];
-    for container in containers() {
+    for (container, serves) in &containers {
         if let Some(waiting) = &container.state.waiting
             && !starting.contains(&waiting.reason.as_str())
         {
             // That it crashes is said by Kubernetes, and how, only by the end before.
-            return match ended(container) {
+            return match ended(container, *serves) {
                 Some(trouble) if waiting.reason == "CrashLoopBackOff" => Some(trouble),
-                _ => Some(of(container, &waiting.reason, &waiting.message)),
+                _ => Some(of(container, waiting, None)),
             };
         }
     }
-    if let Some(trouble) = containers().filter(|container| !container.ready).find_map(ended) {
+    let mut unready = containers.iter().filter(|(container, _)| !container.ready);
+    if let Some(trouble) = unready.find_map(|(container, serves)| ended(container, *serves)) {
         return Some(trouble);
     }
     if let Some(condition) = status
@@ -313,62 +363,4 @@ fn trouble(status: &WireStatus) -> Option<Trouble> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn seen(status: Value) -> PodSeen {
-        serde_json::from_value(json!({
-            "metadata": {
-                "name": "tasks-1", "namespace": "shop", "resourceVersion": "1",
-                "labels": {"app.kubernetes.io/instance": "tasks", "app.kubernetes.io/component": "app", "pod-template-hash": "abc"},
-            },
-            "status": status,
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn a_waiting_container_says_why() {
-        let pod = seen(json!({"phase": "Pending", "containerStatuses": [
-            {"name": "tasks", "ready": false, "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
-        ]}));
-        let trouble = pod.pod.trouble.unwrap();
-        assert_eq!(
-            (trouble.reason.as_str(), trouble.message.as_str()),
-            ("ImagePullBackOff", "no such image")
-        );
-    }
-
-    #[test]
-    fn a_crash_loop_says_how_the_last_run_ended() {
-        let pod = seen(json!({"phase": "Running", "containerStatuses": [{
-            "name": "tasks", "ready": false, "restartCount": 4,
-            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
-            "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
-        }]}));
-        let trouble = pod.pod.trouble.unwrap();
-        assert_eq!((trouble.reason.as_str(), trouble.restarts), ("OOMKilled", 4));
-    }
-
-    #[test]
-    fn a_pod_that_is_starting_is_in_no_trouble() {
-        let pod = seen(json!({"phase": "Pending", "containerStatuses": [
-            {"name": "tasks", "ready": false, "state": {"waiting": {"reason": "ContainerCreating"}}},
-        ]}));
-        assert_eq!(pod.pod.trouble, None);
-    }
-
-    #[test]
-    fn pods_are_kept_by_app() {
-        let pods = Pods::default();
-        let app = ("shop".to_owned(), "tasks".to_owned());
-        assert_eq!(pods.put(seen(json!({}))), Some(app.clone()));
-        assert_eq!(pods.put(seen(json!({}))), None);
-        assert_eq!(pods.of("shop", "tasks").len(), 1);
-        assert_eq!(pods.replace(None, Vec::new()), vec![app]);
-        assert!(pods.of("shop", "tasks").is_empty());
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! A check from outside, by a blackbox exporter that is there already.
 
 use super::{exposure, monitors};
+use crate::Kind;
 use crate::monitoring::{Probe, ProbeSpec, ProbeTargets, Prober, StaticTargets};
 use crate::{App, Component, Object};
 
@@ -12,6 +13,11 @@ pub(super) fn objects(app: &App) -> Vec<Object> {
 }
 
 fn probe(app: &App) -> Option<Probe> {
+    // An API that is missing is told at once, not when the app answers.
+    let is_served = app.observed.optional_kinds.contains(&Kind::Probe);
+    if is_served && !app.observed.has_answered {
+        return None;
+    }
     let given = app.spec.probe.as_ref()?;
     let prober = app.settings.prober_url.clone()?;
     Some(Probe {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
-use apiserver_tests::{Proxy, Running, Space, Verdict, block_on, condition, ends_as, options, settled};
+use apiserver_tests::{
+    Proxy, Running, Space, Verdict, answering, block_on, condition, ends_as, options, settled,
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
@@ -120,6 +122,7 @@ fn every_verb_of_every_kind_may_fail() -> Result<()> {
                 _ => Verdict::Swallow,
             }
         });
+        let _answering = [answering(&undisturbed), answering(&disturbed)];
         let _calm = Running::start(arguments(&undisturbed), proxies[0].config());
         let _failing = Running::start(arguments(&disturbed), proxies[1].config());
         for chapter in 0..3 {

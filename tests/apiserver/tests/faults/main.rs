@@ -17,6 +17,9 @@
 //! | data kept, and taken up again; a namespace that ends | `database.rs`, `ends.rs` |
 //! | two leaders, one of them cut off or frozen | `leaders.rs`, `scaling.rs` |
 //! | rest | `converge.rs` |
+//! | a pod that is not ready and does not say why | `pod_events.rs` |
+//! | an app that has never answered, and one that answers no more | `probed.rs` |
+//! | quotas, LimitRanges, and the API server's own words | `refused.rs` |
 //! | an API server that is away | `away.rs` |
 //! | more apps than may be in hand at once | `crowd.rs` |
 //! | a right that is missing, or not needed | `rights.rs`; every test runs with the chart's own rights |
@@ -31,8 +34,11 @@ mod foreign;
 mod invalid;
 mod leaders;
 mod mended;
+mod pod_events;
+mod probed;
 mod recreate;
 mod references;
+mod refused;
 mod scaling;
 mod stale;
 

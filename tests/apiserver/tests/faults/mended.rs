@@ -1,7 +1,7 @@
 //! What the cluster lacks, and gets later: the app recovers by itself.
 
 use anyhow::Result;
-use apiserver_tests::{Running, Space, block_on, condition, ends_as, settled};
+use apiserver_tests::{Running, Space, block_on, condition, ends_as, pod, settled};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
@@ -65,14 +65,8 @@ fn an_image_that_cannot_be_pulled_is_told_and_then_mended() -> Result<()> {
         space.applied("tasks").await?;
         // What a kubelet would say, if there was one.
         let pods: Api<Pod> = Api::namespaced(space.client.clone(), &space.name);
-        let pod: Pod = serde_json::from_value(json!({
-            "metadata": {"name": "tasks-1", "labels": {
-                "app.kubernetes.io/name": "tasks", "app.kubernetes.io/instance": "tasks",
-                "app.kubernetes.io/component": "app", "app.kubernetes.io/managed-by": "observedapp",
-            }},
-            "spec": {"containers": [{"name": "tasks", "image": "tasks:typo"}]},
-        }))?;
-        pods.create(&PostParams::default(), &pod).await?;
+        pods.create(&PostParams::default(), &pod("tasks", "tasks-1"))
+            .await?;
         let status = json!({"status": {"phase": "Pending", "containerStatuses": [{
             "name": "tasks", "image": "tasks:typo", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},

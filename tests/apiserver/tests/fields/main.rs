@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use apiserver_tests::{
-    Proxy, Running, Space, block_on, condition, difference, eventually, install, objects_of, options, rights,
-    schemaless_as,
+    Proxy, Running, Space, answers, block_on, condition, difference, eventually, install, objects_of,
+    options, rights, schemaless_as,
 };
 use draw::{Judge, Trial};
 use futures::future::try_join_all;
+use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use observedapp_desired::Kind;
@@ -236,6 +237,16 @@ async fn set(space: &Space, app: &str, spec: &Value) -> Result<()> {
     let (status, _, message) = condition(&app, "Applied");
     if status != "True" {
         bail!("{message}; {}", condition(&app, "Valid").2);
+    }
+    if spec["probe"].is_object() {
+        // It is made when the app answers for the first time.
+        let name = app.name_any();
+        answers(space, &name, 1).await?;
+        eventually("it is probed", async || {
+            let probe = space.objects(Kind::Probe).get_opt(&name).await?;
+            Ok(probe.map(drop).ok_or_else(String::new))
+        })
+        .await?;
     }
     Ok(())
 }

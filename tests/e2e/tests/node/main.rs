@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod beginner_faults;
 mod burn;
 mod cpu;
 mod dashboard;

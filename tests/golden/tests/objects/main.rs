@@ -9,4 +9,5 @@ mod fields;
 mod golden;
 mod network;
 mod pods;
+mod probe;
 mod random;

@@ -1,0 +1,71 @@
+//! Apps that answer, where no kubelet runs their pods.
+
+use anyhow::Result;
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use kube::ResourceExt;
+use kube::api::{Api, ObjectMeta, Patch, PatchParams};
+use kube::runtime::{WatchStreamExt, watcher};
+use serde_json::json;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::Space;
+
+/// Has every app of a namespace answer, for as long as this lives.
+pub fn answering(space: &Space) -> AbortOnDropHandle<()> {
+    let space = space.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let deployments: Api<Deployment> = Api::namespaced(space.client.clone(), &space.name);
+        let apps = watcher::Config::default().labels("app.kubernetes.io/component=app");
+        let mut apps = std::pin::pin!(watcher(deployments, apps).default_backoff().applied_objects());
+        while let Some(seen) = apps.next().await {
+            let Ok(deployment) = seen else { continue };
+            let status = deployment.status.as_ref();
+            if status.and_then(|status| status.available_replicas).is_none() {
+                // One that is gone meanwhile need not answer.
+                let _ = answers(&space, &deployment.name_any(), 1).await;
+            }
+        }
+    }))
+}
+
+/// Has so many pods of one app answer.
+pub async fn answers(space: &Space, app: &str, pods: i32) -> Result<()> {
+    let deployments: Api<Deployment> = Api::namespaced(space.client.clone(), &space.name);
+    let status = json!({"status": {"replicas": 1, "readyReplicas": pods, "availableReplicas": pods}});
+    deployments
+        .patch_status(app, &PatchParams::default(), &Patch::Merge(status))
+        .await?;
+    Ok(())
+}
+
+/// A pod of an app, as its Deployment would make it.
+pub fn pod(app: &str, name: &str) -> Pod {
+    let labels = [
+        ("app.kubernetes.io/name", app),
+        ("app.kubernetes.io/instance", app),
+        ("app.kubernetes.io/component", "app"),
+        ("app.kubernetes.io/managed-by", "observedapp"),
+    ];
+    Pod {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(
+                labels
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
+            ),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PodSpec {
+            containers: vec![Container {
+                name: app.to_owned(),
+                image: Some("tasks:1".to_owned()),
+                ..Container::default()
+            }],
+            ..PodSpec::default()
+        }),
+        ..Pod::default()
+    }
+}
