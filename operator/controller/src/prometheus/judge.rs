@@ -7,6 +7,7 @@ use observedapp_slo::PromDuration;
 
 use super::alerts::Alerts;
 use super::found::{One, Selection};
+use super::objectives::Standing;
 use super::view::View;
 use super::{Known, Proof, Said, alerts, objectives};
 use crate::status::Finding;
@@ -44,7 +45,7 @@ pub(super) fn judge(
         view,
         expected,
     };
-    let slos: Vec<SloStatus> = app
+    let standings: Vec<Standing> = app
         .spec
         .slos
         .iter()
@@ -54,9 +55,10 @@ pub(super) fn judge(
         case.monitored(),
         case.rules_loaded(),
         case.history_kept(),
-        case.slos_met(&slos),
+        case.slos_met(&standings),
     ];
     let firing = case.firing();
+    let slos: Vec<SloStatus> = standings.into_iter().map(|standing| standing.status).collect();
     Proof {
         findings: findings.into_iter().flatten().collect(),
         firing_alerts: firing.map(alerts::count),
@@ -332,14 +334,14 @@ impl Case<'_> {
         })
     }
 
-    fn slos_met(&self, slos: &[SloStatus]) -> Option<Finding> {
+    fn slos_met(&self, standings: &[Standing]) -> Option<Finding> {
         let type_ = ConditionType::SLOsMet;
-        if slos.is_empty() {
+        if standings.is_empty() {
             return None;
         }
         Some(match self.unanswered(type_) {
             Some(reason) => Finding::unknown(type_, &reason.reason, reason.message),
-            None => objectives::met(slos, self.view),
+            None => objectives::met(standings, self.view),
         })
     }
 }
@@ -353,7 +355,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::numbers::Retention;
-    use super::super::view::Figures;
+    use super::super::view::{Evaluated, Figures};
     use super::*;
 
     fn app() -> ObservedApp {
@@ -408,7 +410,7 @@ mod tests {
                     burn: Some(1.4),
                     coverage: Some(0.12),
                     recorded_at: Some(1_700_000_000),
-                    current: true,
+                    evaluated: Evaluated::Yes,
                 },
             )]
             .into(),
@@ -454,11 +456,14 @@ mod tests {
 
     #[test]
     fn rules_that_do_not_run_prove_nothing() {
-        let known = |current| {
+        let known = |figures: Option<Figures>| {
             let mut view = healthy();
-            view.slos.get_mut("availability").unwrap().current = current;
+            if let Some(figures) = figures {
+                view.slos.insert("availability".to_owned(), figures);
+            }
             known(Said::Answered, view)
         };
+        let overdue = Some(Figures::default());
         let settings = Settings::default();
         let expected = Expected {
             settings: &settings,
@@ -466,8 +471,8 @@ mod tests {
             missing: &[],
             wanted: 2,
         };
-        let before = proof(&known(true)).slos;
-        let after = judge(&known(false), &app(), &expected, &before);
+        let before = proof(&known(None)).slos;
+        let after = judge(&known(overdue), &app(), &expected, &before);
         assert_eq!(after.slos, before);
         assert_eq!(after.worst_slo, before.first().cloned());
         let finding = after.findings.last().unwrap();
@@ -476,7 +481,7 @@ mod tests {
             ("Unknown", "NotEvaluated")
         );
         // A status that says nothing yet has nothing to keep.
-        let finding = proof(&known(false)).findings.pop().unwrap();
+        let finding = proof(&known(overdue)).findings.pop().unwrap();
         assert_eq!(
             (finding.status.as_str(), finding.reason.as_str()),
             ("Unknown", "NoData")

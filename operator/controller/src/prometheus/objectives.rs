@@ -6,12 +6,19 @@ use observedapp_api::{ConditionType, FIGURES, SloSpec, SloState, SloStatus};
 use observedapp_slo::PromDuration;
 
 use super::numbers::{digit_of, percent_of, span, times, unit_of, whole_percent};
-use super::view::{Figures, View};
+use super::view::{Evaluated, Figures, View};
 use crate::status::Finding;
 
-/// How this objective of an app stands. Where its rules are not evaluated it stands as it did `before`, but for an alert
-/// that fires.
-pub(super) fn stands(slo: &SloSpec, view: &View, before: &[SloStatus]) -> SloStatus {
+/// How an objective stands, and whether that is of now.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub status: SloStatus,
+    pub is_current: bool,
+}
+
+/// How this objective of an app stands. Where its rules are not evaluated it stands as it did `before`, but for what
+/// puts it at risk now.
+pub(super) fn stands(slo: &SloSpec, view: &View, before: &[SloStatus]) -> Standing {
     let base = SloStatus {
         name: slo.name.clone(),
         objective: format!("{}%", slo.objective),
@@ -21,13 +28,40 @@ pub(super) fn stands(slo: &SloSpec, view: &View, before: &[SloStatus]) -> SloSta
     let before = before.iter().find(|before| {
         before.name == base.name && before.objective == base.objective && before.window == base.window
     });
-    let Some(figures) = view.current(&slo.name) else {
-        let mut kept = before.cloned().unwrap_or(base);
-        if kept.state != SloState::Violated && view.alerts_of(&slo.name) {
-            kept.state = SloState::AtRisk;
+    // Rules that have recorded how much of the window is known are not young, though Prometheus may have lost it.
+    let recorded = before.filter(|before| before.window_coverage.is_some());
+    let current = view
+        .slos
+        .get(&slo.name)
+        .filter(|figures| match figures.evaluated {
+            Evaluated::No => false,
+            Evaluated::Young => recorded.is_none(),
+            Evaluated::Yes => true,
+        });
+    let Some(figures) = current else {
+        let mut status = recorded.cloned().unwrap_or(base);
+        if status.state != SloState::Violated && view.state(&slo.name) == SloState::AtRisk {
+            status.state = SloState::AtRisk;
         }
-        return kept;
+        return Standing {
+            status,
+            is_current: false,
+        };
     };
+    Standing {
+        status: shown(slo, view, figures, base, before),
+        is_current: true,
+    }
+}
+
+/// What is shown of these figures, and since when it is true.
+fn shown(
+    slo: &SloSpec,
+    view: &View,
+    figures: &Figures,
+    base: SloStatus,
+    before: Option<&SloStatus>,
+) -> SloStatus {
     let now = SloStatus {
         window_coverage: figures.coverage.map(whole_percent),
         sli: figures
@@ -62,18 +96,18 @@ pub(super) fn worst(slos: &[SloStatus]) -> Option<&SloStatus> {
 }
 
 /// Whether any of the objectives has spent its budget, as far as Prometheus tells.
-pub(super) fn met(slos: &[SloStatus], view: &View) -> Finding {
+pub(super) fn met(standings: &[Standing], view: &View) -> Finding {
     let type_ = ConditionType::SLOsMet;
-    let named = |which: &dyn Fn(&SloStatus) -> bool| -> Option<String> {
-        let names: Vec<&str> = slos
+    let named = |which: fn(&Standing) -> bool| -> Option<String> {
+        let names: Vec<&str> = standings
             .iter()
-            .filter(|slo| which(slo))
-            .map(|slo| slo.name.as_str())
+            .filter(|standing| which(standing))
+            .map(|standing| standing.status.name.as_str())
             .collect();
         (!names.is_empty()).then(|| names.join(", "))
     };
-    let evaluated = |slo: &SloStatus| view.current(&slo.name).is_some();
-    if let Some(names) = named(&|slo| slo.state == SloState::Violated && evaluated(slo)) {
+    let violated = |standing: &Standing| standing.is_current && standing.status.state == SloState::Violated;
+    if let Some(names) = named(violated) {
         return Finding::no(
             type_,
             "BudgetSpent",
@@ -90,7 +124,7 @@ pub(super) fn met(slos: &[SloStatus], view: &View) -> Finding {
             format!("the objective {slo} has events and cannot be judged: {why}"),
         );
     }
-    if let Some(names) = named(&|slo| slo.state != SloState::NoData && !evaluated(slo)) {
+    if let Some(names) = named(|standing| !standing.is_current && standing.status.sli.is_some()) {
         return Finding::unknown(
             type_,
             "NotEvaluated",
@@ -99,14 +133,17 @@ pub(super) fn met(slos: &[SloStatus], view: &View) -> Finding {
             ),
         );
     }
-    if slos.iter().all(|slo| slo.state == SloState::NoData) {
+    if standings
+        .iter()
+        .all(|standing| standing.status.state == SloState::NoData)
+    {
         return Finding::unknown(
             type_,
             "NoData",
             "there is no data yet: no traffic, or the rules are young",
         );
     }
-    match named(&|slo| slo.state == SloState::AtRisk) {
+    match named(|standing| standing.status.state == SloState::AtRisk) {
         Some(names) => Finding::yes(
             type_,
             "AtRisk",
@@ -186,7 +223,7 @@ mod tests {
             burn: Some(0.4),
             coverage: Some(0.12),
             recorded_at: Some(at),
-            current: true,
+            evaluated: Evaluated::Yes,
         }
     }
 
@@ -195,6 +232,10 @@ mod tests {
             slos: [("a".to_owned(), figures)].into(),
             ..View::default()
         }
+    }
+
+    fn status(slo: &SloSpec, view: &View, before: &[SloStatus]) -> SloStatus {
+        stands(slo, view, before).status
     }
 
     fn second(status: &SloStatus) -> i64 {
@@ -221,16 +262,16 @@ mod tests {
 
     #[test]
     fn a_value_that_stays_keeps_the_time_at_which_it_was_first_true() {
-        let first = stands(&slo(99.9), &view(recorded(1000)), &[]);
+        let first = status(&slo(99.9), &view(recorded(1000)), &[]);
         assert_eq!(second(&first), 1000);
         let before = [first];
-        let same = stands(&slo(99.9), &view(recorded(1060)), &before);
+        let same = status(&slo(99.9), &view(recorded(1060)), &before);
         assert_eq!(second(&same), 1000);
         let spent = Figures {
             budget: Some(0.4),
             ..recorded(1060)
         };
-        assert_eq!(second(&stands(&slo(99.9), &view(spent), &before)), 1060);
+        assert_eq!(second(&status(&slo(99.9), &view(spent), &before)), 1060);
         // An alert changes how it stands.
         let burns = Alert {
             name: "ErrorBudgetBurnFast".to_owned(),
@@ -241,7 +282,7 @@ mod tests {
             alerts: [(burns, Firing::default())].into(),
             ..view(recorded(1060))
         };
-        let alerting = stands(&slo(99.9), &alerting, &before);
+        let alerting = status(&slo(99.9), &alerting, &before);
         assert_eq!((alerting.state, second(&alerting)), (SloState::AtRisk, 1060));
     }
 
@@ -251,29 +292,56 @@ mod tests {
             budget: Some(-0.2),
             ..recorded(1000)
         };
-        let before = [stands(&slo(99.9), &view(spent), &[])];
+        let before = [status(&slo(99.9), &view(spent), &[])];
         assert_eq!(before[0].state, SloState::Violated);
-        // After an outage of Prometheus, before its rules had their turn; and while they fail.
-        let overdue = Figures {
+        // After an outage of Prometheus, before its rules had their turn or where it forgot them; and while they fail.
+        let untouched = Figures {
             budget: Some(1.0),
             error_ratio: Some(0.0),
-            current: false,
-            ..recorded(9000)
-        };
-        for view in [View::default(), view(overdue)] {
-            assert_eq!(stands(&slo(99.9), &view, &before), before[0]);
-            let unknown = stands(&slo(99.9), &view, &[]);
-            assert_eq!((unknown.state, unknown.sli), (SloState::NoData, None));
-            let another = stands(&slo(99.0), &view, &before);
-            assert_eq!(another.state, SloState::NoData, "another promise");
-        }
-        let no_traffic = Figures {
-            coverage: Some(0.12),
-            current: true,
+            evaluated: Evaluated::Young,
             ..Figures::default()
         };
-        let idle = stands(&slo(99.9), &view(no_traffic), &before);
+        for view in [View::default(), view(Figures::default()), view(untouched)] {
+            let after = stands(&slo(99.9), &view, &before);
+            assert_eq!((&after.status, after.is_current), (&before[0], false));
+        }
+        let unknown = status(&slo(99.9), &View::default(), &[]);
+        assert_eq!((unknown.state, unknown.sli), (SloState::NoData, None));
+        let another = status(&slo(99.0), &View::default(), &before);
+        assert_eq!(another.state, SloState::NoData, "another promise");
+        let no_traffic = Figures {
+            coverage: Some(0.12),
+            evaluated: Evaluated::Yes,
+            ..Figures::default()
+        };
+        let idle = status(&slo(99.9), &view(no_traffic), &before);
         assert_eq!((idle.state, idle.sli), (SloState::NoData, None));
+    }
+
+    #[test]
+    fn what_burns_now_is_at_risk_though_its_figures_are_of_earlier() {
+        let before = [status(&slo(99.9), &view(recorded(1000)), &[])];
+        assert_eq!(before[0].state, SloState::Met);
+        let burning = Figures {
+            burn: Some(9.0),
+            ..Figures::default()
+        };
+        let after = status(&slo(99.9), &view(burning), &before);
+        assert_eq!(after.state, SloState::AtRisk);
+    }
+
+    #[test]
+    fn a_young_objective_goes_on_being_young() {
+        let untouched = view(Figures {
+            error_ratio: Some(0.0),
+            budget: Some(1.0),
+            burn: Some(0.0),
+            evaluated: Evaluated::Young,
+            ..Figures::default()
+        });
+        let before = [status(&slo(99.9), &untouched, &[])];
+        assert_eq!(before[0].state, SloState::Met);
+        assert!(stands(&slo(99.9), &untouched, &before).is_current);
     }
 
     #[test]

@@ -251,6 +251,7 @@ pub(super) async fn answers(server: &Server) -> Result<Round, Unanswered> {
     round.rules(&server.query(names::RULES_INFO).await?);
     round.slos(&server.query(&queries::figures()).await?);
     round.recorded_at(&server.query(&queries::recorded_at()).await?);
+    round.young(&server.query(&queries::young()).await?);
     round.alerts(&server.query(queries::ALERTS).await?);
     round.failing(&server.query(queries::FAILING).await?);
     round.unjudged(&server.query(&queries::unjudged()).await?);

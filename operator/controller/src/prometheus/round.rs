@@ -6,7 +6,7 @@ use observedapp_slo::names;
 
 use super::alerts;
 use super::client::Sample;
-use super::view::View;
+use super::view::{Evaluated, Figures, View};
 
 /// The rules of the figures are evaluated every minute or more often: what is older than this, in seconds, has missed
 /// two evaluations in a row.
@@ -89,22 +89,44 @@ impl Round {
         }
     }
 
-    /// Must follow the figures: a burn rate that is not recorded any more is forgotten.
+    /// Must follow the figures: what is not recorded any more is forgotten.
     pub fn recorded_at(&mut self, samples: &[Sample]) {
         for sample in samples {
             let at = sample.value();
-            let current = sample.asked_at() - at <= OVERDUE;
+            let due = sample.asked_at() - at <= OVERDUE;
             let slo = sample.label("slo").to_owned();
             let figures = self.view(sample).slos.entry(slo).or_default();
-            match sample.label("record") {
-                names::WINDOW_COVERAGE => figures.current = current,
-                names::BURN_RATE if !current => {
-                    figures.burn = None;
-                    continue;
+            match (sample.label("record"), due) {
+                (names::WINDOW_COVERAGE, true) => figures.evaluated = Evaluated::Yes,
+                (names::WINDOW_COVERAGE, false) => {
+                    (figures.error_ratio, figures.budget, figures.coverage) = (None, None, None);
                 }
+                (names::BURN_RATE, false) => figures.burn = None,
                 _ => {}
             }
-            figures.recorded_at = figures.recorded_at.max(Some(at as i64));
+            if due {
+                figures.recorded_at = figures.recorded_at.max(Some(at as i64));
+            }
+        }
+    }
+
+    /// Must follow the times. Where no event has failed since the rules are there, what they will say is known.
+    pub fn young(&mut self, samples: &[Sample]) {
+        for sample in samples {
+            let slo = sample.label("slo").to_owned();
+            let figures = self.view(sample).slos.entry(slo).or_default();
+            if figures.evaluated == Evaluated::Yes {
+                continue;
+            }
+            let untouched = sample.value() == 0.0;
+            *figures = Figures {
+                error_ratio: untouched.then_some(0.0),
+                budget: untouched.then_some(1.0),
+                coverage: None,
+                burn: figures.burn.or(untouched.then_some(0.0)),
+                recorded_at: Some(sample.asked_at() as i64),
+                evaluated: Evaluated::Young,
+            };
         }
     }
 
@@ -137,6 +159,7 @@ impl Round {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use observedapp_api::SloState;
     use serde_json::json;
 
     use super::*;
@@ -211,12 +234,49 @@ mod tests {
             ],
         );
         let view = round.take("shop", "tasks");
-        let fresh = view.current("fresh").unwrap();
+        let fresh = view.slos["fresh"];
+        assert_eq!(fresh.evaluated, Evaluated::Yes);
         assert_eq!((fresh.recorded_at, fresh.burn), (Some(980), Some(2.0)));
-        assert!(view.current("old").is_none());
+        // What was so minutes ago may have ended since.
+        assert_eq!(view.slos["old"], Figures::default());
+    }
+
+    #[test]
+    fn only_an_objective_that_is_new_is_met_before_its_first_figures() {
+        let mut round = recorded(&[
+            (names::BUDGET_REMAINING, "spent", -1.0),
+            (names::ERROR_RATIO_PERIOD, "spent", 0.5),
+            (names::BURN_RATE, "failing", 4.0),
+        ]);
+        recorded_at(
+            &mut round,
+            &[
+                (names::WINDOW_COVERAGE, "spent", 990.0),
+                (names::BURN_RATE, "failing", 990.0),
+            ],
+        );
+        let of = |slo: &str, ratio: &str| {
+            let labels = json!({"namespace": "shop", "app": "tasks", "slo": slo});
+            json!({"metric": labels, "value": [1000, ratio]})
+        };
+        round.young(&samples(json!([
+            of("untouched", "0"),
+            of("failing", "0.2"),
+            of("spent", "0")
+        ])));
+        let view = round.take("shop", "tasks");
+        let state = |slo: &str| view.state(slo);
+        assert_eq!(state("untouched"), SloState::Met);
+        assert_eq!(state("failing"), SloState::AtRisk);
         assert_eq!(
-            view.slos["old"].burn, None,
-            "what burned minutes ago may have ended since"
+            view.slos["failing"].budget, None,
+            "how much it has spent is not known yet"
+        );
+        assert_eq!(state("spent"), SloState::Violated);
+        assert_eq!(
+            state("idle"),
+            SloState::NoData,
+            "no traffic is never called success"
         );
     }
 

@@ -39,8 +39,17 @@ pub struct Figures {
     pub coverage: Option<f64>,
     /// When the newest of these was recorded, in seconds since the epoch.
     pub recorded_at: Option<i64>,
-    /// Whether the rules that record them are evaluated when they are due.
-    pub current: bool,
+    pub evaluated: Evaluated,
+}
+
+/// Whether the rules that record an objective's figures are evaluated when they are due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Evaluated {
+    #[default]
+    No,
+    /// They are too new to have recorded anything.
+    Young,
+    Yes,
 }
 
 impl View {
@@ -79,15 +88,13 @@ impl View {
         self.alerts.keys().any(|alert| alert.slo.as_deref() == Some(slo))
     }
 
-    /// The figures of an objective, unless its rules are not evaluated any more.
-    pub fn current(&self, slo: &str) -> Option<&Figures> {
-        self.slos.get(slo).filter(|figures| figures.current)
-    }
-
     /// Whether this is worth a write where `told` was told last: a change of state is at once, figures only when they
     /// moved by more than the noise of their last digit, and only so often.
     pub fn is_news(&self, told: &Self, slos: &[SloSpec], now: Instant) -> bool {
-        let stands = |view: &Self, slo: &SloSpec| (view.state(&slo.name), view.current(&slo.name).is_some());
+        let stands = |view: &Self, slo: &SloSpec| {
+            let evaluated = view.slos.get(&slo.name).map(|figures| figures.evaluated);
+            (view.state(&slo.name), evaluated)
+        };
         if self.effect_moved(told)
             || self.alerts != told.alerts
             || self.errors != told.errors
@@ -188,7 +195,7 @@ mod tests {
                 Figures {
                     error_ratio: Some(0.0),
                     budget: Some(budget),
-                    current: true,
+                    evaluated: Evaluated::Yes,
                     ..Figures::default()
                 },
             )]
@@ -204,7 +211,7 @@ mod tests {
         assert!(!view(0.4).is_news(&told, &slos, now));
         assert!(view(-0.1).is_news(&told, &slos, now));
         let mut overdue = view(0.5);
-        overdue.slos.get_mut("a").unwrap().current = false;
+        overdue.slos.get_mut("a").unwrap().evaluated = Evaluated::No;
         assert!(overdue.is_news(&told, &slos, now));
     }
 }
