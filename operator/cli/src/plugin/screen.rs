@@ -105,10 +105,11 @@ fn objectives(page: &mut Page, report: &Report) {
         return;
     }
     page.gap();
-    let last_known = report
+    let anything = report.slos.iter().any(|slo| slo.status.sli.is_some());
+    let outdated = report
         .condition(ConditionType::SLOsMet)
         .is_some_and(|standing| OUTDATED.contains(&standing.condition.reason.as_str()));
-    let remark = if last_known {
+    let remark = if anything && outdated {
         ", as last known (see SLOsMet)"
     } else {
         ""
@@ -117,7 +118,7 @@ fn objectives(page: &mut Page, report: &Report) {
     for slo in &report.slos {
         objective(page, slo);
     }
-    if report.slos.iter().any(|slo| slo.status.sli.is_some()) {
+    if anything {
         page.paragraph("  ", Ink::Faint, FIGURES);
     }
     if let Some(why) = &report.no_history {
@@ -348,6 +349,20 @@ mod tests {
         ] {
             compare(name, &drawn(&app(name), history, WIDE));
         }
+    }
+
+    #[test]
+    fn figures_of_earlier_are_called_so() {
+        let mut app = app("healthy");
+        assert!(drawn(&app, &day(), WIDE).contains("\nSLOs\n"));
+        let conditions = &mut app.status.as_mut().unwrap().conditions;
+        let met = conditions
+            .iter_mut()
+            .find(|condition| condition.type_ == "SLOsMet")
+            .unwrap();
+        "Unknown".clone_into(&mut met.status);
+        "PrometheusUnreachable".clone_into(&mut met.reason);
+        assert!(drawn(&app, &day(), WIDE).contains("\nSLOs, as last known (see SLOsMet)\n"));
     }
 
     #[test]
