@@ -29,7 +29,8 @@ pub struct ObservedAppStatus {
     /// One hash over the objects as wanted and as found: equal means nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<String>,
-    /// How many of the app's alerts are firing.
+    /// How many of the app's alerts are firing; one that fires for several pods counts several times. Absent while it is
+    /// not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firing_alerts: Option<i32>,
     /// The alerts that are firing, at most 20.
@@ -67,7 +68,7 @@ pub struct AlertStatus {
     /// `critical` or `warning`, unless the app's owner chose another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<String>,
-    /// Since when.
+    /// Since when the oldest of its series is active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
 }
@@ -87,27 +88,32 @@ pub struct SloStatus {
     /// How much of the window is known: `12%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_coverage: Option<String>,
-    /// The share of good events over the window: `99.95%`.
+    /// The share of good events, in as much of the window as is known: `99.95%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sli: Option<String>,
-    /// How much of the error budget is left: `61%`.
+    /// How much of the whole window's error budget is left: `61%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_remaining: Option<String>,
-    /// How many times faster than sustainable the budget burns: `1.4x`.
+    /// How many times faster than sustainable the budget burned in the last hour: `1.4x`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burn_rate: Option<String>,
     /// When the budget is spent if it goes on like this: `5h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exhausts_in: Option<String>,
-    /// How it stands.
+    /// How it stands: `Violated` when its budget is spent; else `AtRisk` while its budget burns faster than is sustainable
+    /// or one of its alerts fires; else `NoData` while nothing is known, as without traffic, which is never 100 %; else
+    /// `Met`.
     #[serde(default)]
     pub state: SloState,
-    /// When these values were read.
+    /// When what is shown was first true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Time>,
 }
 
-/// How an objective stands; no traffic is `NoData`, never 100 %.
+/// Over what each figure of an [`SloStatus`] counts, for messages and screens.
+pub const FIGURES: &str = "the SLI counts what is known of the window, the budget is that of the whole window, the burn rate is that of the last hour";
+
+/// How an objective stands, in one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SloState {
     Met,

@@ -79,7 +79,7 @@ impl Default for Timing {
             lease: LeaseTiming::default(),
             resync: Duration::from_mins(10),
             discovery: Duration::from_secs(30),
-            poll: Duration::from_secs(30),
+            poll: Duration::from_secs(15),
             soon: Duration::from_secs(5),
             silence: Duration::from_mins(5),
         }

@@ -137,7 +137,7 @@ impl Context {
                 .and_then(|live| live.facts.as_deref()?.wanted)
                 .unwrap_or(app.spec.replicas),
         };
-        let mut proof = self.prometheus.proof(app, &expected);
+        let mut proof = self.prometheus.proof(app, &expected, &before.slos);
         all.extend(
             proof
                 .iter_mut()

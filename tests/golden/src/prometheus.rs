@@ -20,14 +20,27 @@ pub fn promtool() -> Command {
 pub struct Prometheus {
     folder: TempDir,
     server: Option<(Child, String)>,
+    /// The file of the rules that it evaluates.
+    rules: Option<String>,
 }
 
 impl Prometheus {
     /// With the samples of an OpenMetrics text, whatever their time.
     pub fn with_openmetrics(text: &str) -> Self {
+        Self::with(text, None)
+    }
+
+    /// With samples until now, which groups of rules in a file of that name are evaluated over from now on; it also
+    /// scrapes itself, every second.
+    pub fn with_rules(text: &str, file: &str, groups: &serde_json::Value) -> Self {
+        Self::with(text, Some((file, groups)))
+    }
+
+    fn with(text: &str, rules: Option<(&str, &serde_json::Value)>) -> Self {
         let mut prometheus = Self {
             folder: tempfile::tempdir().unwrap(),
             server: None,
+            rules: rules.map(|(file, _)| file.to_owned()),
         };
         let input = prometheus.folder.path().join("input.om");
         fs::write(&input, text).unwrap();
@@ -40,9 +53,24 @@ impl Prometheus {
             ])
             .arg(&input)
             .arg(prometheus.data()));
-        fs::write(prometheus.folder.path().join("prometheus.yml"), "{}\n").unwrap();
+        if let Some((file, groups)) = rules {
+            let groups = serde_json::json!({"groups": groups});
+            fs::write(prometheus.folder.path().join(file), groups.to_string()).unwrap();
+        }
         prometheus.start();
         prometheus
+    }
+
+    /// JSON is YAML.
+    fn configuration(&self, address: &str) -> serde_json::Value {
+        match &self.rules {
+            None => serde_json::json!({}),
+            Some(file) => serde_json::json!({
+                "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+                "rule_files": [file],
+                "scrape_configs": [{"job_name": "prometheus", "static_configs": [{"targets": [address]}]}],
+            }),
+        }
     }
 
     fn data(&self) -> PathBuf {
@@ -57,6 +85,11 @@ impl Prometheus {
             .port();
         let address = format!("127.0.0.1:{port}");
         let program = &ensure(&[Tool::Prometheus]).expect("Prometheus can be built")[&Tool::Prometheus];
+        fs::write(
+            self.folder.path().join("prometheus.yml"),
+            self.configuration(&address).to_string(),
+        )
+        .unwrap();
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
         let child = Command::new(program)
             .arg(format!(

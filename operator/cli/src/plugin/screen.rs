@@ -1,7 +1,7 @@
 //! One app on one screen. Pure: a report, a clock and a look give the same text every time.
 
 use jiff::Timestamp;
-use observedapp_api::{ConditionType, SloState};
+use observedapp_api::{ConditionType, FIGURES, SloState};
 
 use super::paper::{Ink, Look, Page, ago, bar, spark};
 use super::report::{Objective, Part, Report, Standing, moment, number};
@@ -12,6 +12,8 @@ const LONGEST: usize = 48;
 const CAPTION: usize = 56;
 /// No bar says anything in less.
 const SHORTEST: usize = 10;
+/// Why `SLOsMet` is Unknown while what is shown of the objectives is of earlier.
+const OUTDATED: [&str; 2] = ["PrometheusUnreachable", "NotEvaluated"];
 /// A budget that burns at this rate is just spent when its window ends.
 const SUSTAINABLE: f64 = 1.0;
 
@@ -103,9 +105,21 @@ fn objectives(page: &mut Page, report: &Report) {
         return;
     }
     page.gap();
-    page.line(&[(Ink::Strong, "SLOs")]);
+    let anything = report.slos.iter().any(|slo| slo.status.sli.is_some());
+    let outdated = report
+        .condition(ConditionType::SLOsMet)
+        .is_some_and(|standing| OUTDATED.contains(&standing.condition.reason.as_str()));
+    let remark = if anything && outdated {
+        ", as last known (see SLOsMet)"
+    } else {
+        ""
+    };
+    page.line(&[(Ink::Strong, "SLOs"), (Ink::Warn, remark)]);
     for slo in &report.slos {
         objective(page, slo);
+    }
+    if anything {
+        page.paragraph("  ", Ink::Faint, FIGURES);
     }
     if let Some(why) = &report.no_history {
         page.paragraph("  ", Ink::Faint, &format!("no sparklines: {why}"));
@@ -139,10 +153,10 @@ fn objective(page: &mut Page, slo: &Objective) {
     drawn_line(page, "budget", ink, drawn, &left);
     let day = &slo.burn_rate_last_day;
     let highest = day.iter().flatten().copied().reduce(f64::max);
-    let mut burning = status.burn_rate.as_ref().map(|rate| format!("{rate} now"));
+    let mut burning = status.burn_rate.as_ref().map(|rate| format!("{rate} last hour"));
     if let Some(highest) = highest {
-        let peak = format!("{highest:.1}x at most in the last day");
-        burning = Some(burning.map_or_else(|| peak.clone(), |now| format!("{now}, {peak}")));
+        let peak = format!("at most {highest:.1}x last day");
+        burning = Some(burning.map_or_else(|| peak.clone(), |hour| format!("{hour}, {peak}")));
     }
     if let Some(burning) = burning {
         let line = highest.map(|_| spark(day, width, SUSTAINABLE));
@@ -206,7 +220,9 @@ fn alerts(page: &mut Page, report: &Report, now: Timestamp) {
                 .unwrap_or(0)
                 .saturating_sub(report.alerts.len());
             if untold > 0 {
-                page.line(&[(Ink::Plain, &format!("  and {untold} more"))]);
+                let more =
+                    format!("  and {untold} more; one that fires for several pods counts several times");
+                page.line(&[(Ink::Plain, &more)]);
             }
         }
     }
@@ -333,6 +349,20 @@ mod tests {
         ] {
             compare(name, &drawn(&app(name), history, WIDE));
         }
+    }
+
+    #[test]
+    fn figures_of_earlier_are_called_so() {
+        let mut app = app("healthy");
+        assert!(drawn(&app, &day(), WIDE).contains("\nSLOs\n"));
+        let conditions = &mut app.status.as_mut().unwrap().conditions;
+        let met = conditions
+            .iter_mut()
+            .find(|condition| condition.type_ == "SLOsMet")
+            .unwrap();
+        "Unknown".clone_into(&mut met.status);
+        "PrometheusUnreachable".clone_into(&mut met.reason);
+        assert!(drawn(&app, &day(), WIDE).contains("\nSLOs, as last known (see SLOsMet)\n"));
     }
 
     #[test]

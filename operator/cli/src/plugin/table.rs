@@ -245,4 +245,26 @@ shop        young     -       0/2        -              -        -        -     
             "{wide}"
         );
     }
+
+    #[test]
+    fn the_columns_of_kubectl_get_say_the_same() {
+        let crd = observedapp_api::crd();
+        let columns = crd.spec.versions[0].additional_printer_columns.clone().unwrap();
+        let app = app(
+            "spent",
+            json!({"name": "availability", "objective": "99.9%", "window": "30d", "sli": "99.95%",
+                "budgetRemaining": "-20%", "burnRate": "3.0x", "state": "Violated"}),
+        );
+        let value = serde_json::to_value(&app).unwrap();
+        let shown = cells(&Row::of(&app));
+        for (name, cell) in [("Budget", BUDGET), ("SLI", 6), ("Burn", 7), ("Alerts", 9)] {
+            let column = columns
+                .iter()
+                .find(|column| column.name.eq_ignore_ascii_case(name))
+                .unwrap();
+            let told = value.pointer(&column.json_path.replace('.', "/")).unwrap();
+            let told = told.as_str().map_or_else(|| told.to_string(), str::to_owned);
+            assert_eq!(shown[cell], told, "{name}");
+        }
+    }
 }

@@ -47,6 +47,11 @@ impl Sample {
         self.value.1.parse().unwrap_or(f64::NAN)
     }
 
+    /// When it was asked for by Prometheus' own clock, in seconds since the epoch.
+    pub fn asked_at(&self) -> f64 {
+        self.value.0
+    }
+
     pub fn label(&self, name: &str) -> &str {
         self.metric.get(name).map_or("", String::as_str)
     }

@@ -1,20 +1,16 @@
 //! From what Prometheus said to conditions. Pure.
 
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use observedapp_api::{AlertStatus, ConditionType, ObservedApp, SloState, SloStatus};
+use observedapp_api::{ConditionType, ObservedApp, SloStatus};
 use observedapp_desired::{Kind, Settings};
 use observedapp_slo::PromDuration;
 
+use super::alerts::Alerts;
 use super::found::{One, Selection};
-use super::objectives::stands;
+use super::objectives::Standing;
 use super::view::View;
-use super::{Known, Proof, Said};
+use super::{Known, Proof, Said, alerts, objectives};
 use crate::status::Finding;
-
-/// As many alerts as a status lists.
-const ALERTS_SHOWN: usize = 20;
 
 /// What is expected of Prometheus for one app.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +26,12 @@ pub struct Expected<'a> {
     pub wanted: i32,
 }
 
-pub(super) fn judge(known: &Known, app: &ObservedApp, expected: &Expected<'_>) -> Proof {
+pub(super) fn judge(
+    known: &Known,
+    app: &ObservedApp,
+    expected: &Expected<'_>,
+    before: &[SloStatus],
+) -> Proof {
     let namespace = app.namespace().unwrap_or_default();
     let name = app.name_any();
     let nothing = View::default();
@@ -46,42 +47,25 @@ pub(super) fn judge(known: &Known, app: &ObservedApp, expected: &Expected<'_>) -
         view,
         expected,
     };
-    let slos: Vec<SloStatus> = app.spec.slos.iter().map(|slo| stands(slo, view)).collect();
+    let standings: Vec<Standing> = app
+        .spec
+        .slos
+        .iter()
+        .map(|slo| objectives::stands(slo, view, before))
+        .collect();
     let findings = [
         case.monitored(),
         case.rules_loaded(),
         case.history_kept(),
-        case.slos_met(&slos),
+        case.slos_met(&standings),
     ];
-    let alerts: Vec<AlertStatus> = view
-        .alerts
-        .iter()
-        .take(ALERTS_SHOWN)
-        .map(|alert| AlertStatus {
-            name: alert.name.clone(),
-            slo: alert.slo.clone(),
-            severity: alert.severity.clone(),
-            since: alert
-                .since
-                .and_then(|second| Timestamp::from_second(second).ok())
-                .map(Time),
-        })
-        .collect();
-    let budget = |slo: &SloStatus| {
-        view.slos
-            .get(&slo.name)
-            .and_then(|figures| figures.budget)
-            .unwrap_or(f64::INFINITY)
-    };
+    let firing = case.firing();
+    let slos: Vec<SloStatus> = standings.into_iter().map(|standing| standing.status).collect();
     Proof {
         findings: findings.into_iter().flatten().collect(),
-        firing_alerts: (known.said == Said::Answered)
-            .then(|| i32::try_from(view.alerts.len()).unwrap_or(i32::MAX)),
-        worst_slo: slos
-            .iter()
-            .min_by(|a, b| budget(a).total_cmp(&budget(b)))
-            .cloned(),
-        alerts,
+        firing_alerts: firing.map(alerts::count),
+        alerts: firing.map(alerts::listed).unwrap_or_default(),
+        worst_slo: objectives::worst(&slos).cloned(),
         slos,
     }
 }
@@ -96,6 +80,12 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
+    /// The alerts that fire; nothing while it is not known whether any do.
+    fn firing(&self) -> Option<&Alerts> {
+        let known = self.known.said == Said::Answered && !self.view.hashes.is_empty();
+        known.then_some(&self.view.alerts)
+    }
+
     /// What every condition says while there is nobody to ask, or nobody answers.
     fn unanswered(&self, type_: ConditionType) -> Option<Finding> {
         match &self.known.said {
@@ -356,51 +346,15 @@ impl Case<'_> {
         })
     }
 
-    fn slos_met(&self, slos: &[SloStatus]) -> Option<Finding> {
+    fn slos_met(&self, standings: &[Standing]) -> Option<Finding> {
         let type_ = ConditionType::SLOsMet;
-        if slos.is_empty() {
+        if standings.is_empty() {
             return None;
         }
-        if let Some(reason) = self.unanswered(type_) {
-            return Some(Finding::unknown(type_, &reason.reason, reason.message));
-        }
-        let violated: Vec<&str> = slos
-            .iter()
-            .filter(|slo| slo.state == SloState::Violated)
-            .map(|slo| slo.name.as_str())
-            .collect();
-        if !violated.is_empty() {
-            return Some(Finding::no(
-                type_,
-                "BudgetSpent",
-                format!(
-                    "the error budget of {} is spent: put what mends it before what is new",
-                    violated.join(", ")
-                ),
-            ));
-        }
-        if let Some((slo, why)) = self.view.unjudged.first_key_value() {
-            let why = why.as_deref().unwrap_or(
-                "the series of its failed events are absent: check the indicator's metrics and matchers",
-            );
-            return Some(Finding::unknown(
-                type_,
-                "NotMeasurable",
-                format!("the objective {slo} has events and cannot be judged: {why}"),
-            ));
-        }
-        if slos.iter().all(|slo| slo.state == SloState::NoData) {
-            return Some(Finding::unknown(
-                type_,
-                "NoData",
-                "there is no data yet: no traffic, or the rules are young",
-            ));
-        }
-        Some(Finding::yes(
-            type_,
-            "WithinBudget",
-            "no objective has spent its budget",
-        ))
+        Some(match self.unanswered(type_) {
+            Some(reason) => Finding::unknown(type_, &reason.reason, reason.message),
+            None => objectives::met(standings, self.view),
+        })
     }
 }
 
@@ -408,12 +362,12 @@ impl Case<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeSet;
-    use std::time::Instant;
 
+    use observedapp_api::{FIGURES, SloState};
     use serde_json::json;
 
     use super::super::numbers::Retention;
-    use super::super::view::{Figures, Told};
+    use super::super::view::{Evaluated, Figures};
     use super::*;
 
     fn app() -> ObservedApp {
@@ -454,7 +408,7 @@ mod tests {
             is_probed: false,
             wanted: 2,
         };
-        judge(known, &app(), &expected)
+        judge(known, &app(), &expected, &[])
     }
 
     #[test]
@@ -498,13 +452,11 @@ mod tests {
                     budget: Some(0.5),
                     burn: Some(1.4),
                     coverage: Some(0.12),
+                    recorded_at: Some(1_700_000_000),
+                    evaluated: Evaluated::Yes,
                 },
             )]
             .into(),
-            told: Some(Told {
-                at: Instant::now(),
-                second: 1_700_000_000,
-            }),
             ..View::default()
         }
     }
@@ -522,7 +474,7 @@ mod tests {
                     "False",
                     "RetentionTooShort".to_owned()
                 ),
-                (ConditionType::SLOsMet, "True", "WithinBudget".to_owned()),
+                (ConditionType::SLOsMet, "True", "AtRisk".to_owned()),
             ]
         );
         let slo = proof(&known).slos.remove(0);
@@ -530,6 +482,71 @@ mod tests {
         assert_eq!(slo.budget_remaining.as_deref(), Some("50%"));
         assert_eq!(slo.exhausts_in.as_deref(), Some("10d"));
         assert_eq!(slo.state, SloState::AtRisk);
+        let message = proof(&known).findings.pop().unwrap().message;
+        assert!(
+            message.contains("fires: availability (") && message.contains(FIGURES),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn rules_that_are_not_evaluated_do_not_say_that_no_alert_fires() {
+        let mut view = healthy();
+        assert_eq!(proof(&known(Said::Answered, view.clone())).firing_alerts, Some(0));
+        view.hashes.clear();
+        assert_eq!(proof(&known(Said::Answered, view)).firing_alerts, None);
+    }
+
+    #[test]
+    fn rules_that_do_not_run_prove_nothing() {
+        let known = |figures: Option<Figures>| {
+            let mut view = healthy();
+            if let Some(figures) = figures {
+                view.slos.insert("availability".to_owned(), figures);
+            }
+            known(Said::Answered, view)
+        };
+        let overdue = Some(Figures::default());
+        let settings = Settings::default();
+        let expected = Expected {
+            settings: &settings,
+            rules_hash: Some("h"),
+            missing: &[],
+            wanted: 2,
+        };
+        let before = proof(&known(None)).slos;
+        let after = judge(&known(overdue), &app(), &expected, &before);
+        assert_eq!(after.slos, before);
+        assert_eq!(after.worst_slo, before.first().cloned());
+        let finding = after.findings.last().unwrap();
+        assert_eq!(
+            (finding.status.as_str(), finding.reason.as_str()),
+            ("Unknown", "NotEvaluated")
+        );
+        // A status that says nothing yet has nothing to keep.
+        let finding = proof(&known(overdue)).findings.pop().unwrap();
+        assert_eq!(
+            (finding.status.as_str(), finding.reason.as_str()),
+            ("Unknown", "NoData")
+        );
+    }
+
+    #[test]
+    fn an_operator_that_starts_while_prometheus_is_away_keeps_what_the_status_says() {
+        let before = proof(&known(Said::Answered, healthy())).slos;
+        let settings = Settings::default();
+        let expected = Expected {
+            settings: &settings,
+            rules_hash: Some("h"),
+            missing: &[],
+            wanted: 2,
+        };
+        let away = known(
+            Said::Unreachable("connection refused".to_owned()),
+            View::default(),
+        );
+        let after = judge(&away, &app(), &expected, &before);
+        assert_eq!((after.slos, after.firing_alerts), (before, None));
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! Proof of effect: what Prometheus says of the apps, asked for all of them together and told only when it moved.
 
+mod alerts;
 mod client;
 mod found;
 mod judge;
+#[cfg(test)]
+mod live;
 mod numbers;
 mod objectives;
 mod pace;
 mod poll;
+mod queries;
+mod round;
 mod view;
 
 use std::collections::HashMap;
@@ -67,9 +72,15 @@ impl Prometheus {
         self.read(|known| known.found.observed(settings))
     }
 
-    /// What was last heard of an app; none while nothing was asked, so that what its status says stays.
-    pub fn proof(&self, app: &ObservedApp, expected: &judge::Expected<'_>) -> Option<Proof> {
-        self.read(|known| (known.said != Said::Nothing).then(|| judge::judge(known, app, expected)))
+    /// What was last heard of an app; none while nothing was asked, so that what its status says stays. So do those
+    /// objectives of the status as it was `before` of which nothing newer is known.
+    pub fn proof(
+        &self,
+        app: &ObservedApp,
+        expected: &judge::Expected<'_>,
+        before: &[SloStatus],
+    ) -> Option<Proof> {
+        self.read(|known| (known.said != Said::Nothing).then(|| judge::judge(known, app, expected, before)))
     }
 
     /// Something was changed that Prometheus will soon have more to say of.

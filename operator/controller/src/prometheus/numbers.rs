@@ -37,6 +37,11 @@ pub fn percent_of(ratio: f64, objective: f64) -> String {
     format!("{percent:.*}%", usize::try_from(decimals).unwrap_or(2))
 }
 
+/// What the last digit of [`percent_of`] counts, as a ratio.
+pub fn digit_of(objective: f64) -> f64 {
+    10_f64.powi(-decimals_of(objective)) / 100.0
+}
+
 /// One more than the objective has, at least two.
 fn decimals_of(objective: f64) -> i32 {
     let text = format!("{objective}");
@@ -61,14 +66,19 @@ pub fn times(rate: f64) -> String {
 
 /// `5h`, `3d`, `20m`: one unit, rounded down.
 pub fn span(seconds: f64) -> String {
-    let (value, unit) = if seconds >= 172_800.0 {
-        (seconds / 86_400.0, 'd')
+    let (unit, letter) = unit_of(seconds);
+    format!("{:.0}{letter}", (seconds / unit).floor())
+}
+
+/// In what [`span`] counts so many seconds: how many of them are one, and its letter.
+pub fn unit_of(seconds: f64) -> (f64, char) {
+    if seconds >= 172_800.0 {
+        (86_400.0, 'd')
     } else if seconds >= 7_200.0 {
-        (seconds / 3_600.0, 'h')
+        (3_600.0, 'h')
     } else {
-        (seconds / 60.0, 'm')
-    };
-    format!("{:.0}{unit}", value.floor())
+        (60.0, 'm')
+    }
 }
 
 #[cfg(test)]

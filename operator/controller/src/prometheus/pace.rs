@@ -1,10 +1,12 @@
 //! How often Prometheus is asked: soon after something was changed, for somebody waits to see what comes of it, and
-//! less and less often the longer all is as it was.
+//! less and less often, down to a fixed period, the longer all is as it was.
 
 use std::time::Duration;
 
-/// A round of questions may take one part in so many of the time.
+/// A poll may take one part in so many of the time.
 const SHARE: u32 = 20;
+/// However slowly Prometheus answers, it is asked this often.
+const LONGEST: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub struct Pace {
@@ -22,17 +24,21 @@ impl Pace {
         }
     }
 
-    /// Something was changed; the last round took so long. Gives how long to wait from now on at most.
+    /// Something was changed; the last poll took so long. Gives how long to wait from now on at most.
     pub fn quicken(&mut self, took: Duration) -> Duration {
-        self.next = self.soon.max(took * SHARE).min(self.rest);
-        self.next
+        self.next = self.soon;
+        self.at_least(took)
     }
 
-    /// How long to wait after a round.
-    pub fn wait(&mut self) -> Duration {
-        let wait = self.next;
-        self.next = (wait * 2).min(self.rest);
+    /// How long to wait after a poll that took so long.
+    pub fn wait(&mut self, took: Duration) -> Duration {
+        let wait = self.at_least(took);
+        self.next = (self.next * 2).min(self.rest);
         wait
+    }
+
+    fn at_least(&self, took: Duration) -> Duration {
+        self.next.max((took * SHARE).min(LONGEST))
     }
 }
 
@@ -40,26 +46,27 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const MINUTE: Duration = Duration::from_mins(1);
-
-    fn waits(pace: &mut Pace) -> [u64; 4] {
-        std::array::from_fn(|_| pace.wait().as_secs())
+    fn waits(pace: &mut Pace, took: Duration) -> [u64; 4] {
+        std::array::from_fn(|_| pace.wait(took).as_secs())
     }
 
     #[test]
     fn it_asks_soon_after_a_change_and_then_less_and_less_often() {
-        let mut pace = Pace::new(Duration::from_secs(5), MINUTE);
-        assert_eq!(waits(&mut pace), [60, 60, 60, 60], "nothing has changed");
-        pace.quicken(Duration::ZERO);
-        assert_eq!(waits(&mut pace), [5, 10, 20, 40]);
+        let mut pace = Pace::new(Duration::from_secs(5), Duration::from_secs(30));
+        assert_eq!(
+            waits(&mut pace, Duration::ZERO),
+            [30, 30, 30, 30],
+            "nothing has changed"
+        );
+        assert_eq!(pace.quicken(Duration::ZERO).as_secs(), 5);
+        assert_eq!(waits(&mut pace, Duration::ZERO), [5, 10, 20, 30]);
     }
 
     #[test]
-    fn a_prometheus_that_answers_slowly_is_not_asked_all_the_time() {
-        let mut pace = Pace::new(Duration::from_secs(5), MINUTE);
-        pace.quicken(Duration::from_secs(2));
-        assert_eq!(waits(&mut pace), [40, 60, 60, 60]);
-        pace.quicken(Duration::from_secs(20));
-        assert_eq!(waits(&mut pace)[0], 60);
+    fn a_prometheus_that_answers_slowly_is_asked_a_twentieth_of_the_time() {
+        let mut pace = Pace::new(Duration::from_secs(5), Duration::from_secs(15));
+        assert_eq!(pace.quicken(Duration::from_secs(1)).as_secs(), 20);
+        assert_eq!(waits(&mut pace, Duration::from_secs(2)), [40; 4]);
+        assert_eq!(waits(&mut pace, Duration::from_secs(20)), [60; 4]);
     }
 }

@@ -13,40 +13,15 @@ use super::client::{Access, Server, Unanswered};
 use super::found::Found;
 use super::numbers::Retention;
 use super::pace::Pace;
-use super::view::{Round, Told, View};
-use super::{Prometheus, Said};
+use super::round::Round;
+use super::view::View;
+use super::{Prometheus, Said, queries};
 use crate::metrics::{Metrics, ResultLabel};
 use crate::queue::Queue;
 use crate::watch::Apps;
 
 /// For how many apps at most the reason is asked for in one round: those with a target down, or rules that fail.
 const DETAILS: usize = 20;
-/// The groups of rules that could not be evaluated lately; nothing where Prometheus does not scrape itself.
-const FAILING: &str = "sum by (rule_group) (increase(prometheus_rule_evaluation_failures_total[5m])) > 0";
-
-/// How every objective stands. The slow rules are recorded every few minutes: a Prometheus that was restarted, or missed
-/// one evaluation, has nothing newer than it looks back, and what it said last still holds.
-fn figures() -> String {
-    let slow = [
-        names::ERROR_RATIO_PERIOD,
-        names::BUDGET_REMAINING,
-        names::WINDOW_COVERAGE,
-    ]
-    .join("|");
-    format!(
-        r#"last_over_time({{__name__=~"{slow}"}}[10m]) or {{__name__="{}"}}"#,
-        names::BURN_RATE
-    )
-}
-
-/// The objectives that have events and no failure at all, and whose period is not recorded yet.
-fn young() -> String {
-    format!(
-        "{} == 0 unless {}",
-        names::error_ratio(PromDuration::from_minutes(5)),
-        names::ERROR_RATIO_PERIOD
-    )
-}
 
 /// Asks Prometheus for all apps together.
 pub struct Poller {
@@ -114,7 +89,7 @@ impl Poller {
 
     /// Waits for the next round, and not for long where something was changed.
     async fn rest(&self, pace: &mut Pace, took: Duration) {
-        let next = tokio::time::sleep(pace.wait());
+        let next = tokio::time::sleep(pace.wait(took));
         tokio::pin!(next);
         loop {
             tokio::select! {
@@ -188,18 +163,7 @@ impl Poller {
             Some(server) => server,
             None => Server::new(url, &self.access)?,
         });
-        let mut round = Round::default();
-        round.targets(&server.query("count by (namespace, job) (up == 1)").await?, true);
-        round.targets(&server.query("count by (namespace, job) (up == 0)").await?, false);
-        round.rules(&server.query(names::RULES_INFO).await?);
-        round.slos(&server.query(&figures()).await?);
-        round.young(&server.query(&young()).await?);
-        let alerts =
-            r#"{__name__="ALERTS",alertstate="firing",app!=""} or {__name__="ALERTS_FOR_STATE",app!=""}"#;
-        round.alerts(&server.query(alerts).await?);
-        round.failing(&server.query(FAILING).await?);
-        let unjudged = format!("{} > 0 unless {}", names::EVENTS_RATE, names::ERRORS_RATE);
-        round.unjudged(&server.query(&unjudged).await?);
+        let round = answers(server).await?;
         // What is not Prometheus itself does not say; that is no failure.
         let retention = match server.retention().await {
             Ok(said) => Retention::read(&said),
@@ -220,7 +184,6 @@ impl Poller {
     /// Tells the apps of which there is news.
     async fn tell(&self, server: &Server, mut round: Round) {
         let now = Instant::now();
-        let second = jiff::Timestamp::now().as_second();
         let mut details = DETAILS;
         let mut told = 0_u32;
         let apps = self.apps.store().state();
@@ -230,13 +193,26 @@ impl Poller {
             let key = (namespace, name);
             present.insert(key.clone());
             let mut view = round.take(&key.0, &key.1);
+            let slos = match &app.0 {
+                Ok(app) => {
+                    view.alerts.retain(|alert, _| alert.is_raised_by(&app.spec));
+                    app.spec.slos.as_slice()
+                }
+                Err(_) => &[],
+            };
             let down = view.jobs.values().any(|(_, down)| *down > 0);
             let failing = round.fails(&key.0, &key.1);
             if details > 0 && (down || failing || !view.unjudged.is_empty()) {
                 details -= 1;
                 view.errors = errors(server, &key.0, &key.1, &view).await;
                 if failing {
-                    view.rule_error = rule_error(server, &key.0, &key.1).await;
+                    // Where that cannot be asked, what was known stays.
+                    view.rule_error = match rule_error(server, &key.0, &key.1).await {
+                        Ok(error) => error,
+                        Err(_) => self
+                            .prometheus
+                            .read(|known| known.views.get(&key).and_then(|view| view.rule_error.clone())),
+                    };
                 }
                 if let Ok(app) = &app.0 {
                     for (slo, why) in &mut view.unjudged {
@@ -246,12 +222,12 @@ impl Poller {
             }
             let news = self.prometheus.write(|known| {
                 let before = known.views.get(&key);
-                let news = before.is_none_or(|before| view.is_news(before, now));
+                let news = before.is_none_or(|before| view.is_news(before, slos, now));
                 if news && before.is_none_or(|before| view.effect_moved(before)) {
                     self.prometheus.stir();
                 }
                 if news {
-                    view.told = Some(Told { at: now, second });
+                    view.told = Some(now);
                     known.views.insert(key.clone(), view);
                 }
                 news
@@ -265,6 +241,21 @@ impl Poller {
             .write(|known| known.views.retain(|key, _| present.contains(key)));
         debug!(told, "Prometheus has answered");
     }
+}
+
+/// The answers to everything that is asked of all apps together.
+pub(super) async fn answers(server: &Server) -> Result<Round, Unanswered> {
+    let mut round = Round::default();
+    round.targets(&server.query(queries::UP).await?, true);
+    round.targets(&server.query(queries::DOWN).await?, false);
+    round.rules(&server.query(names::RULES_INFO).await?);
+    round.slos(&server.query(&queries::figures()).await?);
+    round.recorded_at(&server.query(&queries::recorded_at()).await?);
+    round.young(&server.query(&queries::young()).await?);
+    round.alerts(&server.query(queries::ALERTS).await?);
+    round.failing(&server.query(queries::FAILING).await?);
+    round.unjudged(&server.query(&queries::unjudged()).await?);
+    Ok(round)
 }
 
 /// What is wrong with the targets that are down, in Prometheus' own words.
@@ -291,11 +282,15 @@ async fn errors(server: &Server, namespace: &str, app: &str, view: &View) -> BTr
     errors
 }
 
-/// What is wrong with the first rule that could not be evaluated, in Prometheus' own words.
-async fn rule_error(server: &Server, namespace: &str, app: &str) -> Option<String> {
-    let rules = server.rules(namespace, app).await.ok()?;
-    let rule = rules.into_iter().find(|rule| rule.health == "err")?;
-    Some(format!("{}: {}", rule.name, rule.last_error))
+/// What is wrong with the first rule whose last evaluation failed, in Prometheus' own words.
+pub(super) async fn rule_error(
+    server: &Server,
+    namespace: &str,
+    app: &str,
+) -> Result<Option<String>, Unanswered> {
+    let rules = server.rules(namespace, app).await?;
+    let failed = rules.into_iter().find(|rule| rule.health == "err");
+    Ok(failed.map(|rule| format!("{}: {}", rule.name, rule.last_error)))
 }
 
 /// Why a latency objective cannot be judged: its threshold lies between two buckets of the app's histogram.

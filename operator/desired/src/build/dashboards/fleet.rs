@@ -115,7 +115,7 @@ fn apps(grid: &mut Grid) {
             ),
             stat(
                 "Objectives at risk",
-                "The budget will not last at this rate, or little of it is left.",
+                "The budget burns faster than is sustainable, or an alert of the objective fires.",
                 in_state("AtRisk"),
                 ORANGE,
             ),

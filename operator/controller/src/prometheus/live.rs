@@ -1,0 +1,187 @@
+//! What the operator asks, word for word, asked of a real Prometheus.
+#![allow(clippy::unwrap_used)]
+
+use std::fmt::Write;
+use std::time::{Duration, Instant, SystemTime};
+
+use golden_tests::prometheus::Prometheus;
+use observedapp_api::{ObservedApp, SloState};
+use observedapp_desired::{Observed, Settings, rules, validate};
+use serde_json::{Value, json};
+
+use super::client::{Access, Sample, Server};
+use super::judge::{Expected, judge};
+use super::poll::{answers, rule_error};
+use super::queries;
+use super::view::{Evaluated, View};
+use super::{Known, Proof, Said};
+
+/// Seconds between two samples.
+const SCRAPE: u64 = 15;
+const HOUR: u64 = 3_600;
+/// Rules that are evaluated every second have recorded everything after two of them; this is for a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// One objective that burns, one without traffic, and a rule that cannot be evaluated.
+fn app() -> ObservedApp {
+    let app = json!({
+        "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
+        "metadata": {"name": "tasks", "namespace": "shop"},
+        "spec": {
+            "image": "tasks:1", "metrics": {},
+            "slos": [
+                {"name": "availability", "objective": 99.9, "indicator": {"availability": {}}},
+                {"name": "quiet", "objective": 99.9,
+                    "indicator": {"availability": {"matchers": r#"route="/nobody""#}}},
+            ],
+            "alerts": {"extra": [{"alert": "Backlog", "expr": "jobs_total > on(namespace) jobs_total"}]},
+        },
+    });
+    serde_json::from_value(app).unwrap()
+}
+
+fn seconds_now() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+/// The last hour of a counter or gauge, by what it was that many seconds after its begin.
+fn hour(text: &mut String, series: &str, end: u64, value: impl Fn(u64) -> u64) {
+    for second in (0..=HOUR).step_by(SCRAPE as usize) {
+        writeln!(text, "{series} {} {}", value(second), end - HOUR + second).unwrap();
+    }
+}
+
+/// Twenty requests a second for an hour, of which one fails.
+fn counters(end: u64) -> String {
+    let mut text = "# TYPE http_requests_total gauge\n".to_owned();
+    for (code, a_second) in [("200", 19), ("500", 1)] {
+        let series = format!(r#"http_requests_total{{namespace="shop",job="tasks",code="{code}"}}"#);
+        hour(&mut text, &series, end, |second| second * a_second);
+    }
+    text += "# TYPE jobs_total gauge\n";
+    for queue in ["a", "b"] {
+        let series = format!(r#"jobs_total{{namespace="shop",queue="{queue}"}}"#);
+        hour(&mut text, &series, end, |_| 1);
+    }
+    text += "# TYPE up gauge\n";
+    for instance in ["1", "2"] {
+        let series = format!(r#"up{{namespace="shop",job="tasks",instance="{instance}"}}"#);
+        hour(&mut text, &series, end, |_| 1);
+    }
+    text + "# EOF\n"
+}
+
+/// Prometheus' rules of the app, all of them evaluated every second, and their hash.
+fn rules_of(app: &ObservedApp) -> (Value, String) {
+    let app = validate(app, Observed::default(), Settings::default()).unwrap();
+    let rules = rules(&app);
+    let mut groups = json!(rules.groups);
+    for group in groups.as_array_mut().unwrap() {
+        group["interval"] = json!("1s");
+    }
+    (groups, rules.hash)
+}
+
+fn proof_of(app: &ObservedApp, view: View, hash: &str) -> Proof {
+    let known = Known {
+        said: Said::Answered,
+        views: [(("shop".to_owned(), "tasks".to_owned()), view)].into(),
+        ..Known::default()
+    };
+    let expected = Expected {
+        settings: &Settings::default(),
+        rules_hash: Some(hash),
+        missing: &[],
+        wanted: 2,
+    };
+    judge(&known, app, &expected, &[])
+}
+
+#[tokio::test]
+async fn every_figure_alert_and_failure_that_prometheus_knows_reaches_the_status() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let app = app();
+    let (groups, hash) = rules_of(&app);
+    let now = seconds_now();
+    // As prometheus-operator names the file.
+    let prometheus = Prometheus::with_rules(&counters(now - now % SCRAPE), "shop-tasks-0aa0.yaml", &groups);
+    let server = Server::new(prometheus.url(), &Access::default()).unwrap();
+
+    let patience = Instant::now() + PATIENCE;
+    let (view, proof) = loop {
+        let mut round = answers(&server).await.unwrap();
+        let failing = round.fails("shop", "tasks");
+        let view = round.take("shop", "tasks");
+        let proof = proof_of(&app, view.clone(), &hash);
+        let burning = &proof.slos[0];
+        let complete = failing
+            && !proof.alerts.is_empty()
+            && [
+                &burning.sli,
+                &burning.budget_remaining,
+                &burning.burn_rate,
+                &burning.window_coverage,
+            ]
+            .into_iter()
+            .all(Option::is_some);
+        if complete {
+            break (view, proof);
+        }
+        assert!(
+            Instant::now() < patience,
+            "a rule that fails: {failing}; {view:#?}"
+        );
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    };
+
+    assert_eq!(view.jobs["tasks"], (2, 0));
+    assert!(view.hashes.contains(&hash), "{:?}", view.hashes);
+    let [burning, quiet] = proof.slos.as_slice() else {
+        panic!("{:?}", proof.slos);
+    };
+    assert_eq!(burning.sli.as_deref(), Some("95.00%"));
+    assert_eq!(burning.burn_rate.as_deref(), Some("50.0x"));
+    assert_eq!(burning.state, SloState::AtRisk);
+    assert!(burning.exhausts_in.is_some(), "{burning:?}");
+    let observed_at = burning.observed_at.as_ref().unwrap().0.as_second();
+    assert!(
+        (now as i64..=seconds_now() as i64).contains(&observed_at),
+        "{observed_at}"
+    );
+    assert_eq!(view.slos["quiet"].evaluated, Evaluated::Yes);
+    assert_eq!((quiet.state, &quiet.sli), (SloState::NoData, &None));
+    assert_eq!(proof.worst_slo.as_ref(), Some(burning));
+
+    let page = proof
+        .alerts
+        .iter()
+        .find(|alert| alert.name == "ErrorBudgetBurnFast")
+        .unwrap();
+    assert_eq!(
+        (page.slo.as_deref(), page.severity.as_deref()),
+        (Some("availability"), Some("critical"))
+    );
+    assert!(page.since.is_some(), "{page:?}");
+
+    let error = rule_error(&server, "shop", "tasks").await.unwrap().unwrap();
+    assert!(error.starts_with("Backlog: "), "{error}");
+    assert_eq!(rule_error(&server, "shop", "other").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_rule_that_fails_every_five_minutes_fails_all_the_time() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut text = "# TYPE prometheus_rule_evaluation_failures_total gauge\n".to_owned();
+    let group = "/etc/prometheus/rules/shop-tasks-0aa0.yaml;slo-availability-slots";
+    let series = format!(r#"prometheus_rule_evaluation_failures_total{{rule_group="{group}"}}"#);
+    hour(&mut text, &series, seconds_now(), |second| second / 300);
+    let prometheus = Prometheus::with_openmetrics(&(text + "# EOF\n"));
+    let server = Server::new(prometheus.url(), &Access::default()).unwrap();
+    let polls = format!("count_over_time(({})[40m:15s])", queries::FAILING);
+    let answered = server.query(&polls).await.unwrap();
+    let answered: Vec<f64> = answered.iter().map(Sample::value).collect();
+    assert_eq!(answered, [160.0], "polls that saw it, in forty minutes");
+}

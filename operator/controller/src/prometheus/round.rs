@@ -1,0 +1,293 @@
+//! The answers to one poll, taken apart by app.
+
+use std::collections::HashMap;
+
+use observedapp_slo::names;
+
+use super::alerts;
+use super::client::Sample;
+use super::view::{Evaluated, Figures, View};
+
+/// The rules of the figures are evaluated every minute or more often: what is older than this, in seconds, has missed
+/// two evaluations in a row.
+const OVERDUE: f64 = 150.0;
+
+/// Every app in one round of answers.
+#[derive(Debug, Default)]
+pub struct Round {
+    pub views: HashMap<(String, String), View>,
+    /// By namespace and job.
+    pub jobs: HashMap<(String, String), (u32, u32)>,
+    /// The groups with rules that failed lately, as Prometheus names them: `FILE;GROUP`.
+    failing: Vec<String>,
+}
+
+impl Round {
+    pub fn failing(&mut self, samples: &[Sample]) {
+        self.failing
+            .extend(samples.iter().map(|sample| sample.label("rule_group").to_owned()));
+    }
+
+    /// Whether a rule of this app failed lately. prometheus-operator names a file after the namespace, the name and the
+    /// UID of the object that its rules come from.
+    pub fn fails(&self, namespace: &str, app: &str) -> bool {
+        let file = format!("/{namespace}-{app}-");
+        self.failing.iter().any(|group| group.contains(&file))
+    }
+
+    pub fn targets(&mut self, samples: &[Sample], up: bool) {
+        for sample in samples {
+            let key = (
+                sample.label("namespace").to_owned(),
+                sample.label("job").to_owned(),
+            );
+            let entry = self.jobs.entry(key).or_default();
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let count = sample.value().clamp(0.0, 1e6) as u32;
+            if up {
+                entry.0 += count;
+            } else {
+                entry.1 += count;
+            }
+        }
+    }
+
+    fn view(&mut self, sample: &Sample) -> &mut View {
+        let key = (
+            sample.label("namespace").to_owned(),
+            sample.label("app").to_owned(),
+        );
+        self.views.entry(key).or_default()
+    }
+
+    pub fn rules(&mut self, samples: &[Sample]) {
+        for sample in samples {
+            let hash = sample.label("hash").to_owned();
+            self.view(sample).hashes.insert(hash);
+        }
+    }
+
+    pub fn unjudged(&mut self, samples: &[Sample]) {
+        for sample in samples {
+            let slo = sample.label("slo").to_owned();
+            self.view(sample).unjudged.insert(slo, None);
+        }
+    }
+
+    pub fn slos(&mut self, samples: &[Sample]) {
+        for sample in samples {
+            let value = Some(sample.value()).filter(|value| value.is_finite());
+            let slo = sample.label("slo").to_owned();
+            let figures = self.view(sample).slos.entry(slo).or_default();
+            match sample.label("__name__") {
+                names::ERROR_RATIO_PERIOD => figures.error_ratio = value,
+                names::BUDGET_REMAINING => figures.budget = value,
+                names::BURN_RATE => figures.burn = value,
+                names::WINDOW_COVERAGE => figures.coverage = value,
+                _ => {}
+            }
+        }
+    }
+
+    /// Must follow the figures: what is not recorded any more is forgotten.
+    pub fn recorded_at(&mut self, samples: &[Sample]) {
+        for sample in samples {
+            let at = sample.value();
+            let due = sample.asked_at() - at <= OVERDUE;
+            let slo = sample.label("slo").to_owned();
+            let figures = self.view(sample).slos.entry(slo).or_default();
+            match (sample.label("record"), due) {
+                (names::WINDOW_COVERAGE, true) => figures.evaluated = Evaluated::Yes,
+                (names::WINDOW_COVERAGE, false) => {
+                    (figures.error_ratio, figures.budget, figures.coverage) = (None, None, None);
+                }
+                (names::BURN_RATE, false) => figures.burn = None,
+                _ => {}
+            }
+            if due {
+                figures.recorded_at = figures.recorded_at.max(Some(at as i64));
+            }
+        }
+    }
+
+    /// Must follow the times. Where no event has failed since the rules are there, what they will say is known.
+    pub fn young(&mut self, samples: &[Sample]) {
+        for sample in samples {
+            let slo = sample.label("slo").to_owned();
+            let figures = self.view(sample).slos.entry(slo).or_default();
+            if figures.evaluated == Evaluated::Yes {
+                continue;
+            }
+            let untouched = sample.value() == 0.0;
+            *figures = Figures {
+                error_ratio: untouched.then_some(0.0),
+                budget: untouched.then_some(1.0),
+                coverage: None,
+                burn: figures.burn.or(untouched.then_some(0.0)),
+                recorded_at: Some(sample.asked_at() as i64),
+                evaluated: Evaluated::Young,
+            };
+        }
+    }
+
+    pub fn alerts(&mut self, samples: &[Sample]) {
+        for (app, alerts) in alerts::by_app(samples) {
+            self.views.entry(app).or_default().alerts = alerts;
+        }
+    }
+
+    /// One app's part in it.
+    pub fn take(&mut self, namespace: &str, app: &str) -> View {
+        let mut view = self
+            .views
+            .remove(&(namespace.to_owned(), app.to_owned()))
+            .unwrap_or_default();
+        for job in [
+            app.to_owned(),
+            format!("{app}-db"),
+            format!("{app}-cache"),
+            format!("{app}-probe"),
+        ] {
+            if let Some(counts) = self.jobs.get(&(namespace.to_owned(), job.clone())) {
+                view.jobs.insert(job, *counts);
+            }
+        }
+        view
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use observedapp_api::SloState;
+    use serde_json::json;
+
+    use super::*;
+
+    fn samples(value: serde_json::Value) -> Vec<Sample> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_round_is_taken_apart_by_app() {
+        let mut round = Round::default();
+        round.targets(
+            &samples(json!([{"metric": {"namespace": "shop", "job": "tasks"}, "value": [0, "2"]}])),
+            true,
+        );
+        round.rules(&samples(
+            json!([{"metric": {"namespace": "shop", "app": "tasks", "hash": "h"}, "value": [0, "1"]}]),
+        ));
+        round.slos(&samples(json!([
+            {"metric": {"__name__": "slo:budget_remaining:ratio", "namespace": "shop", "app": "tasks", "slo": "a"}, "value": [0, "0.5"]},
+            {"metric": {"__name__": "slo:burn_rate:rate1h", "namespace": "shop", "app": "tasks", "slo": "a"}, "value": [0, "NaN"]},
+        ])));
+        round.alerts(&samples(json!([
+            {"metric": {"__name__": "ALERTS", "alertstate": "firing", "alertname": "Burn", "namespace": "shop", "app": "tasks", "slo": "a"}, "value": [0, "1"]},
+            {"metric": {"__name__": "ALERTS_FOR_STATE", "alertname": "Burn", "namespace": "shop", "app": "tasks", "slo": "a"}, "value": [0, "1700"]},
+        ])));
+        let view = round.take("shop", "tasks");
+        assert_eq!(view.jobs["tasks"], (2, 0));
+        assert!(view.hashes.contains("h"));
+        assert_eq!((view.slos["a"].budget, view.slos["a"].burn), (Some(0.5), None));
+        assert_eq!(view.alerts.values().next().unwrap().since, Some(1700));
+    }
+
+    /// Samples of records of `shop/tasks`, asked for at the second 1000.
+    fn recorded(records: &[(&str, &str, f64)]) -> Round {
+        let labels = |record: &str, slo: &str| json!({"__name__": record, "namespace": "shop", "app": "tasks", "slo": slo});
+        let all: Vec<_> = records
+            .iter()
+            .map(|(record, slo, value)| json!({"metric": labels(record, slo), "value": [1000, value.to_string()]}))
+            .collect();
+        let mut round = Round::default();
+        round.slos(&samples(json!(all)));
+        round
+    }
+
+    fn recorded_at(round: &mut Round, times: &[(&str, &str, f64)]) {
+        let all: Vec<_> = times
+            .iter()
+            .map(|(record, slo, at)| {
+                let labels = json!({"record": record, "namespace": "shop", "app": "tasks", "slo": slo});
+                json!({"metric": labels, "value": [1000, at.to_string()]})
+            })
+            .collect();
+        round.recorded_at(&samples(json!(all)));
+    }
+
+    #[test]
+    fn figures_know_when_they_were_recorded_and_whether_their_rules_still_run() {
+        let mut round = recorded(&[
+            (names::BUDGET_REMAINING, "fresh", 0.5),
+            (names::BURN_RATE, "fresh", 2.0),
+            (names::BUDGET_REMAINING, "old", 0.5),
+            (names::BURN_RATE, "old", 2.0),
+        ]);
+        recorded_at(
+            &mut round,
+            &[
+                (names::WINDOW_COVERAGE, "fresh", 950.0),
+                (names::BURN_RATE, "fresh", 980.5),
+                (names::WINDOW_COVERAGE, "old", 840.0),
+                (names::BURN_RATE, "old", 840.0),
+            ],
+        );
+        let view = round.take("shop", "tasks");
+        let fresh = view.slos["fresh"];
+        assert_eq!(fresh.evaluated, Evaluated::Yes);
+        assert_eq!((fresh.recorded_at, fresh.burn), (Some(980), Some(2.0)));
+        // What was so minutes ago may have ended since.
+        assert_eq!(view.slos["old"], Figures::default());
+    }
+
+    #[test]
+    fn only_an_objective_that_is_new_is_met_before_its_first_figures() {
+        let mut round = recorded(&[
+            (names::BUDGET_REMAINING, "spent", -1.0),
+            (names::ERROR_RATIO_PERIOD, "spent", 0.5),
+            (names::BURN_RATE, "failing", 4.0),
+        ]);
+        recorded_at(
+            &mut round,
+            &[
+                (names::WINDOW_COVERAGE, "spent", 990.0),
+                (names::BURN_RATE, "failing", 990.0),
+            ],
+        );
+        let of = |slo: &str, ratio: &str| {
+            let labels = json!({"namespace": "shop", "app": "tasks", "slo": slo});
+            json!({"metric": labels, "value": [1000, ratio]})
+        };
+        round.young(&samples(json!([
+            of("untouched", "0"),
+            of("failing", "0.2"),
+            of("spent", "0")
+        ])));
+        let view = round.take("shop", "tasks");
+        let state = |slo: &str| view.state(slo);
+        assert_eq!(state("untouched"), SloState::Met);
+        assert_eq!(state("failing"), SloState::AtRisk);
+        assert_eq!(
+            view.slos["failing"].budget, None,
+            "how much it has spent is not known yet"
+        );
+        assert_eq!(state("spent"), SloState::Violated);
+        assert_eq!(
+            state("idle"),
+            SloState::NoData,
+            "no traffic is never called success"
+        );
+    }
+
+    #[test]
+    fn a_failing_group_is_known_by_its_file() {
+        let mut round = Round::default();
+        let group = "/etc/prometheus/rules/prometheus-lab-rulefiles-0/shop-tasks-0aa0.yaml;extra";
+        round.failing(&samples(
+            json!([{"metric": {"rule_group": group}, "value": [0, "3"]}]),
+        ));
+        assert!(round.fails("shop", "tasks"));
+        assert!(!round.fails("shop", "task") && !round.fails("hop", "tasks"));
+    }
+}
