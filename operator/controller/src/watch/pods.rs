@@ -16,6 +16,8 @@ pub struct Pod {
     pub revision: String,
     pub ready: bool,
     pub trouble: Option<Trouble>,
+    /// How often its containers were started again.
+    pub restarts: i32,
     /// Seconds since the epoch, as RFC 3339: the newest pod speaks for the newest revision.
     pub created: String,
 }
@@ -221,6 +223,12 @@ impl From<Wire> for PodSeen {
         } else {
             trouble(&status)
         };
+        let restarts = status
+            .init_container_statuses
+            .iter()
+            .chain(&status.container_statuses)
+            .map(|container| container.restart_count)
+            .fold(0, i32::saturating_add);
         Self {
             pod: Pod {
                 component: metadata.labels.component,
@@ -231,6 +239,7 @@ impl From<Wire> for PodSeen {
                     .unwrap_or_default(),
                 ready,
                 trouble,
+                restarts,
                 created: metadata.creation_timestamp,
             },
             app: metadata.labels.instance,
@@ -349,6 +358,7 @@ mod tests {
             "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
             "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
         }]}));
+        assert_eq!(pod.pod.restarts, 4);
         let trouble = pod.pod.trouble.unwrap();
         assert_eq!((trouble.reason.as_str(), trouble.restarts), ("OOMKilled", 4));
     }
