@@ -4,18 +4,18 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use support::client::Load;
 use support::program::{Program, free_port};
-use support::{Postgres, compare, fill, median, promise};
+use support::{Postgres, compare, fill, median, outcome, promise};
 
 const POOL: usize = 8;
 const TASKS: usize = 20;
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let folder = tempfile::tempdir().unwrap();
     let programs = virtual_environment();
     let postgres = Postgres::durable();
@@ -34,7 +34,8 @@ async fn main() {
     promise("p99 of reads at most 0.3 x Flask's", reads.p99_ratio <= 0.3);
     promise("CPU of a read at most 0.2 x Flask's", reads.cpu_ratio <= 0.2);
 
-    let writes = compare("POST /tasks", Load::post, ("tasks", service), ("Flask", flask)).await;
+    let what = "POST /tasks, one statement and one commit a request on either side";
+    let writes = compare(what, Load::post, ("tasks", service), ("Flask", flask)).await;
     let pgbench = median((0..3).map(|_| pgbench(&postgres, folder.path())).collect());
     let of_pgbench = writes.rate / pgbench;
     println!("the same INSERT by pgbench over {POOL} connections: {pgbench:.0}/s; ratio {of_pgbench:.2}");
@@ -49,6 +50,7 @@ async fn main() {
         "at most 40 MiB resident under load",
         reads.resident_mib.max(writes.resident_mib) <= 40.0,
     );
+    outcome()
 }
 
 /// How many workers serve Flask's reads best.

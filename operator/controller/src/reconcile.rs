@@ -93,6 +93,10 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
         .reconciles
         .get_or_create(&ResultLabel { result })
         .inc();
+    context
+        .metrics
+        .apps
+        .show_failures(&namespace, &name, memory.failures);
     let duration = began.elapsed();
     context.metrics.duration.observe(duration.as_secs_f64());
     let attributes: Vec<_> = [

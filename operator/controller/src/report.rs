@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
-use observedapp_api::{BindingStatus, ConditionType, ObservedApp, ObservedAppStatus, ServiceType, SloState};
+use observedapp_api::{BindingStatus, ConditionType, ObservedApp, ObservedAppStatus, ServiceType};
 use observedapp_desired::{Desired, Kind, Object};
 use serde_json::json;
 use tracing::{info, warn};
@@ -188,7 +188,14 @@ impl Context {
             slos: proof.slos,
             conditions,
         };
-        let state = app_state(app, &status, standing.wanted, standing.updated);
+        let state = AppState::new(
+            &status,
+            standing.wanted.unwrap_or(app.spec.replicas),
+            standing.updated,
+            pods.iter()
+                .map(|(name, pod)| (name.clone(), pod.restarts.into()))
+                .collect(),
+        );
         Composed {
             status,
             transitions,
@@ -385,40 +392,4 @@ fn url(app: &ObservedApp, namespace: &str, service: Option<&Facts>) -> String {
         return format!("http://{host}{port}/");
     }
     format!("http://{}.{namespace}.svc{port}/", app.name_any())
-}
-
-fn app_state(app: &ObservedApp, status: &ObservedAppStatus, wanted: Option<i32>, updated: i32) -> AppState {
-    let lower = |status: &str| match status {
-        "True" => "true",
-        "False" => "false",
-        _ => "unknown",
-    };
-    AppState {
-        ready: status
-            .conditions
-            .iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
-        conditions: status
-            .conditions
-            .iter()
-            .map(|condition| (condition.type_.clone(), lower(&condition.status)))
-            .collect(),
-        wanted: wanted.unwrap_or(app.spec.replicas).into(),
-        ready_replicas: status.ready_replicas.into(),
-        updated: updated.into(),
-        slos: status
-            .slos
-            .iter()
-            .map(|slo| (slo.name.clone(), slo_state(slo.state)))
-            .collect(),
-    }
-}
-
-fn slo_state(state: SloState) -> &'static str {
-    match state {
-        SloState::Met => "Met",
-        SloState::AtRisk => "AtRisk",
-        SloState::Violated => "Violated",
-        SloState::NoData => "NoData",
-    }
 }

@@ -77,13 +77,23 @@ impl App {
         ]
     }
 
-    /// Selects the app's container in cAdvisor's series.
+    /// Selects the app's container in cAdvisor's series: a container of another app may bear the same name.
     pub(crate) fn container(&self) -> Vec<Matcher> {
-        vec![self.namespace_matcher(), Matcher::equal("container", &self.name)]
+        vec![
+            self.namespace_matcher(),
+            Matcher::matches("pod", deployment_pods(&self.name)),
+            Matcher::equal("container", &self.name),
+        ]
     }
 
     /// Selects what the operator exports about the app.
     pub(crate) fn exported(&self) -> Vec<Matcher> {
         vec![self.namespace_matcher(), Matcher::equal("app", &self.name)]
     }
+}
+
+/// A regex for the pods of a Deployment of this name: a ReplicaSet's hash and five characters follow it. A Deployment
+/// whose name only begins the same has pods with one more dash.
+pub fn deployment_pods(name: &str) -> String {
+    format!("{name}-[a-z0-9]+-[a-z0-9]{{5}}")
 }

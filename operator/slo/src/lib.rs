@@ -55,7 +55,7 @@ mod window;
 
 use std::collections::BTreeMap;
 
-pub use app::{App, Histogram, Links, Metrics, Probe};
+pub use app::{App, Histogram, Links, Metrics, Probe, deployment_pods};
 pub use duration::{NotADuration, PromDuration};
 pub use extra::{ExtraAlert, MOST_EXTRA, parse_extra_alerts};
 pub use labels::UserLabels;

@@ -32,8 +32,15 @@ pub fn error_ratio(window: PromDuration) -> String {
 
 /// The operator's own metric that knows how many replicas are wanted and ready.
 pub const APP_REPLICAS: &str = "observedapp_app_replicas";
-/// The operator's own metric of an app's conditions.
+/// The operator's own metric of an app's conditions: 1 for the `status` that each `condition` has.
 pub const APP_CONDITION: &str = "observedapp_app_condition";
+
+/// Values of the label `status` of [`APP_CONDITION`], in lower case as kube-state-metrics writes them.
+pub mod condition_status {
+    pub const TRUE: &str = "true";
+    pub const FALSE: &str = "false";
+    pub const UNKNOWN: &str = "unknown";
+}
 
 /// Labels that belong to the engine: no user may set them.
 pub const RESERVED_LABELS: [&str; 3] = ["namespace", "app", "slo"];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::app::App;
 use crate::duration::PromDuration;
-use crate::names::{self, alerts, severity};
+use crate::names::{self, alerts, condition_status, severity};
 use crate::objective::Ratio;
 use crate::promql::{Matcher, Selector};
 use crate::rule::{Alert, Group, Rule};
@@ -63,6 +63,8 @@ const INTERVAL: PromDuration = PromDuration::from_secs(30);
 /// By pod, and no app has more of them.
 const LIMIT: u32 = 1000;
 const RATE: PromDuration = PromDuration::from_minutes(5);
+/// A database pages only if it has answered within this time: one that never did has promised nothing yet.
+const ANSWERED_WITHIN: PromDuration = PromDuration::from_days(1);
 
 /// All symptom alerts of an app, if any apply.
 pub(crate) fn group(app: &App, symptoms: &Symptoms) -> Option<Group> {
@@ -218,18 +220,24 @@ impl Builder<'_> {
         let expr = match symptom.source {
             // The exporter lives in the database's pod: gone together, so absence is an outage too.
             DatabaseSource::Exporter => {
+                let up = Selector::known("pg_up", self.app.database_job());
                 format!(
-                    "absent({} == 1)",
-                    Selector::known("pg_up", self.app.database_job())
+                    "absent({up} == 1) and on () max(max_over_time({})) == 1",
+                    up.over(ANSWERED_WITHIN)
                 )
             }
             DatabaseSource::Condition => {
-                let not_ready = [
-                    Matcher::equal("condition", "DatabaseReady"),
-                    Matcher::equal("status", "False"),
-                ];
-                let condition = Selector::known(names::APP_CONDITION, self.app.exported()).with(not_ready);
-                format!("max({condition}) == 1")
+                let condition = |status| {
+                    Selector::known(names::APP_CONDITION, self.app.exported()).with([
+                        Matcher::equal("condition", "DatabaseReady"),
+                        Matcher::equal("status", status),
+                    ])
+                };
+                format!(
+                    "max({}) == 1 and on () max(max_over_time({})) == 1",
+                    condition(condition_status::FALSE),
+                    condition(condition_status::TRUE).over(ANSWERED_WITHIN)
+                )
             }
         };
         self.rule(Draft {
@@ -245,13 +253,22 @@ impl Builder<'_> {
     fn probe_failing(&self, for_: PromDuration) -> Option<Rule> {
         self.app.probe?;
         let success = Selector::known("probe_success", self.app.probe_job());
+        // Without the prober there is no `probe_success`, but its target stays.
+        let up = Selector::known("up", self.app.probe_job());
         Some(self.rule(Draft {
             alert: alerts::PROBE_FAILING,
             speed: Speed::Fast,
-            expr: format!("max({success}) == 0"),
+            expr: format!("(max({success}) == 0 or max({up}) == 0)"),
             for_,
-            summary: format!("{}: cannot be reached from outside", self.app.name),
-            description: "The black-box check of its URL fails, as it does for users.".to_owned(),
+            summary: format!(
+                "{}: cannot be reached from outside, or the prober does not answer",
+                self.app.name
+            ),
+            description: format!(
+                "The black-box check of its URL fails, as it does for users. Where up{{job=\"{}-probe\"}} is 0 it \
+                 is the prober that does not answer, and nothing is known of what users see.",
+                self.app.name
+            ),
         }))
     }
 

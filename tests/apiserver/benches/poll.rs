@@ -7,9 +7,9 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Result;
 use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually_within, options};
@@ -24,29 +24,32 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use kube::ResourceExt;
 use kube::api::ListParams;
 use observedapp_desired::Kind;
-use observedapp_slo::names;
+use recorded::RecordedApp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+#[path = "../../promises.rs"]
+mod promises;
+#[path = "support/recorded.rs"]
+mod recorded;
 
 /// What may be asked and received in one round, whatever the number of apps.
 const MOST_REQUESTS: f64 = 10.0;
 const MOST_MIB: f64 = 2.0;
 const SLOS: [&str; 2] = ["availability", "latency"];
-/// The samples' distance, and for how long there are any: instant queries look back five minutes.
-const STEP: Duration = Duration::from_mins(1);
-const AHEAD: Duration = Duration::from_hours(1);
 /// For as many apps as one may ask for, on whatever machine.
 const PATIENCE: Duration = Duration::from_mins(20);
 const REST: Duration = Duration::from_mins(2);
 /// Asked once a round, so that it counts the rounds.
 const ONCE: &str = "/api/v1/status/runtimeinfo";
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let apps: usize = std::env::var("APPS")
         .ok()
         .and_then(|apps| apps.parse().ok())
         .unwrap_or(1000);
-    block_on(measure(apps))
+    block_on(measure(apps))?;
+    Ok(promises::outcome())
 }
 
 async fn measure(apps: usize) -> Result<()> {
@@ -59,9 +62,17 @@ async fn measure(apps: usize) -> Result<()> {
         .buffer_unordered(16)
         .try_collect::<Vec<_>>()
         .await?;
-    let hashes = hashes_of_rules(&space, apps).await?;
+    let recorded: Vec<RecordedApp> = hashes_of_rules(&space, apps)
+        .await?
+        .into_iter()
+        .map(|(name, hash)| RecordedApp {
+            namespace: space.name.clone(),
+            name,
+            hash,
+        })
+        .collect();
 
-    let prometheus = Prometheus::with_openmetrics(&series(&space.name, &hashes)?);
+    let prometheus = Prometheus::with_openmetrics(&recorded::series(&recorded, &SLOS)?);
     let counted = Counted::start(prometheus.url()).await?;
     let proxy = Proxy::start(&space).await?;
     let namespaces = format!("--namespaces={}", space.name);
@@ -96,18 +107,19 @@ async fn measure(apps: usize) -> Result<()> {
         "{apps} apps with {} objectives each, {rounds} rounds:",
         SLOS.len()
     );
-    println!(
-        "  requests a round: {requests:.1}, {:.2} x the {MOST_REQUESTS} that are allowed",
-        requests / MOST_REQUESTS
+    println!("  requests a round: {requests:.1}; received a round: {mib:.2} MiB compressed");
+    let written = proxy.writes().len() - writes;
+    promises::promise(
+        &format!("at most {MOST_REQUESTS} requests a round"),
+        requests <= MOST_REQUESTS,
     );
-    println!(
-        "  received a round: {mib:.2} MiB compressed, {:.2} x the {MOST_MIB} MiB that are allowed",
-        mib / MOST_MIB
-    );
-    println!(
-        "  writes in {} s while nothing moves: {}",
-        REST.as_secs(),
-        proxy.writes().len() - writes
+    promises::promise(&format!("at most {MOST_MIB} MiB a round"), mib <= MOST_MIB);
+    promises::promise(
+        &format!(
+            "nothing is written in {} s in which nothing moves: {written} writes",
+            REST.as_secs()
+        ),
+        written == 0,
     );
     operator.stop().await
 }
@@ -137,7 +149,7 @@ async fn hashes_of_rules(space: &Space, apps: usize) -> Result<BTreeMap<String, 
             .await?;
         let hashes: BTreeMap<String, String> = rules
             .iter()
-            .filter_map(|rule| Some((rule.name_any(), hash(&rule.data)?.to_owned())))
+            .filter_map(|rule| Some((rule.name_any(), recorded::hash(&rule.data)?.to_owned())))
             .collect();
         Ok(if hashes.len() == apps {
             Ok(hashes)
@@ -148,62 +160,6 @@ async fn hashes_of_rules(space: &Space, apps: usize) -> Result<BTreeMap<String, 
     .await?;
     operator.stop().await?;
     Ok(hashes)
-}
-
-fn hash(rules: &Value) -> Option<&str> {
-    let groups = rules["spec"]["groups"].as_array()?;
-    groups
-        .iter()
-        .flat_map(|group| group["rules"].as_array().into_iter().flatten())
-        .find(|rule| rule["record"] == names::RULES_INFO)?["labels"]["hash"]
-        .as_str()
-}
-
-/// What Prometheus would have recorded of healthy apps, every tenth of which has an alert that fires.
-fn series(namespace: &str, hashes: &BTreeMap<String, String>) -> Result<String> {
-    let mut families: BTreeMap<&str, Vec<(String, f64)>> = BTreeMap::new();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    for (number, (app, hash)) in hashes.iter().enumerate() {
-        let mut add = |family, labels: String, value| {
-            let labels = format!("namespace=\"{namespace}\",{labels}");
-            families.entry(family).or_default().push((labels, value));
-        };
-        for (job, instance) in [("", 1), ("", 2), ("-db", 1), ("-cache", 1)] {
-            add("up", format!(r#"job="{app}{job}",instance="{instance}""#), 1.0);
-        }
-        add(names::RULES_INFO, format!(r#"app="{app}",hash="{hash}""#), 1.0);
-        for slo in SLOS {
-            // As long as true figures are: digits are what a wire carries.
-            #[allow(clippy::cast_precision_loss)]
-            let ratio = 0.000_1 + (number as f64).sqrt() / 1e6;
-            for (record, value) in [
-                (names::ERROR_RATIO_PERIOD, ratio),
-                (names::BUDGET_REMAINING, 1.0 - ratio / 0.001),
-                (names::BURN_RATE, ratio / 0.001),
-                (names::WINDOW_COVERAGE, 1.0),
-            ] {
-                add(record, format!(r#"app="{app}",slo="{slo}""#), value);
-            }
-        }
-        if number % 10 == 0 {
-            let alert = format!(r#"alertname="HighCPUUsage",app="{app}",severity="warning""#);
-            add("ALERTS", format!(r#"{alert},alertstate="firing""#), 1.0);
-            add("ALERTS_FOR_STATE", alert, now.as_secs_f64().floor());
-        }
-    }
-    let mut text = String::new();
-    for (family, series) in families {
-        writeln!(text, "# TYPE {family} gauge")?;
-        for (labels, value) in series {
-            let mut at = now.saturating_sub(STEP);
-            while at < now + AHEAD {
-                writeln!(text, "{family}{{{labels}}} {value} {}", at.as_secs())?;
-                at += STEP;
-            }
-        }
-    }
-    text.push_str("# EOF\n");
-    Ok(text)
 }
 
 /// What was asked and received so far.

@@ -249,12 +249,17 @@ fn operators_metrics() -> String {
             code: code_,
         })
         .inc();
-    let state = AppState {
-        conditions: vec![("Ready".to_owned(), "true")],
-        slos: vec![("availability".to_owned(), "Met")],
-        ..AppState::default()
-    };
+    let status = serde_json::json!({
+        "conditions": [{
+            "type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }],
+        "slos": [{"name": "availability", "objective": "99.9%", "window": "30d", "state": "Met"}],
+    });
+    let status = serde_json::from_value(status).unwrap();
+    let restarts = vec![("tasks-5d8f9c7b6d-x7k2p".to_owned(), 0)];
+    let state = AppState::new(&status, 2, 2, restarts);
     metrics.apps.show("shop", "tasks", Some(state));
+    metrics.apps.show_failures("shop", "tasks", 0);
 
     let text = metrics.text().unwrap();
     let mut rows: Vec<[String; 4]> = Vec::new();

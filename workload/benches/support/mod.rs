@@ -10,6 +10,8 @@
 
 pub mod client;
 pub mod program;
+#[path = "../../../tests/promises.rs"]
+mod promises;
 #[path = "../../tests/support/mod.rs"]
 mod tests;
 
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 use client::{Load, Outcome};
 use program::Program;
+pub use promises::{outcome, promise};
 pub use tests::{Postgres, Redis};
 
 /// Both sides are started anew so often: where a process happens to lie in memory makes it faster or slower for its life.
@@ -107,11 +110,6 @@ impl Round {
             resident_mib: program.resident_mib(),
         }
     }
-}
-
-/// Prints a promise and whether it is kept.
-pub fn promise(what: &str, kept: bool) {
-    println!("  {} {what}", if kept { "kept:  " } else { "MISSED:" });
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {

@@ -93,6 +93,8 @@ pub struct Facts {
     pub updated: i32,
     pub available: i32,
     pub phase: Option<String>,
+    /// Whether the primary of CloudNativePG's Cluster is ready and meant to stay the primary.
+    pub primary_ready: bool,
     /// Addresses of a load balancer.
     pub addresses: Vec<String>,
     /// The class of an Ingress.
@@ -276,9 +278,26 @@ struct WireStatus {
     updated_replicas: i32,
     available_replicas: i32,
     phase: Option<String>,
+    current_primary: String,
+    target_primary: String,
+    instances_status: WireInstances,
     capacity: Option<WireStorage>,
     load_balancer: Option<WireLoadBalancer>,
     conditions: Option<Vec<Fact>>,
+}
+
+impl WireStatus {
+    fn primary_ready(&self) -> bool {
+        self.current_primary == self.target_primary
+            && self.instances_status.healthy.contains(&self.current_primary)
+    }
+}
+
+/// CloudNativePG's instances by how they are.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireInstances {
+    healthy: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -315,6 +334,7 @@ impl<const META: bool> From<Wire> for Seen<META> {
             ready: status.ready_replicas.max(status.ready_instances),
             updated: status.updated_replicas,
             available: status.available_replicas,
+            primary_ready: status.primary_ready(),
             phase: status.phase,
             addresses: status
                 .load_balancer

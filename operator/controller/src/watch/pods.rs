@@ -20,6 +20,8 @@ pub struct Pod {
     pub ready: bool,
     pub stage: Stage,
     pub trouble: Option<Trouble>,
+    /// How often its containers were started again.
+    pub restarts: i32,
     /// Seconds since the epoch, as RFC 3339: the newest pod speaks for the newest revision.
     pub created: String,
 }
@@ -260,6 +262,12 @@ impl From<Wire> for PodSeen {
         } else {
             trouble(&status, app)
         };
+        let restarts = status
+            .init_container_statuses
+            .iter()
+            .chain(&status.container_statuses)
+            .map(|container| container.restart_count)
+            .fold(0, i32::saturating_add);
         Self {
             pod: Pod {
                 component: metadata.labels.component,
@@ -271,6 +279,7 @@ impl From<Wire> for PodSeen {
                 ready,
                 stage,
                 trouble,
+                restarts,
                 created: metadata.creation_timestamp,
             },
             app: metadata.labels.instance,

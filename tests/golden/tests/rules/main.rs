@@ -5,7 +5,9 @@
 mod inhibition;
 mod lint;
 mod matrix;
+mod operator;
 mod pages;
+mod panels;
 mod records;
 mod runbooks;
 mod simulation;

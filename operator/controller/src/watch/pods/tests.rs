@@ -34,6 +34,7 @@ fn a_crash_loop_says_how_the_last_run_ended() {
         "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
     }]}));
     assert_eq!(pod.pod.stage, Stage::Starting);
+    assert_eq!(pod.pod.restarts, 4);
     let trouble = pod.pod.trouble.unwrap();
     assert_eq!(
         (trouble.reason.as_str(), trouble.exit_code),

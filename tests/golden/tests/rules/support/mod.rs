@@ -1,9 +1,11 @@
 //! What the tests share: apps, traffic whose truth is known, and promtool.
 
+mod exported;
 mod fixture;
 mod promtool;
 mod traffic;
 
+pub(crate) use exported::{scraped, state};
 pub(crate) use fixture::{app, labels, record, rules, slo};
 pub(crate) use promtool::{Series, UnitTest, check_rules};
 pub(crate) use traffic::{SCRAPE, Traffic};

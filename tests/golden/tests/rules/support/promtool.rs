@@ -78,8 +78,13 @@ impl UnitTest {
             .filter(|group| parts.iter().any(|part| group.name.ends_with(part)))
             .collect();
         assert!(!groups.is_empty(), "no group is named like {parts:?}");
+        Self::of_groups(json!(groups), every, series)
+    }
+
+    /// Tests groups as a rule file has them.
+    pub(crate) fn of_groups(groups: serde_json::Value, every: u64, series: Vec<Series>) -> Self {
         Self {
-            groups: json!(groups),
+            groups,
             every,
             series,
             raw_series: Vec::new(),
