@@ -1,12 +1,10 @@
 //! Looking up what bears on one app.
 
-use std::collections::BTreeMap;
-
 use kube::ResourceExt;
 use kube::api::Api;
 use observedapp_api::ObservedApp;
 use observedapp_desired::{
-    FreshPasswords, Kind, Observed, ObservedClaim, ObservedDatabase, ObservedReplicas, Route,
+    FreshPasswords, Kind, Observed, ObservedClaim, ObservedDatabase, ObservedReplicas,
 };
 use rand::RngExt;
 
@@ -27,7 +25,7 @@ impl Context {
             database: self.observe_database(app, &namespace, &name, memory).await?,
             replicas: deployment.and_then(|live| replicas(&live)),
             references_digest: None,
-            claimed_routes: self.claimed_routes(app),
+            host_holder: self.host_holder(app),
         })
     }
 
@@ -125,43 +123,6 @@ impl Context {
             memory.absent.insert(key);
         }
         Ok(seen.map(Seen::into_live))
-    }
-
-    /// The route that this app asks for, if an older app has it.
-    fn claimed_routes(&self, app: &ObservedApp) -> BTreeMap<Route, String> {
-        let Some(ingress) = &app.spec.ingress else {
-            return BTreeMap::new();
-        };
-        let age = |app: &ObservedApp| {
-            (
-                app.metadata.creation_timestamp.as_ref().map(|time| time.0),
-                app.namespace(),
-                app.name_any(),
-            )
-        };
-        let mine = age(app);
-        self.apps
-            .state()
-            .iter()
-            .filter_map(|other| other.0.as_ref().ok())
-            .filter(|other| {
-                other
-                    .spec
-                    .ingress
-                    .as_ref()
-                    .is_some_and(|theirs| theirs.host == ingress.host && theirs.path == ingress.path)
-                    && age(other) < mine
-            })
-            .map(|other| {
-                (
-                    Route {
-                        host: ingress.host.clone(),
-                        path: ingress.path.clone(),
-                    },
-                    format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any()),
-                )
-            })
-            .collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use observedapp_api::ObservedApp;
-use observedapp_desired::{Kind, Problems, desired, references, validate};
+use observedapp_desired::{Kind, desired, references, validate};
 use traces::{Attribute, CURRENT, Span, SpanKind};
 use tracing::{debug, info, warn};
 
@@ -25,6 +25,10 @@ pub const LIMIT: Duration = Duration::from_mins(3);
 
 /// How many times in a row what was read may have changed meanwhile before the status says so.
 const TOLD_AFTER: u32 = 5;
+
+/// How soon an app asks again for a host that another holds. The holder's Ingress is watched; that an app which has none
+/// yet asks no more, nobody tells.
+const HOST_RETRY: Duration = Duration::from_secs(30);
 
 /// Looks at one app. It never fails: what went wrong is in the status, and in how soon it is tried again.
 pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
@@ -113,7 +117,8 @@ enum Look {
     Done,
     /// All went well, and something is to be looked at again soon.
     Again(Duration),
-    /// What was drawn at random is there, and all else can be made with it.
+    /// What was drawn at random is there and all else can be made with it, or a host was lost to an app that asked for
+    /// it at the same moment.
     GoOn,
 }
 
@@ -144,7 +149,7 @@ impl Context {
             Err(problems) => {
                 self.report(&story, Progress::Invalid(&problems), None, &[], memory)
                     .await?;
-                return Ok(look_again_at(&problems));
+                return Ok(Look::Done);
             }
         };
         let mut interests: BTreeSet<Key> = references(&valid)
@@ -183,9 +188,12 @@ impl Context {
         let recorded = app.status.as_ref().and_then(|status| status.applied.as_deref());
         let outcome = self.converge(owner, &desired, recorded, memory).await;
         interests.extend(outcome.in_the_way.iter().cloned());
+        if let Some(holder) = &desired.host_holder {
+            interests.insert(Key::new(Kind::Ingress, &holder.namespace, &holder.name));
+        }
         self.queue.set_interests(&story.namespace, &story.name, interests);
         self.tell_kept(memory, &outcome).await;
-        if outcome.again {
+        if outcome.again || (desired.host_holder.is_none() && self.lost_host(app)) {
             return Ok(Look::GoOn);
         }
         let moved = matches!(outcome.errors.first(), Some(Error::Moved));
@@ -202,7 +210,13 @@ impl Context {
             .await;
         match outcome.errors.into_iter().next() {
             Some(error) => Err(error),
-            None => reported.map(|()| Look::Done),
+            None => reported.map(|()| {
+                if desired.host_holder.is_some() {
+                    Look::Again(HOST_RETRY)
+                } else {
+                    Look::Done
+                }
+            }),
         }
     }
 
@@ -250,18 +264,5 @@ impl Context {
         if self.lead.holds() {
             self.tell_kept(&memory, &outcome).await;
         }
-    }
-}
-
-/// A route that an older app has is given back without anybody telling us.
-fn look_again_at(problems: &Problems) -> Look {
-    if problems
-        .0
-        .iter()
-        .any(|problem| problem.field.starts_with("spec.ingress"))
-    {
-        Look::Again(Duration::from_secs(30))
-    } else {
-        Look::Done
     }
 }

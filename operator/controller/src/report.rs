@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
-use observedapp_api::{BindingStatus, ConditionType, ObservedApp, ObservedAppStatus, ServiceType, SloState};
+use observedapp_api::{BindingStatus, ConditionType, ObservedApp, ObservedAppStatus, SloState};
 use observedapp_desired::{Desired, Kind, Object};
 use serde_json::json;
 use tracing::{info, warn};
@@ -16,8 +16,8 @@ use crate::error::{Class, Error};
 use crate::metrics::AppState;
 use crate::prometheus::{Expected, Proof};
 use crate::request::within;
-use crate::status::{AppFacts, Finding, Progress, Transition, carried, findings, merge, noteworthy};
-use crate::watch::{Facts, Key};
+use crate::status::{AppFacts, Finding, Progress, Transition, carried, findings, merge, noteworthy, url};
+use crate::watch::Key;
 
 /// What a reconcile found out, for the status.
 pub struct Story<'a> {
@@ -168,11 +168,7 @@ impl Context {
             selector: Some(format!(
                 "app.kubernetes.io/component=app,app.kubernetes.io/instance={name},app.kubernetes.io/name={name}"
             )),
-            url: Some(url(
-                app,
-                namespace,
-                service.as_deref().and_then(|live| live.facts.as_deref()),
-            )),
+            url: Some(url(app, service.as_deref(), ingress.as_deref())),
             binding: recorded_binding
                 .or_else(|| before.binding.clone().filter(|_| app.spec.database.is_some())),
             applied: applied.or_else(|| before.applied.clone().filter(|_| kept_applied)),
@@ -351,34 +347,6 @@ fn rules_hash(desired: &Desired) -> Option<String> {
             .and_then(|rule| rule.labels.get("hash").cloned()),
         _ => None,
     })
-}
-
-/// Where the app is reached: through its Ingress, its load balancer, or within the cluster.
-fn url(app: &ObservedApp, namespace: &str, service: Option<&Facts>) -> String {
-    if let Some(ingress) = &app.spec.ingress {
-        let scheme = if ingress.tls_secret_name.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        return format!("{scheme}://{}{}", ingress.host, ingress.path);
-    }
-    let port = match app.spec.service.port {
-        80 => String::new(),
-        port => format!(":{port}"),
-    };
-    let address = service.and_then(|facts| facts.addresses.first());
-    if app.spec.service.type_ == ServiceType::LoadBalancer
-        && let Some(address) = address
-    {
-        let host = if address.contains(':') {
-            format!("[{address}]")
-        } else {
-            address.clone()
-        };
-        return format!("http://{host}{port}/");
-    }
-    format!("http://{}.{namespace}.svc{port}/", app.name_any())
 }
 
 fn app_state(app: &ObservedApp, status: &ObservedAppStatus, wanted: Option<i32>, updated: i32) -> AppState {

@@ -7,3 +7,4 @@ mod services;
 
 pub use conditions::{AppFacts, Finding, Progress, findings};
 pub use merge::{Transition, carried, merge, noteworthy};
+pub use services::url;

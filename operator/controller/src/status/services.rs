@@ -1,10 +1,11 @@
-//! `DatabaseReady`, `CacheReady`, `Exposed`.
+//! `DatabaseReady`, `CacheReady`, `Exposed`, and where the app is reached.
 
-use observedapp_api::{ConditionType, ServiceType};
+use kube::ResourceExt;
+use observedapp_api::{ConditionType, ObservedApp, ServiceType};
 
 use super::availability::{explain, worst};
 use super::conditions::{AppFacts, Finding, Progress};
-use crate::watch::Live;
+use crate::watch::{Live, Whose};
 use observedapp_desired::Kind;
 
 pub fn database_ready(facts: &AppFacts<'_>) -> Option<Finding> {
@@ -127,6 +128,18 @@ pub fn exposed(facts: &AppFacts<'_>) -> Option<Finding> {
         ));
     }
     if let Some(ingress) = &facts.spec.ingress {
+        if let Progress::Applied { desired, .. } | Progress::Paused(desired) = &facts.progress
+            && let Some(holder) = &desired.host_holder
+        {
+            return Some(Finding::no(
+                type_,
+                "HostTaken",
+                format!(
+                    "the app {holder} has the host {}, so no Ingress is made: choose another host, or remove it there",
+                    ingress.host
+                ),
+            ));
+        }
         if facts.ingress.is_none() {
             return Some(Finding::no(
                 type_,
@@ -181,4 +194,38 @@ pub fn exposed(facts: &AppFacts<'_>) -> Option<Finding> {
 fn addresses(live: Option<&Live>) -> &[String] {
     live.and_then(|live| live.facts.as_deref())
         .map_or(&[], |facts| facts.addresses.as_slice())
+}
+
+/// Where the app is reached: through its own Ingress, its load balancer, or within the cluster.
+pub fn url(app: &ObservedApp, service: Option<&Live>, ingress: Option<&Live>) -> String {
+    let name = app.name_any();
+    if let Some(given) = &app.spec.ingress
+        && ingress.is_some_and(|live| {
+            let routes = live.facts.as_deref().map_or(&[][..], |facts| &facts.routes);
+            live.whose(&name, &app.uid().unwrap_or_default()) == Whose::Ours
+                && routes.iter().any(|route| route.host == given.host)
+        })
+    {
+        let scheme = if given.tls_secret_name.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        return format!("{scheme}://{}{}", given.host, given.path);
+    }
+    let port = match app.spec.service.port {
+        80 => String::new(),
+        port => format!(":{port}"),
+    };
+    if app.spec.service.type_ == ServiceType::LoadBalancer
+        && let Some(address) = addresses(service).first()
+    {
+        let host = if address.contains(':') {
+            format!("[{address}]")
+        } else {
+            address.clone()
+        };
+        return format!("http://{host}{port}/");
+    }
+    format!("http://{name}.{}.svc{port}/", app.namespace().unwrap_or_default())
 }

@@ -3,9 +3,11 @@
 mod apps;
 mod classes;
 mod fields;
+mod hosts;
 mod live;
 mod pods;
 mod store;
+mod wire;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,9 +25,9 @@ use tracing::{debug, warn};
 
 pub use apps::Apps;
 pub use classes::IngressClasses;
-pub use live::{Facts, Live, Seen, Whose};
+pub use live::{Facts, Live, Route, Seen, Whose};
 pub use pods::{Pod, PodSeen, Pods, Trouble};
-pub use store::{Change, Key, Scope, Store};
+pub use store::{Change, Key, Scope, Sent, Store};
 
 use crate::App;
 use crate::queue::Queue;

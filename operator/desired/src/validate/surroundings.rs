@@ -1,41 +1,14 @@
-//! What the cluster says to a spec: other apps, and the app's own past.
+//! What the cluster says to a spec: the app's own past.
 
-use observedapp_api::{Amount, BuiltinDatabase, ObservedAppSpec};
+use observedapp_api::{Amount, BuiltinDatabase};
 
 use super::Findings;
-use crate::{Database, Observed, Route};
+use crate::{Database, Observed};
 
-pub(super) fn check(
-    namespace: &str,
-    name: &str,
-    spec: &ObservedAppSpec,
-    database: Option<&Database>,
-    observed: &Observed,
-    findings: &mut Findings,
-) {
-    route(namespace, name, spec, observed, findings);
+pub(super) fn check(name: &str, database: Option<&Database>, observed: &Observed, findings: &mut Findings) {
     if let Some(Database::Builtin(builtin)) = database {
         version(name, builtin, observed, findings);
         size(builtin, observed, findings);
-    }
-}
-
-/// The older app keeps its host and path; two that share them would take turns at answering.
-fn route(namespace: &str, name: &str, spec: &ObservedAppSpec, observed: &Observed, findings: &mut Findings) {
-    let Some(ingress) = &spec.ingress else {
-        return;
-    };
-    let route = Route {
-        host: ingress.host.clone(),
-        path: ingress.path.clone(),
-    };
-    let own = format!("{namespace}/{name}");
-    if let Some(owner) = observed.claimed_routes.get(&route).filter(|owner| **owner != own) {
-        findings.problem(
-            "spec.ingress.host",
-            format!("{}{} is the older app {owner}'s", route.host, route.path),
-            "choose another host or path, or remove it there first",
-        );
     }
 }
 
@@ -87,7 +60,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::json;
 
-    use crate::{App, Observed, ObservedClaim, Problems, Route, Settings, validate};
+    use crate::{App, Observed, ObservedClaim, Problems, Settings, validate};
 
     /// The app `shop/tasks` with this much more in its spec.
     fn validated(more: serde_json::Value, observed: Observed) -> Result<App, Problems> {
@@ -104,17 +77,6 @@ mod tests {
             observed,
             Settings::default(),
         )
-    }
-
-    fn claimed(owner: &str) -> Observed {
-        let route = Route {
-            host: "tasks.example.com".to_owned(),
-            path: "/".to_owned(),
-        };
-        Observed {
-            claimed_routes: [(route, owner.to_owned())].into(),
-            ..Observed::default()
-        }
     }
 
     fn kept(size: &str, version: Option<&str>) -> Observed {
@@ -135,26 +97,6 @@ mod tests {
         assert_eq!(problems.len(), 1, "{problems:?}");
         let problem = problems.remove(0);
         (problem.field, problem.problem, problem.remedy)
-    }
-
-    #[test]
-    fn the_older_app_keeps_its_host_and_path() {
-        let ingress = |path: &str| json!({"ingress": {"host": "tasks.example.com", "path": path}});
-        let (field, problem, _) = only_problem(validated(ingress("/"), claimed("mail/older")));
-        assert_eq!(field, "spec.ingress.host");
-        assert_eq!(problem, "tasks.example.com/ is the older app mail/older's");
-        assert!(
-            validated(ingress("/"), claimed("shop/tasks")).is_ok(),
-            "it is its own"
-        );
-        assert!(
-            validated(ingress("/tasks"), claimed("mail/older")).is_ok(),
-            "another path"
-        );
-        assert!(
-            validated(json!({}), claimed("mail/older")).is_ok(),
-            "no ingress at all"
-        );
     }
 
     #[test]
