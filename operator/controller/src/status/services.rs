@@ -8,15 +8,20 @@ use super::conditions::{AppFacts, Finding, Progress};
 use crate::watch::{Live, Whose};
 use observedapp_desired::Kind;
 
+/// The reason of `Exposed` where the operator lacks the right to know. That says nothing of the app.
+pub const CLASSES_UNREADABLE: &str = "IngressClassesUnreadable";
+
 pub fn database_ready(facts: &AppFacts<'_>) -> Option<Finding> {
     let type_ = ConditionType::DatabaseReady;
     let database = facts.spec.database.as_ref()?;
     if let Some(external) = &database.external {
+        let keys = facts.database_secret_keys;
         return Some(external_secret(
             facts,
             type_,
-            &external.secret_name,
-            "spec.database.external.secretName",
+            (&external.secret_name, &external.key),
+            keys,
+            "spec.database.external",
         ));
     }
     if let Progress::Applied { desired, .. } | Progress::Paused(desired) = &facts.progress
@@ -60,36 +65,62 @@ pub fn cache_ready(facts: &AppFacts<'_>) -> Option<Finding> {
     let type_ = ConditionType::CacheReady;
     let cache = facts.spec.cache.as_ref()?;
     if let Some(external) = &cache.external {
+        let keys = facts.cache_secret_keys;
         return Some(external_secret(
             facts,
             type_,
-            &external.secret_name,
-            "spec.cache.external.secretName",
+            (&external.secret_name, &external.key),
+            keys,
+            "spec.cache.external",
         ));
     }
     Some(running(facts, type_, facts.cache, "cache"))
 }
 
-/// What answers elsewhere can only be told by the app's own readiness; that we know where it is can be told here.
-fn external_secret(facts: &AppFacts<'_>, type_: ConditionType, secret: &str, field: &str) -> Finding {
+/// Whether what answers elsewhere takes connections, only the app finds out.
+fn external_secret(
+    facts: &AppFacts<'_>,
+    type_: ConditionType,
+    (secret, key): (&String, &String),
+    keys: Option<&[String]>,
+    field: &str,
+) -> Finding {
     let absent = facts
         .absent
         .iter()
-        .any(|key| key.kind == Kind::Secret && *key.name == *secret);
+        .any(|absent| absent.kind == Kind::Secret && *absent.name == **secret);
     if absent {
-        Finding::no(
+        return Finding::no(
             type_,
             "SecretMissing",
-            format!("the Secret {secret} does not exist: create it, or correct {field}"),
-        )
-    } else {
-        Finding::yes(
+            format!("the Secret {secret} does not exist: create it, or correct {field}.secretName"),
+        );
+    }
+    match keys {
+        Some(keys) if !keys.contains(key) => Finding::no(
+            type_,
+            "KeyMissing",
+            format!(
+                "the Secret {secret} has no key {key}: it has {}: correct {field}.key, or add the key",
+                if keys.is_empty() {
+                    "none".to_owned()
+                } else {
+                    keys.join(", ")
+                }
+            ),
+        ),
+        Some(_) => Finding::yes(
             type_,
             "External",
             format!(
-                "the Secret {secret} says where it is; whether it answers, the app's own readiness tells"
+                "the Secret {secret} has the key {key}; whether it accepts connections is the app's to find out"
             ),
-        )
+        ),
+        None => Finding::unknown(
+            type_,
+            "NotChecked",
+            format!("the Secret {secret} has not been read, see Applied"),
+        ),
     }
 }
 
@@ -147,41 +178,21 @@ pub fn exposed(facts: &AppFacts<'_>) -> Option<Finding> {
                 "the Ingress does not exist yet, see Applied",
             ));
         }
-        if let Some(classes) = facts.ingress_classes {
-            let names = || {
-                classes
-                    .iter()
-                    .map(|(name, _)| name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
-            let known = || {
-                if classes.is_empty() {
-                    "there is none: install an ingress controller".to_owned()
-                } else {
-                    format!("there are: {}", names())
+        match facts.ingress_classes {
+            Some(classes) => {
+                if let Some(finding) = class_missing(ingress.class_name.as_deref(), classes) {
+                    return Some(finding);
                 }
-            };
-            match &ingress.class_name {
-                Some(class) if !classes.iter().any(|(name, _)| name == class) => {
-                    return Some(Finding::no(
-                        type_,
-                        "ClassMissing",
-                        format!("the IngressClass {class} does not exist; {}", known()),
-                    ));
-                }
-                None if !classes.iter().any(|(_, default)| *default) => {
-                    return Some(Finding::no(
-                        type_,
-                        "NoDefaultClass",
-                        format!(
-                            "spec.ingress.className is not given and no IngressClass is the default; {}",
-                            known()
-                        ),
-                    ));
-                }
-                _ => {}
             }
+            None if addresses(facts.ingress).is_empty() => {
+                return Some(Finding::unknown(
+                    type_,
+                    CLASSES_UNREADABLE,
+                    "an operator that is confined to some namespaces cannot read IngressClasses, and no ingress controller has \
+                     written an address into the Ingress: check that spec.ingress.className names a class that exists",
+                ));
+            }
+            None => {}
         }
     }
     Some(Finding::yes(
@@ -189,6 +200,32 @@ pub fn exposed(facts: &AppFacts<'_>) -> Option<Finding> {
         "Exposed",
         "requests from outside find their way",
     ))
+}
+
+fn class_missing(class: Option<&str>, classes: &[(String, bool)]) -> Option<Finding> {
+    let known = || {
+        if classes.is_empty() {
+            return "there is none: install an ingress controller".to_owned();
+        }
+        let names: Vec<&str> = classes.iter().map(|(name, _)| name.as_str()).collect();
+        format!("there are: {}", names.join(", "))
+    };
+    match class {
+        Some(class) if !classes.iter().any(|(name, _)| name == class) => Some(Finding::no(
+            ConditionType::Exposed,
+            "ClassMissing",
+            format!("the IngressClass {class} does not exist; {}", known()),
+        )),
+        None if !classes.iter().any(|(_, default)| *default) => Some(Finding::no(
+            ConditionType::Exposed,
+            "NoDefaultClass",
+            format!(
+                "spec.ingress.className is not given and no IngressClass is the default; {}",
+                known()
+            ),
+        )),
+        _ => None,
+    }
 }
 
 fn addresses(live: Option<&Live>) -> &[String] {
