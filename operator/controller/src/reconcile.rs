@@ -156,20 +156,21 @@ impl Context {
                 });
             }
         };
-        let mut interests: BTreeSet<Key> = references(&valid)
+        let referred: BTreeSet<Key> = references(&valid)
             .iter()
             .map(|reference| Key::new(reference.kind, &story.namespace, &reference.name))
             .collect();
+        let mut interests = referred.clone();
+        if let Some(holder) = &valid.observed.host_holder {
+            interests.insert(Key::new(Kind::Ingress, &holder.namespace, &holder.name));
+        }
         self.set_interests(&story.namespace, &story.name, interests.clone());
-        valid.observed.references_digest = match self
-            .references
-            .digest(&self.client, &self.store, &interests)
-            .await
-        {
-            Ok(digest) => digest,
-            Err(error) => return self.unobserved(&story, error, memory).await,
-        };
-        let absent: Vec<Key> = interests
+        valid.observed.references_digest =
+            match self.references.digest(&self.client, &self.store, &referred).await {
+                Ok(digest) => digest,
+                Err(error) => return self.unobserved(&story, error, memory).await,
+            };
+        let absent: Vec<Key> = referred
             .iter()
             .filter(|key| self.store.get(key).is_none())
             .cloned()
@@ -191,9 +192,6 @@ impl Context {
         let recorded = app.status.as_ref().and_then(|status| status.applied.as_deref());
         let outcome = self.converge(owner, &desired, recorded, memory).await;
         interests.extend(outcome.in_the_way.iter().cloned());
-        if let Some(holder) = &desired.host_holder {
-            interests.insert(Key::new(Kind::Ingress, &holder.namespace, &holder.name));
-        }
         self.set_interests(&story.namespace, &story.name, interests);
         self.tell_kept(memory, &outcome).await;
         if outcome.again || (desired.host_holder.is_none() && self.lost_host(app)) {

@@ -298,6 +298,8 @@ mod tests {
         let good = Finding::yes(ConditionType::Valid, "Valid", "");
         let spent = Finding::no(ConditionType::SLOsMet, "BudgetSpent", "");
         assert_eq!(ready(&[good.clone(), spent]).status, Answer::True);
+        let unread = Finding::unknown(ConditionType::Exposed, services::CLASSES_UNREADABLE, "");
+        assert_eq!(ready(&[good.clone(), unread]).status, Answer::True);
         let refused = Finding::no(ConditionType::Applied, "Forbidden", "no");
         let ready = ready(&[good, refused]);
         assert_eq!(

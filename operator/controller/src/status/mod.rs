@@ -4,6 +4,8 @@ mod availability;
 mod change;
 mod conditions;
 mod merge;
+#[cfg(test)]
+mod recorded;
 mod scaling;
 mod services;
 

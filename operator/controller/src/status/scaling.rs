@@ -71,3 +71,37 @@ fn remedy(app: &str, inactive: &Fact) -> String {
     }
     format!("look at `kubectl describe hpa {app}`")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_fits_what_the_autoscaler_lacks() {
+        for (reason, message, wanted) in [
+            (
+                "FailedGetResourceMetric",
+                "unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)",
+                "install metrics-server",
+            ),
+            (
+                "FailedGetResourceMetric",
+                "failed to get cpu utilization: missing request for cpu in container tasks of Pod tasks-1",
+                "set spec.resources.requests.cpu",
+            ),
+            (
+                "FailedGetResourceMetric",
+                "unable to get metrics for resource cpu: no metrics returned from resource metrics API",
+                "pods that just started have no metrics yet; if it stays, check that metrics-server runs",
+            ),
+            ("Other", "?", "look at `kubectl describe hpa tasks`"),
+        ] {
+            let inactive = Fact {
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+                ..Fact::default()
+            };
+            assert_eq!(remedy("tasks", &inactive), wanted);
+        }
+    }
+}

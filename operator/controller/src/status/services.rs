@@ -266,3 +266,130 @@ pub fn url(app: &ObservedApp, service: Option<&Live>, ingress: Option<&Live>) ->
     }
     format!("http://{name}.{}.svc{port}/", app.namespace().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use observedapp_desired::{Desired, HostHolder};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::watch::{Facts, Owner, Route};
+
+    fn app(spec: &Value) -> ObservedApp {
+        serde_json::from_value(json!({
+            "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
+            "metadata": {"name": "tasks", "namespace": "shop", "uid": "u"}, "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    fn facts<'a>(app: &'a ObservedApp, desired: &'a Desired) -> AppFacts<'a> {
+        AppFacts {
+            name: "tasks",
+            spec: &app.spec,
+            progress: Progress::Applied { desired, errors: &[] },
+            deployment: None,
+            service: None,
+            ingress: None,
+            database: None,
+            cache: None,
+            autoscaler: None,
+            database_secret_keys: None,
+            cache_secret_keys: None,
+            pods: &[],
+            absent: &[],
+            ingress_classes: None,
+        }
+    }
+
+    fn ingress(owner: &str, addresses: &[&str]) -> Live {
+        Live {
+            controller: Some(Owner {
+                is_app: true,
+                kind: "ObservedApp".to_owned(),
+                name: "tasks".to_owned(),
+                uid: owner.to_owned(),
+            }),
+            facts: Some(Box::new(Facts {
+                routes: vec![Route {
+                    host: "tasks.example.com".to_owned(),
+                    path: "/".to_owned(),
+                }],
+                addresses: addresses.iter().map(ToString::to_string).collect(),
+                ..Facts::default()
+            })),
+            ..Live::default()
+        }
+    }
+
+    #[test]
+    fn the_url_is_of_an_ingress_only_where_it_is_the_apps_own() {
+        let app = app(&json!({"image": "tasks:1", "ingress": {"host": "tasks.example.com"}}));
+        let own = ingress("u", &[]);
+        assert_eq!(url(&app, None, Some(&own)), "http://tasks.example.com/");
+        for not_ours in [None, Some(&ingress("another", &[]))] {
+            assert_eq!(url(&app, None, not_ours), "http://tasks.shop.svc/");
+        }
+    }
+
+    #[test]
+    fn a_host_that_another_has_is_told_with_its_holder() {
+        let app = app(&json!({"image": "tasks:1", "ingress": {"host": "tasks.example.com"}}));
+        let desired = Desired {
+            host_holder: Some(HostHolder {
+                namespace: "mail".to_owned(),
+                name: "web".to_owned(),
+            }),
+            ..Desired::default()
+        };
+        let finding = exposed(&facts(&app, &desired)).unwrap();
+        assert_eq!(finding.reason, "HostTaken");
+        assert!(finding.message.contains("mail/web"), "{}", finding.message);
+    }
+
+    #[test]
+    fn without_a_right_to_classes_only_an_address_proves_that_an_ingress_is_served() {
+        let app = app(&json!({"image": "tasks:1", "ingress": {"host": "tasks.example.com"}}));
+        let desired = Desired::default();
+        let exposed = |addresses: &[&str]| {
+            let ingress = ingress("u", addresses);
+            let facts = AppFacts {
+                ingress: Some(&ingress),
+                ..facts(&app, &desired)
+            };
+            let finding = super::exposed(&facts).unwrap();
+            (finding.status.as_str(), finding.reason)
+        };
+        assert_eq!(exposed(&[]), ("Unknown", CLASSES_UNREADABLE.to_owned()));
+        assert_eq!(exposed(&["10.0.0.1"]), ("True", "Exposed".to_owned()));
+    }
+
+    #[test]
+    fn of_an_external_database_no_more_is_said_than_its_secret_tells() {
+        let app = app(&json!({"image": "tasks:1", "database": {"external": {"secretName": "my-db"}}}));
+        let desired = Desired::default();
+        let ready = |keys: &[&str]| {
+            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+            let facts = AppFacts {
+                database_secret_keys: Some(&keys),
+                ..facts(&app, &desired)
+            };
+            database_ready(&facts).unwrap()
+        };
+        let there = ready(&["uri"]);
+        assert_eq!(there.status.as_str(), "True");
+        assert!(!there.message.contains("it accepts"), "{}", there.message);
+        assert!(
+            there.message.starts_with("the Secret my-db has the key uri;"),
+            "{}",
+            there.message
+        );
+        let missing = ready(&["url"]);
+        assert_eq!(
+            (missing.status.as_str(), missing.reason.as_str()),
+            ("False", "KeyMissing")
+        );
+        assert!(missing.message.contains("it has url"), "{}", missing.message);
+    }
+}

@@ -25,6 +25,8 @@ use tracing::{debug, warn};
 
 pub use apps::Apps;
 pub use classes::IngressClasses;
+#[cfg(test)]
+pub use live::Owner;
 pub use live::{Fact, Facts, Live, Route, Seen, Whose};
 pub use pods::{Pod, PodSeen, Pods, Trouble};
 pub use store::{Change, Key, Scope, Sent, Store};

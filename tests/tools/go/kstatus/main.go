@@ -1,9 +1,9 @@
-// Kstatus reads one object in JSON, and prints what kstatus says of it: what Flux, kpt and `kubectl apply` tools wait for.
+// Kstatus reads one object in JSON, and prints what kstatus makes of it: what Flux and kpt wait for.
 package main
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 	"log"
 	"os"
 
@@ -12,8 +12,12 @@ import (
 )
 
 func main() {
+	input, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		log.Fatalf("kstatus: standard input cannot be read: %v", err)
+	}
 	object := &unstructured.Unstructured{}
-	if err := json.NewDecoder(os.Stdin).Decode(&object.Object); err != nil {
+	if err := object.UnmarshalJSON(input); err != nil {
 		log.Fatalf("kstatus: standard input is not one object in JSON: %v", err)
 	}
 	result, err := status.Compute(object)
