@@ -1,9 +1,9 @@
 //! From a text to the apps in it, with everything that is wrong with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use observedapp_api::{GROUP, ObservedApp};
-use observedapp_desired::{App, Kind, Observed, Problem, Route, Settings, problem_of, validate};
+use observedapp_desired::{App, HostHolder, Kind, Observed, Problem, Settings, problem_of, validate};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -82,7 +82,7 @@ pub(crate) fn read(sources: &[Source], preview: &Preview) -> Apps {
     let mut reader = Reader {
         preview,
         names: BTreeSet::new(),
-        routes: Observed::default(),
+        hosts: BTreeMap::new(),
         apps: Apps::default(),
     };
     for source in sources {
@@ -94,8 +94,8 @@ pub(crate) fn read(sources: &[Source], preview: &Preview) -> Apps {
 struct Reader<'p> {
     preview: &'p Preview,
     names: BTreeSet<(String, String)>,
-    /// The hosts and paths of the text's apps so far: the first keeps them.
-    routes: Observed,
+    /// The hosts of the text's apps so far, with who asks for which path.
+    hosts: BTreeMap<String, Vec<(HostHolder, String)>>,
     apps: Apps,
 }
 
@@ -129,7 +129,7 @@ impl Reader<'_> {
     fn source(&mut self, source: &Source) {
         // Names and hosts are held against those of the same text: two files may be two clusters'.
         self.names.clear();
-        self.routes = Observed::default();
+        self.hosts.clear();
         // Other people's files, such as templates that are no YAML yet, are none of our business.
         let group_version = format!("{GROUP}/v");
         let concerns_us =
@@ -246,20 +246,11 @@ impl Reader<'_> {
             optional_kinds: self.preview.optional_kinds.clone(),
             // What is made once the app answers belongs to a preview, too.
             has_answered: true,
-            ..self.routes.clone()
+            ..Observed::default()
         };
         match validate(&typed, observed, self.preview.settings.clone()) {
             Ok(app) => {
-                if let Some(ingress) = &app.spec.ingress {
-                    let route = Route {
-                        host: ingress.host.clone(),
-                        path: ingress.path.clone(),
-                    };
-                    self.routes
-                        .claimed_routes
-                        .entry(route)
-                        .or_insert_with(|| format!("{namespace}/{name}"));
-                }
+                problems.extend(self.host_problem(&app));
                 let notes = app
                     .notes
                     .iter()
@@ -289,6 +280,33 @@ impl Reader<'_> {
             }
         }
         self.tell(place, problems);
+    }
+}
+
+impl Reader<'_> {
+    /// A host belongs to one namespace, and a path of it to one app. Which of two apps would get it, the cluster decides.
+    fn host_problem(&mut self, app: &App) -> Option<Problem> {
+        let ingress = app.spec.ingress.as_ref()?;
+        let asking = self.hosts.entry(ingress.host.clone()).or_default();
+        let rival = asking
+            .iter()
+            .find(|(other, path)| other.namespace != app.namespace || *path == ingress.path)
+            .cloned();
+        let own = HostHolder {
+            namespace: app.namespace.clone(),
+            name: app.name.clone(),
+        };
+        asking.push((own, ingress.path.clone()));
+        rival.map(|(other, path)| {
+            Problem::new(
+                "spec.ingress.host",
+                format!(
+                    "the app {other} asks for {}{path}, and only one of the two gets the host",
+                    ingress.host
+                ),
+                "choose another host; apps of one namespace may share a host by different paths",
+            )
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::context::{AppMemory, Context, Done};
 use crate::digest::Digest;
 use crate::error::{Class, Error};
 use crate::request::within;
-use crate::watch::{self, Key, Live, Seen, Whose};
+use crate::watch::{self, Key, Live, Seen, Sent, Whose};
 
 /// The app whose objects are applied.
 #[derive(Clone, Copy, Debug)]
@@ -178,8 +178,14 @@ impl Context {
         if let Some(known) = &known {
             self.references.moved(&object.key, known, &live);
         }
-        self.store.enter(sent, object.key.clone(), live);
+        self.enter(sent, object.key.clone(), live);
         Ok(done)
+    }
+
+    /// What this process has written itself is no news when the watch shows it: who waits for it hears of it here.
+    fn enter(&self, sent: Sent, key: Key, live: Live) {
+        self.store.enter(sent, key.clone(), live);
+        self.queue.tell_interested(&key);
     }
 
     /// Asks the API server itself for an object that no watch has shown.
@@ -246,7 +252,7 @@ impl Context {
                     "created with a new password"
                 );
                 self.references.drawn(&key, &live, secret);
-                self.store.enter(sent, key, live);
+                self.enter(sent, key, live);
                 Ok(())
             }
             Err(Error::Api {
@@ -327,6 +333,7 @@ impl Context {
             Err(error) => return Err(error.or_moved()),
         }
         self.store.leave(key.clone(), live.resource_version);
+        self.queue.tell_interested(key);
         Ok(())
     }
 

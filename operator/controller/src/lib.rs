@@ -14,6 +14,7 @@ mod digest;
 mod discovery;
 mod error;
 mod events;
+mod hosts;
 mod leader;
 mod logging;
 mod metrics;

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
-use observedapp_api::{BindingStatus, ConditionType, ObservedApp, ObservedAppStatus, ServiceType};
+use observedapp_api::{BindingStatus, ConditionType, ExternalCache, ObservedApp, ObservedAppStatus, SecretKey};
 use observedapp_desired::{Desired, Kind, Object};
 use serde_json::json;
 use tracing::{info, warn};
@@ -17,8 +17,8 @@ use crate::metrics::AppState;
 use crate::pod_events::PodEvents;
 use crate::prometheus::{Expected, Proof};
 use crate::request::within;
-use crate::status::{AppFacts, Finding, Progress, Transition, carried, findings, merge, noteworthy};
-use crate::watch::{Facts, Key};
+use crate::status::{AppFacts, Finding, Progress, Transition, carried, findings, merge, noteworthy, url};
+use crate::watch::Key;
 
 /// What a reconcile found out, for the status.
 pub struct Story<'a> {
@@ -99,6 +99,13 @@ impl Context {
             None => None,
         };
         let cache = get(Kind::Deployment, &format!("{name}-cache"));
+        let autoscaler = get(Kind::HorizontalPodAutoscaler, name);
+        let keys_of = |secret: Option<&String>| {
+            let key = Key::new(Kind::Secret, namespace, secret?);
+            self.references.secret_keys(&self.store, &key)
+        };
+        let database_keys = keys_of(external_database(app).map(|external| &external.secret_name));
+        let cache_keys = keys_of(external_cache(app).map(|external| &external.secret_name));
         let pods = self.pods.of(namespace, name);
         let classes = self.ingress_classes.known();
         let recorded_binding = binding(&progress, name);
@@ -121,6 +128,9 @@ impl Context {
             ingress: ingress.as_deref(),
             database: database.as_deref(),
             cache: cache.as_deref(),
+            autoscaler: autoscaler.as_deref(),
+            database_secret_keys: database_keys.as_deref(),
+            cache_secret_keys: cache_keys.as_deref(),
             pods: &pods,
             events,
             absent,
@@ -174,11 +184,7 @@ impl Context {
             selector: Some(format!(
                 "app.kubernetes.io/component=app,app.kubernetes.io/instance={name},app.kubernetes.io/name={name}"
             )),
-            url: Some(url(
-                app,
-                namespace,
-                service.as_deref().and_then(|live| live.facts.as_deref()),
-            )),
+            url: Some(url(app, service.as_deref(), ingress.as_deref())),
             binding: recorded_binding
                 .or_else(|| before.binding.clone().filter(|_| app.spec.database.is_some())),
             applied: applied.or_else(|| before.applied.clone().filter(|_| kept_applied)),
@@ -309,7 +315,8 @@ impl Context {
             .unwrap_or_default();
         let found = vec![
             Finding::no(ConditionType::Ready, "Unreadable", message.clone()),
-            Finding::no(ConditionType::Valid, "Unreadable", message),
+            Finding::no(ConditionType::Valid, "Unreadable", message.clone()),
+            Finding::yes(ConditionType::Stalled, "Unreadable", message),
         ];
         let (conditions, _) = merge(&old, found, invalid.metadata.generation, jiff::Timestamp::now());
         if conditions == old {
@@ -327,6 +334,14 @@ impl Context {
         .await?;
         Ok(())
     }
+}
+
+fn external_database(app: &ObservedApp) -> Option<&SecretKey> {
+    app.spec.database.as_ref()?.external.as_ref()
+}
+
+fn external_cache(app: &ObservedApp) -> Option<&ExternalCache> {
+    app.spec.cache.as_ref()?.external.as_ref()
 }
 
 /// Which write of an app this is; a later one has a higher number.
@@ -366,30 +381,4 @@ fn rules_hash(desired: &Desired) -> Option<String> {
     })
 }
 
-/// Where the app is reached: through its Ingress, its load balancer, or within the cluster.
-fn url(app: &ObservedApp, namespace: &str, service: Option<&Facts>) -> String {
-    if let Some(ingress) = &app.spec.ingress {
-        let scheme = if ingress.tls_secret_name.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        return format!("{scheme}://{}{}", ingress.host, ingress.path);
-    }
-    let port = match app.spec.service.port {
-        80 => String::new(),
-        port => format!(":{port}"),
-    };
-    let address = service.and_then(|facts| facts.addresses.first());
-    if app.spec.service.type_ == ServiceType::LoadBalancer
-        && let Some(address) = address
-    {
-        let host = if address.contains(':') {
-            format!("[{address}]")
-        } else {
-            address.clone()
-        };
-        return format!("http://{host}{port}/");
-    }
-    format!("http://{}.{namespace}.svc{port}/", app.name_any())
 }

@@ -25,7 +25,7 @@ mod settings;
 mod validate;
 
 pub use app::*;
-pub use build::{desired, fleet_dashboard, origin, rules, url};
+pub use build::{desired, fleet_dashboard, origin, rules};
 pub use digest::digest;
 pub use names::*;
 pub use object::*;

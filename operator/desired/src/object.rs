@@ -1,6 +1,8 @@
 //! The objects an app can have: one variant a kind, so that the compiler names every place a new one must be
 //! thought of.
 
+use crate::observed::HostHolder;
+use crate::problem::Problem;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
@@ -97,6 +99,10 @@ pub struct Desired {
     pub untouched: Vec<(Kind, String)>,
     /// Why the builtin database must wait for a person.
     pub database_lost: Option<SecretLost>,
+    /// The app that holds the host of this app's Ingress, which is not made for that.
+    pub host_holder: Option<HostHolder>,
+    /// What the app's author should know of; nothing is wrong.
+    pub notes: Vec<Problem>,
     /// Objects that are wanted, of kinds whose API this cluster does not serve.
     pub missing: Vec<Kind>,
 }

@@ -1,6 +1,7 @@
 //! What had to be looked up in the cluster before it can be said what should exist.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::Kind;
 
@@ -21,15 +22,21 @@ pub struct Observed {
     pub has_answered: bool,
     /// A digest of the contents of what [`crate::references`] names: when it moves, pods roll.
     pub references_digest: Option<String>,
-    /// Hosts and paths that older apps of the cluster have claimed, with their `namespace/name`.
-    pub claimed_routes: BTreeMap<Route, String>,
+    /// Another app that holds the host that this one asks for: then no Ingress is made.
+    pub host_holder: Option<HostHolder>,
 }
 
-/// A host and path of an Ingress.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Route {
-    pub host: String,
-    pub path: String,
+/// The app that holds a host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostHolder {
+    pub namespace: String,
+    pub name: String,
+}
+
+impl fmt::Display for HostHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 /// What the Prometheus objects of the cluster ask for.
@@ -69,6 +76,8 @@ pub struct ObservedClaim {
     pub size: String,
     /// The major version of the Postgres that wrote it, from the operator's annotation.
     pub version: Option<String>,
+    /// Its StorageClass, if that is known not to let claims grow.
+    pub class_that_cannot_grow: Option<String>,
 }
 
 /// Two passwords drawn by the controller.

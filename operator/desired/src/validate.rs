@@ -38,14 +38,7 @@ pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Re
         }
     }
     capacity::check(&spec, database.as_ref(), &mut findings);
-    surroundings::check(
-        &namespace,
-        &name,
-        &spec,
-        database.as_ref(),
-        &observed,
-        &mut findings,
-    );
+    surroundings::check(&name, database.as_ref(), &observed, &mut findings);
     let Findings { problems, notes } = findings;
     if !problems.is_empty() {
         return Err(problems.once_a_field());

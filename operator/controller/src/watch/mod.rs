@@ -3,9 +3,11 @@
 mod apps;
 mod classes;
 mod fields;
+mod hosts;
 mod live;
 mod pods;
 mod store;
+mod wire;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,9 +25,11 @@ use tracing::{debug, warn};
 
 pub use apps::Apps;
 pub use classes::IngressClasses;
-pub use live::{Facts, Live, Seen, Whose};
+#[cfg(test)]
+pub use live::Owner;
+pub use live::{Fact, Facts, Live, Route, Seen, Whose};
 pub use pods::{Pod, PodSeen, Pods, Stage, Trouble};
-pub use store::{Change, Key, Scope, Store};
+pub use store::{Change, Key, Scope, Sent, Store};
 
 use crate::App;
 use crate::queue::Queue;
@@ -55,7 +59,13 @@ impl Synced {
 pub fn has_facts(kind: Kind) -> bool {
     matches!(
         kind.as_str(),
-        "Deployment" | "StatefulSet" | "Service" | "Ingress" | "PersistentVolumeClaim" | "Cluster"
+        "Deployment"
+            | "StatefulSet"
+            | "Service"
+            | "Ingress"
+            | "PersistentVolumeClaim"
+            | "Cluster"
+            | "HorizontalPodAutoscaler"
     )
 }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use observedapp_desired::Kind;
 
+use super::hosts::Hosts;
 use super::live::Live;
 
 /// Which object.
@@ -64,6 +65,7 @@ pub struct Store(RwLock<Inner>);
 struct Inner {
     objects: HashMap<Key, Entry>,
     by_controller: HashMap<String, BTreeSet<Key>>,
+    hosts: Hosts,
     /// Lists are told apart by number: what the last list of a watch did not name is gone.
     list: u64,
     shown: HashMap<Scope, Shown>,
@@ -98,15 +100,12 @@ impl Store {
 
     /// The objects that carry a controller reference to this UID.
     pub fn controlled_by(&self, uid: &str) -> Vec<(Key, Arc<Live>)> {
-        self.read(|inner| {
-            inner
-                .by_controller
-                .get(uid)
-                .into_iter()
-                .flatten()
-                .filter_map(|key| Some((key.clone(), Arc::clone(&inner.objects.get(key)?.live))))
-                .collect()
-        })
+        self.read(|inner| inner.entries(inner.by_controller.get(uid).into_iter().flatten()))
+    }
+
+    /// The Ingresses that carry this host.
+    pub fn ingresses_of(&self, host: &str) -> Vec<(Key, Arc<Live>)> {
+        self.read(|inner| inner.entries(inner.hosts.of(host)))
     }
 
     /// A watch shows an object. Says what changed, if anything but what is known already.
@@ -184,6 +183,11 @@ impl Store {
 }
 
 impl Inner {
+    fn entries<'a>(&self, keys: impl Iterator<Item = &'a Key>) -> Vec<(Key, Arc<Live>)> {
+        keys.filter_map(|key| Some((key.clone(), Arc::clone(&self.objects.get(key)?.live))))
+            .collect()
+    }
+
     fn has_shown(&mut self, scope: &Scope, version: u64) {
         let shown = self.shown.entry(scope.clone()).or_default();
         shown.version = shown.version.max(version);
@@ -219,6 +223,7 @@ impl Inner {
             },
         );
         let before = before.map(|entry| entry.live);
+        self.hosts.update(&key, before.as_deref(), Some(&live));
         let was_controlled_by = before
             .as_ref()
             .and_then(|live| live.controller.as_ref())
@@ -252,6 +257,7 @@ impl Inner {
 
     fn take(&mut self, key: Key) -> Option<Change> {
         let before = self.objects.remove(&key)?.live;
+        self.hosts.update(&key, Some(&before), None);
         if let Some(owner) = &before.controller {
             self.forget(&owner.uid, &key);
         }

@@ -1,10 +1,12 @@
-//! How the app is reached from outside: the Ingress, and the URL.
+//! How the app is reached from outside.
 
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend,
     IngressSpec, IngressTLS, ServiceBackendPort,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use observedapp_api::IngressSpec as IngressField;
 
 use super::app::{HTTP, given};
 use crate::{App, Component, Object};
@@ -14,7 +16,7 @@ pub(super) fn objects(app: &App) -> Vec<Object> {
 }
 
 fn ingress(app: &App) -> Option<Ingress> {
-    let given_ingress = app.spec.ingress.as_ref()?;
+    let given_ingress = ingress_spec(app)?;
     Some(Ingress {
         metadata: ObjectMeta {
             annotations: given(&given_ingress.annotations),
@@ -55,7 +57,7 @@ fn ingress(app: &App) -> Option<Ingress> {
 
 /// Where the app is reached, without a path: through its Ingress if it has one, else inside the cluster.
 pub fn origin(app: &App) -> String {
-    if let Some(ingress) = &app.spec.ingress {
+    if let Some(ingress) = ingress_spec(app) {
         let scheme = if ingress.tls_secret_name.is_some() {
             "https"
         } else {
@@ -70,12 +72,50 @@ pub fn origin(app: &App) -> String {
     format!("http://{}.{}.svc{port}", app.name, app.namespace)
 }
 
-/// Where people find the app.
-pub fn url(app: &App) -> String {
-    let path = app
-        .spec
-        .ingress
-        .as_ref()
-        .map_or("/", |ingress| ingress.path.as_str());
-    format!("{}{path}", origin(app))
+/// The Ingress that the app asks for, unless another app holds its host.
+fn ingress_spec(app: &App) -> Option<&IngressField> {
+    let is_free = app.observed.host_holder.is_none();
+    app.spec.ingress.as_ref().filter(|_| is_free)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::origin;
+    use crate::{HostHolder, Kind, Observed, Settings, desired, validate};
+
+    #[test]
+    fn an_app_whose_host_is_held_loses_its_ingress_and_nothing_else() {
+        let made = |host_holder: Option<HostHolder>| {
+            let app = json!({
+                "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
+                "metadata": {"name": "tasks", "namespace": "shop"},
+                "spec": {"image": "tasks:1", "ingress": {"host": "tasks.example.com", "path": "/login"}},
+            });
+            let observed = Observed {
+                host_holder,
+                ..Observed::default()
+            };
+            let app = validate(
+                &serde_json::from_value(app).unwrap(),
+                observed,
+                Settings::default(),
+            )
+            .unwrap();
+            let kinds: Vec<Kind> = desired(&app).objects.iter().map(crate::Object::kind).collect();
+            (origin(&app), kinds)
+        };
+        let (origin, all) = made(None);
+        assert_eq!(origin, "http://tasks.example.com");
+        assert!(all.contains(&Kind::Ingress));
+        let (origin, rest) = made(Some(HostHolder {
+            namespace: "mail".to_owned(),
+            name: "web".to_owned(),
+        }));
+        assert_eq!(origin, "http://tasks.shop.svc");
+        let expected: Vec<Kind> = all.into_iter().filter(|kind| *kind != Kind::Ingress).collect();
+        assert_eq!(rest, expected);
+    }
 }

@@ -14,13 +14,17 @@ mod scaling;
 
 pub use alerts::rules;
 pub use dashboards::fleet_dashboard;
-pub use exposure::{origin, url};
+pub use exposure::origin;
 
 use crate::{App, Desired, Kind, Object};
 
 /// Every object that should exist for the app.
 pub fn desired(app: &App) -> Desired {
-    let mut desired = Desired::default();
+    let mut desired = Desired {
+        host_holder: app.observed.host_holder.clone(),
+        notes: app.notes.clone(),
+        ..Desired::default()
+    };
     database::add(app, &mut desired);
     for capability in [
         app::objects,

@@ -1,41 +1,14 @@
-//! What the cluster says to a spec: other apps, and the app's own past.
+//! What the cluster says to a spec: the app's own past.
 
-use observedapp_api::{Amount, BuiltinDatabase, ObservedAppSpec};
+use observedapp_api::{Amount, BuiltinDatabase};
 
 use super::Findings;
-use crate::{Database, Observed, Route};
+use crate::{Database, Observed};
 
-pub(super) fn check(
-    namespace: &str,
-    name: &str,
-    spec: &ObservedAppSpec,
-    database: Option<&Database>,
-    observed: &Observed,
-    findings: &mut Findings,
-) {
-    route(namespace, name, spec, observed, findings);
+pub(super) fn check(name: &str, database: Option<&Database>, observed: &Observed, findings: &mut Findings) {
     if let Some(Database::Builtin(builtin)) = database {
         version(name, builtin, observed, findings);
-        size(builtin, observed, findings);
-    }
-}
-
-/// The older app keeps its host and path; two that share them would take turns at answering.
-fn route(namespace: &str, name: &str, spec: &ObservedAppSpec, observed: &Observed, findings: &mut Findings) {
-    let Some(ingress) = &spec.ingress else {
-        return;
-    };
-    let route = Route {
-        host: ingress.host.clone(),
-        path: ingress.path.clone(),
-    };
-    let own = format!("{namespace}/{name}");
-    if let Some(owner) = observed.claimed_routes.get(&route).filter(|owner| **owner != own) {
-        findings.problem(
-            "spec.ingress.host",
-            format!("{}{} is the older app {owner}'s", route.host, route.path),
-            "choose another host or path, or remove it there first",
-        );
+        size(name, builtin, observed, findings);
     }
 }
 
@@ -63,7 +36,7 @@ fn version(name: &str, builtin: &BuiltinDatabase, observed: &Observed, findings:
 }
 
 /// A claim can grow and not shrink. One that was kept from before may well be larger: it is used as it is.
-fn size(builtin: &BuiltinDatabase, observed: &Observed, findings: &mut Findings) {
+fn size(name: &str, builtin: &BuiltinDatabase, observed: &Observed, findings: &mut Findings) {
     let Some(claim) = &observed.database.claim else {
         return;
     };
@@ -71,9 +44,27 @@ fn size(builtin: &BuiltinDatabase, observed: &Observed, findings: &mut Findings)
         Amount::try_from(&builtin.storage.size),
         claim.size.parse::<Amount>(),
     );
-    if let (Ok(wanted), Ok(there)) = (wanted, there)
-        && wanted < there
+    let (Ok(wanted), Ok(there)) = (wanted, there) else {
+        return;
+    };
+    if wanted > there
+        && let Some(class) = &claim.class_that_cannot_grow
     {
+        findings.problem(
+            "spec.database.builtin.storage.size",
+            format!(
+                "the claim {name}-db has {}, and its StorageClass {class} does not let claims grow",
+                claim.size
+            ),
+            format!(
+                "set size back to {}; for more room, dump the database with \
+                 `kubectl exec {name}-db-0 -- pg_dump -U app -Fc app > app.dump` and restore it with pg_restore into an app of \
+                 another name, or have an administrator set allowVolumeExpansion on {class} if its provisioner can do it",
+                claim.size
+            ),
+        );
+    }
+    if wanted < there {
         findings.note(
             "spec.database.builtin.storage.size",
             format!("the claim has {} already, and no claim can shrink", claim.size),
@@ -87,7 +78,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::json;
 
-    use crate::{App, Observed, ObservedClaim, Problems, Route, Settings, validate};
+    use crate::{App, Observed, ObservedClaim, Problems, Settings, validate};
 
     /// The app `shop/tasks` with this much more in its spec.
     fn validated(more: serde_json::Value, observed: Observed) -> Result<App, Problems> {
@@ -106,22 +97,12 @@ mod tests {
         )
     }
 
-    fn claimed(owner: &str) -> Observed {
-        let route = Route {
-            host: "tasks.example.com".to_owned(),
-            path: "/".to_owned(),
-        };
-        Observed {
-            claimed_routes: [(route, owner.to_owned())].into(),
-            ..Observed::default()
-        }
-    }
-
     fn kept(size: &str, version: Option<&str>) -> Observed {
         let mut observed = Observed::default();
         observed.database.claim = Some(ObservedClaim {
             size: size.to_owned(),
             version: version.map(str::to_owned),
+            ..ObservedClaim::default()
         });
         observed
     }
@@ -135,26 +116,6 @@ mod tests {
         assert_eq!(problems.len(), 1, "{problems:?}");
         let problem = problems.remove(0);
         (problem.field, problem.problem, problem.remedy)
-    }
-
-    #[test]
-    fn the_older_app_keeps_its_host_and_path() {
-        let ingress = |path: &str| json!({"ingress": {"host": "tasks.example.com", "path": path}});
-        let (field, problem, _) = only_problem(validated(ingress("/"), claimed("mail/older")));
-        assert_eq!(field, "spec.ingress.host");
-        assert_eq!(problem, "tasks.example.com/ is the older app mail/older's");
-        assert!(
-            validated(ingress("/"), claimed("shop/tasks")).is_ok(),
-            "it is its own"
-        );
-        assert!(
-            validated(ingress("/tasks"), claimed("mail/older")).is_ok(),
-            "another path"
-        );
-        assert!(
-            validated(json!({}), claimed("mail/older")).is_ok(),
-            "no ingress at all"
-        );
     }
 
     #[test]
@@ -173,6 +134,28 @@ mod tests {
         // A minor version reads what another has written, and what nobody has written to holds nothing yet.
         assert!(validated(database("18.1", "1Gi"), kept("1Gi", Some("18"))).is_ok());
         assert!(validated(database("18", "1Gi"), kept("1Gi", None)).is_ok());
+    }
+
+    #[test]
+    fn growth_on_a_class_that_cannot_is_refused_and_the_way_back_is_not() {
+        let mut stuck = kept("1Gi", Some("18"));
+        let claim = stuck.database.claim.as_mut().unwrap();
+        claim.class_that_cannot_grow = Some("local-path".to_owned());
+        let (field, problem, remedy) = only_problem(validated(database("18", "5Gi"), stuck.clone()));
+        assert_eq!(field, "spec.database.builtin.storage.size");
+        assert!(
+            problem.contains("StorageClass local-path does not let claims grow"),
+            "{problem}"
+        );
+        assert!(
+            remedy.starts_with("set size back to 1Gi") && remedy.contains("pg_dump"),
+            "{remedy}"
+        );
+        assert!(validated(database("18", "1Gi"), stuck).is_ok());
+        assert!(
+            validated(database("18", "5Gi"), kept("1Gi", Some("18"))).is_ok(),
+            "of a class that can, or may not be read"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | an optional API that comes and goes | `schemas.rs` |
 //! | an autoscaler owns the count | `scaling.rs` |
 //! | a stranger's object in the way; drift | `foreign.rs` |
+//! | one host and several apps that ask for it | `hosts.rs` |
 //! | data kept, and taken up again; a namespace that ends | `database.rs`, `ends.rs` |
 //! | two leaders, one of them cut off or frozen | `leaders.rs`, `scaling.rs` |
 //! | rest | `converge.rs` |
@@ -31,6 +32,7 @@ mod database;
 mod ends;
 mod failures;
 mod foreign;
+mod hosts;
 mod invalid;
 mod leaders;
 mod mended;

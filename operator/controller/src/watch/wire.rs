@@ -1,0 +1,247 @@
+//! An object as the API server sends it, and what is kept of it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::core::ObjectMeta;
+use observedapp_api::{FIELD_MANAGER, GROUP};
+use observedapp_desired::{MANAGED_BY, RETAIN_ANNOTATION};
+use serde::Deserialize;
+
+use super::fields::Fields;
+use super::live::{Fact, Facts, Live, Owner, Route, Seen};
+
+#[derive(Deserialize)]
+pub struct Wire {
+    #[serde(default)]
+    metadata: WireMeta,
+    #[serde(default)]
+    spec: Option<WireSpec>,
+    #[serde(default)]
+    status: Option<WireStatus>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireMeta {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<String>,
+    labels: Option<WireLabels>,
+    annotations: Option<WireAnnotations>,
+    owner_references: Vec<WireOwner>,
+    managed_fields: Vec<WireManager>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireLabels {
+    #[serde(rename = "app.kubernetes.io/managed-by")]
+    managed_by: Option<String>,
+    #[serde(rename = "app.kubernetes.io/instance")]
+    instance: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireAnnotations(BTreeMap<String, String>);
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireOwner {
+    api_version: String,
+    kind: String,
+    name: String,
+    uid: String,
+    controller: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireManager {
+    manager: String,
+    operation: String,
+    subresource: String,
+    time: String,
+    fields_v1: Fields,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireSpec {
+    replicas: Option<i32>,
+    rules: Vec<WireRule>,
+    storage_class_name: Option<String>,
+    resources: Option<WireResources>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireRule {
+    host: String,
+    http: WireHttp,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireHttp {
+    paths: Vec<WirePath>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WirePath {
+    path: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireResources {
+    requests: WireStorage,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireStorage {
+    storage: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireStatus {
+    observed_generation: i64,
+    replicas: i32,
+    instances: i32,
+    ready_replicas: i32,
+    ready_instances: i32,
+    updated_replicas: i32,
+    available_replicas: i32,
+    phase: Option<String>,
+    current_primary: String,
+    target_primary: String,
+    instances_status: WireInstances,
+    load_balancer: Option<WireLoadBalancer>,
+    conditions: Option<Vec<Fact>>,
+}
+
+impl WireStatus {
+    fn primary_ready(&self) -> bool {
+        self.current_primary == self.target_primary
+            && self.instances_status.healthy.contains(&self.current_primary)
+    }
+}
+
+/// CloudNativePG's instances by how they are.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireInstances {
+    healthy: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireLoadBalancer {
+    ingress: Vec<WireAddress>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireAddress {
+    ip: Option<String>,
+    hostname: Option<String>,
+}
+
+impl<const META: bool> From<Wire> for Seen<META> {
+    fn from(wire: Wire) -> Self {
+        let meta = wire.metadata;
+        let annotation = |key: &str| meta.annotations.as_ref().and_then(|all| all.0.get(key).cloned());
+        let ours = |manager: &&WireManager| {
+            manager.manager == FIELD_MANAGER && manager.operation == "Apply" && manager.subresource.is_empty()
+        };
+        let spec = wire.spec.unwrap_or_default();
+        let status = wire.status.unwrap_or_default();
+        let facts = Facts {
+            created: meta.creation_timestamp,
+            generation: meta.generation.unwrap_or_default(),
+            observed_generation: status.observed_generation,
+            wanted: spec.replicas,
+            wanted_by_other: meta
+                .managed_fields
+                .iter()
+                .any(|manager| !ours(&manager) && manager.fields_v1.owns_replicas),
+            replicas: status.replicas.max(status.instances),
+            ready: status.ready_replicas.max(status.ready_instances),
+            updated: status.updated_replicas,
+            available: status.available_replicas,
+            primary_ready: status.primary_ready(),
+            phase: status.phase,
+            addresses: status
+                .load_balancer
+                .unwrap_or_default()
+                .ingress
+                .into_iter()
+                .filter_map(|address| address.hostname.or(address.ip))
+                .collect(),
+            routes: spec.rules.into_iter().flat_map(routes).collect(),
+            requested: spec.resources.unwrap_or_default().requests.storage,
+            storage_class: spec.storage_class_name,
+            postgres_version: annotation("observedapp.dev/postgres-version"),
+            conditions: status.conditions.unwrap_or_default(),
+        };
+        let live = Live {
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta
+                .resource_version
+                .as_deref()
+                .and_then(|version| version.parse().ok())
+                .unwrap_or_default(),
+            deleting: meta.deletion_timestamp.is_some(),
+            controller: meta
+                .owner_references
+                .into_iter()
+                .find(|owner| owner.controller)
+                .map(|owner| Owner {
+                    is_app: owner.kind == "ObservedApp" && owner.api_version.starts_with(GROUP),
+                    kind: owner.kind,
+                    name: owner.name,
+                    uid: owner.uid,
+                }),
+            instance: meta
+                .labels
+                .filter(|labels| labels.managed_by.as_deref() == Some(MANAGED_BY))
+                .and_then(|labels| labels.instance),
+            retained: meta
+                .annotations
+                .as_ref()
+                .is_some_and(|all| all.0.contains_key(RETAIN_ANNOTATION)),
+            applied: meta
+                .managed_fields
+                .iter()
+                .find(ours)
+                .map(|manager| manager.fields_v1.digest_at(&manager.time)),
+            facts: Some(Box::new(facts)),
+        };
+        Self {
+            metadata: ObjectMeta {
+                name: meta.name,
+                namespace: meta.namespace,
+                uid: meta.uid,
+                resource_version: meta.resource_version,
+                ..ObjectMeta::default()
+            },
+            live,
+        }
+    }
+}
+
+fn routes(rule: WireRule) -> impl Iterator<Item = Route> {
+    let WireRule { host, http } = rule;
+    http.paths.into_iter().map(move |WirePath { path }| Route {
+        host: host.clone(),
+        path,
+    })
+}
