@@ -4,6 +4,7 @@
 
 mod lint;
 mod matrix;
+mod operator;
 mod pages;
 mod records;
 mod runbooks;
