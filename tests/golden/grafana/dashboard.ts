@@ -39,6 +39,7 @@ interface Target {
   format: "time_series" | "heatmap" | "table";
   instant: boolean;
   range: boolean;
+  interval?: string;
 }
 
 type Chart<Type extends string, Options, Custom> = Omit<Plain<Panel>, "type" | "options" | "fieldConfig" | "targets"> & {

@@ -138,6 +138,38 @@ fn every_query_parses_and_names_nothing() {
     }
 }
 
+/// Grafana makes `$__rate_interval` from the least step: a rate over less than two scrapes has no value.
+#[test]
+fn queries_step_no_faster_than_their_series_are_scraped() {
+    let all = dashboards();
+    let mut slow = 0;
+    for case in Case::all().unwrap() {
+        let app = case.validate().unwrap().objectives.app;
+        let step = |interval: Option<observedapp_slo::PromDuration>| {
+            interval.map(|interval| format!("{}s", interval.millis() / 1000))
+        };
+        let [own, probe] = [
+            app.metrics.map(|metrics| metrics.interval),
+            app.probe.map(|probe| probe.interval),
+        ]
+        .map(step);
+        for (_, dashboard) in all.iter().filter(|(name, _)| *name == case.name) {
+            for target in charts(dashboard).flat_map(|panel| panel["targets"].as_array().unwrap()) {
+                let expr = target["expr"].as_str().unwrap();
+                let wanted = match expr {
+                    _ if expr.contains(r#"job="$app""#) => own.as_deref(),
+                    _ if expr.contains(r#"job="$app-probe""#) => probe.as_deref(),
+                    // What Prometheus scrapes at its own pace is the data source's to know.
+                    _ => None,
+                };
+                assert_eq!(target["interval"].as_str(), wanted, "{}: {expr}", case.name);
+                slow += usize::from(wanted == Some("60s"));
+            }
+        }
+    }
+    assert!(slow > 0, "no case is scraped once a minute");
+}
+
 /// What the linter asks of a dashboard as a whole: one variable chooses the Prometheus, and what the panels show is
 /// changed where it is made.
 #[test]

@@ -101,9 +101,12 @@ fn draw_line(text: &mut String, panels: &[&Value]) {
         }
         *text += "\n";
         for target in panel["targets"].as_array().unwrap() {
+            let step = target["interval"]
+                .as_str()
+                .map_or(String::new(), |step| format!(", at least {step} a step"));
             writeln!(
                 text,
-                "  {}: {}",
+                "  {}{step}: {}",
                 word(target, "legendFormat"),
                 word(target, "expr")
             )

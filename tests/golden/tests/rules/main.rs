@@ -6,6 +6,7 @@ mod lint;
 mod matrix;
 mod operator;
 mod pages;
+mod panels;
 mod records;
 mod runbooks;
 mod simulation;

@@ -151,9 +151,9 @@ fn constant(name: &'static str, label: &'static str, value: &str) -> Variable {
 fn rollouts() -> Annotation {
     let replica_sets = |offset: &str| {
         format!(
-            "count by (replicaset) (label_replace(\
-             container_start_time_seconds{{namespace=\"$namespace\",container=\"$app\"}}{offset}, \
-             \"replicaset\", \"$1\", \"pod\", \"(.+)-[^-]+\"))"
+            "count by (replicaset) (label_replace(container_start_time_seconds{}{offset}, \
+             \"replicaset\", \"$1\", \"pod\", \"(.+)-[^-]+\"))",
+            usage::containers()
         )
     };
     Annotation {

@@ -401,4 +401,7 @@ pub(super) struct Target {
     pub format: &'static str,
     pub instant: bool,
     pub range: bool,
+    /// The least step, from which Grafana makes `$__rate_interval`; without one the data source's own setting holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
 }

@@ -147,6 +147,7 @@ impl Draft {
             },
             instant,
             range: !instant,
+            interval: None,
         });
         self
     }
@@ -199,6 +200,15 @@ impl Draft {
 
     pub(super) fn decimals(mut self, decimals: u32) -> Self {
         self.chart.field_config.defaults.decimals = Some(decimals);
+        self
+    }
+
+    /// Queries series that are scraped this often: a rate over less than two scrapes has no value.
+    pub(super) fn scraped_every(mut self, interval: PromDuration) -> Self {
+        let seconds = interval.millis().div_ceil(1000);
+        for target in &mut self.chart.targets {
+            target.interval = Some(format!("{seconds}s"));
+        }
         self
     }
 

@@ -8,11 +8,17 @@ use crate::App;
 const PROBE: &str = r#"{namespace="$namespace",job="$app-probe"}"#;
 
 pub(super) fn row(app: &App, grid: &mut Grid) {
-    if app.spec.probe.is_none() || app.settings.prober_url.is_none() {
+    let Some(probe) = app
+        .objectives
+        .app
+        .probe
+        .filter(|_| app.settings.prober_url.is_some())
+    else {
         return;
-    }
+    };
     grid.row("Probe");
-    grid.line(8, vec![answered(), phases()]);
+    let drafts = [answered(), phases()].map(|draft| draft.scraped_every(probe.interval));
+    grid.line(8, drafts.into());
 }
 
 fn answered() -> Draft {

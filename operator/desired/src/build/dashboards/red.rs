@@ -12,11 +12,13 @@ pub(super) fn row(app: &App, grid: &mut Grid) {
     };
     let red = Red { metrics };
     grid.row("Requests (RED)");
-    grid.line(8, vec![red.rate(), red.errors(), red.durations()]);
-    grid.line(
-        8,
-        vec![red.heat_map(), red.rate_by_route(), red.durations_by_route()],
-    );
+    for drafts in [
+        [red.rate(), red.errors(), red.durations()],
+        [red.heat_map(), red.rate_by_route(), red.durations_by_route()],
+    ] {
+        let drafts = drafts.map(|draft| draft.scraped_every(metrics.interval));
+        grid.line(8, drafts.into());
+    }
 }
 
 struct Red<'a> {
@@ -51,6 +53,7 @@ impl Red<'_> {
             })
     }
 
+    /// `on ()`: a native histogram's series has other labels than buckets, and would stand beside them.
     fn heat_map(&self) -> Draft {
         let (buckets, native) = (self.buckets(), self.histogram());
         Draft::heatmap("Durations", Unit::Seconds)
@@ -58,7 +61,7 @@ impl Red<'_> {
             .query(
                 "{{le}}",
                 format!(
-                    "sum by (le) (increase({buckets}[$__rate_interval])) or sum(increase({native}[$__rate_interval]))"
+                    "sum by (le) (increase({buckets}[$__rate_interval])) or on () sum(increase({native}[$__rate_interval]))"
                 ),
             )
     }

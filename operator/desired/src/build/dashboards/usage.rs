@@ -2,13 +2,19 @@
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use observedapp_api::Amount;
+use observedapp_slo::deployment_pods;
 
 use super::model::Unit;
 use super::panel::{Draft, Grid, ORANGE, RED};
 use crate::{App, resources};
 
-/// The app's containers in cAdvisor's series.
-const CONTAINER: &str = r#"{namespace="$namespace",container="$app"}"#;
+/// The app's containers in cAdvisor's series: a container of another app may bear the same name.
+pub(super) fn containers() -> String {
+    format!(
+        r#"{{namespace="$namespace",pod=~"{}",container="$app"}}"#,
+        deployment_pods("$app")
+    )
+}
 
 pub(super) fn row(app: &App, grid: &mut Grid) {
     grid.row("Resources (USE)");
@@ -27,7 +33,10 @@ fn cpu(app: &App) -> Draft {
         .from(0.0)
         .query(
             "{{pod}}",
-            format!("sum by (pod) (rate(container_cpu_usage_seconds_total{CONTAINER}[$__rate_interval]))"),
+            format!(
+                "sum by (pod) (rate(container_cpu_usage_seconds_total{}[$__rate_interval]))",
+                containers()
+            ),
         );
     bounds(app, "cpu", draft, |amount| cores(amount.thousandths()))
 }
@@ -38,7 +47,10 @@ fn memory(app: &App) -> Draft {
         .from(0.0)
         .query(
             "{{pod}}",
-            format!("max by (pod) (container_memory_working_set_bytes{CONTAINER})"),
+            format!(
+                "max by (pod) (container_memory_working_set_bytes{})",
+                containers()
+            ),
         );
     bounds(app, "memory", draft, |amount| amount.units().to_string())
 }
@@ -66,7 +78,7 @@ fn cores(thousandths: u64) -> String {
 }
 
 fn throttling() -> Draft {
-    let sum = |name: &str| format!("sum by (pod) (rate({name}{CONTAINER}[$__rate_interval]))");
+    let sum = |name: &str| format!("sum by (pod) (rate({name}{}[$__rate_interval]))", containers());
     Draft::lines("CPU throttling", Unit::Ratio)
         .says("The share of time slices in which a pod had to wait because of its CPU limit.")
         .from(0.0)
@@ -80,12 +92,12 @@ fn throttling() -> Draft {
         )
 }
 
-/// A pod's network belongs to the pod, not to a container: the app's pods are those that run its container.
+/// A pod's network belongs to the pod, not to a container.
 fn network() -> Draft {
     let of_pods = |name: &str| {
         format!(
-            "sum by (pod) (rate({name}{{namespace=\"$namespace\"}}[$__rate_interval])) \
-             and on (pod) container_memory_working_set_bytes{CONTAINER}"
+            r#"sum by (pod) (rate({name}{{namespace="$namespace",pod=~"{}"}}[$__rate_interval]))"#,
+            deployment_pods("$app")
         )
     };
     Draft::lines("Network", Unit::BytesPerSecond)
@@ -98,15 +110,15 @@ fn network() -> Draft {
         .query("{{pod}} sent", of_pods("container_network_transmit_bytes_total"))
 }
 
-/// A restarted container is a new series with a later start: the latest start of a pod moves.
+/// From the kubelet's own count: cAdvisor has no series of a container that ends at once.
 fn restarts() -> Draft {
     Draft::lines("Restarts", Unit::Count)
-        .says("How often a pod's container was started again within the last ten minutes.")
+        .says("How often the containers of each pod, the database's and the cache's too, were started again since the pod was made.")
         .from(0.0)
         .decimals(0)
         .query(
             "{{pod}}",
-            format!("changes(max by (pod) (container_start_time_seconds{CONTAINER})[10m:30s])"),
+            r#"max by (pod) (observedapp_app_restarts{namespace="$namespace",app="$app"})"#,
         )
 }
 
