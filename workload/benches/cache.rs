@@ -3,15 +3,18 @@
 
 mod support;
 
+use std::process::ExitCode;
+
 use support::client::Load;
 use support::program::Program;
-use support::{Postgres, Redis, compare, fill, peer, promise};
+use support::{Postgres, Redis, compare, fill, outcome, peer, promise};
 
 const TASKS: usize = 100;
 
-fn main() {
+fn main() -> ExitCode {
     peer::serve_if_asked();
     tokio::runtime::Runtime::new().unwrap().block_on(measure());
+    outcome()
 }
 
 async fn measure() {
@@ -27,12 +30,13 @@ async fn measure() {
     drop(uncached().await);
     fill(&postgres, TASKS);
 
-    let what = format!("GET /tasks of {TASKS} tasks from Redis");
-    let against_bare = compare(&what, Load::get, ("cached", cached), ("bare GET", bare)).await;
-    promise(
-        "hits at least 0.9 x a bare Redis GET",
-        against_bare.rate_ratio >= 0.9,
-    );
+    let what = format!("GET /tasks of {TASKS} tasks, one command to Redis a request");
+    let alone = compare(&what, Load::get_alone, ("cached", cached), ("bare GET", bare)).await;
+    promise("hits at least 0.9 x a bare Redis GET", alone.rate_ratio >= 0.9);
+
+    // The bare handler asks for each request: no promise, for the work is not the same.
+    let what = format!("GET /tasks of {TASKS} tasks, one command to Redis for all that wait");
+    compare(&what, Load::get, ("cached", cached), ("bare GET", bare)).await;
 
     let what = "hits against the database path";
     let against_database = compare(what, Load::get, ("cached", cached), ("database", uncached)).await;

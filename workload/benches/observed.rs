@@ -4,17 +4,20 @@
 
 mod support;
 
+use std::process::ExitCode;
+
 use axum::body::Body;
 use http_body_util::BodyExt;
 use support::client::{CONNECTIONS, Load};
 use support::program::Program;
-use support::{Postgres, compare, fill, peer, promise};
+use support::{Postgres, compare, fill, outcome, peer, promise};
 
 const TASKS: usize = CONNECTIONS;
 
-fn main() {
+fn main() -> ExitCode {
     peer::serve_if_asked();
     tokio::runtime::Runtime::new().unwrap().block_on(measure());
+    outcome()
 }
 
 async fn measure() {

@@ -6,12 +6,12 @@
 
 mod support;
 
-use std::process::Child;
+use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::program::Program;
-use support::{Postgres, argument, median, promise};
+use support::{Postgres, argument, median, outcome, promise};
 
 /// Between two looks at how much memory is resident.
 const LOOK: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const FLAT: f64 = 1.1;
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let duration = argument("--duration").unwrap_or_else(|| "5m".to_owned());
     let folder = tempfile::tempdir().unwrap();
     let postgres = Postgres::durable();
@@ -82,6 +82,7 @@ async fn main() {
     promise("at most 20 MiB at rest", at_rest.iter().all(|mib| *mib <= 20.0));
     let flat = |index| late(&memory, index) <= FLAT * early(&memory, index);
     promise(&format!("memory flat over {duration}"), flat(0) && flat(1));
+    outcome()
 }
 
 /// The resident MiB of both instances, look by look.

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +29,9 @@ use observedapp_slo::names;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+#[path = "../../promises.rs"]
+mod promises;
+
 /// What may be asked and received in one round, whatever the number of apps.
 const MOST_REQUESTS: f64 = 10.0;
 const MOST_MIB: f64 = 2.0;
@@ -41,12 +45,13 @@ const REST: Duration = Duration::from_mins(2);
 /// Asked once a round, so that it counts the rounds.
 const ONCE: &str = "/api/v1/status/runtimeinfo";
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let apps: usize = std::env::var("APPS")
         .ok()
         .and_then(|apps| apps.parse().ok())
         .unwrap_or(1000);
-    block_on(measure(apps))
+    block_on(measure(apps))?;
+    Ok(promises::outcome())
 }
 
 async fn measure(apps: usize) -> Result<()> {
@@ -96,18 +101,19 @@ async fn measure(apps: usize) -> Result<()> {
         "{apps} apps with {} objectives each, {rounds} rounds:",
         SLOS.len()
     );
-    println!(
-        "  requests a round: {requests:.1}, {:.2} x the {MOST_REQUESTS} that are allowed",
-        requests / MOST_REQUESTS
+    println!("  requests a round: {requests:.1}; received a round: {mib:.2} MiB compressed");
+    let written = proxy.writes().len() - writes;
+    promises::promise(
+        &format!("at most {MOST_REQUESTS} requests a round"),
+        requests <= MOST_REQUESTS,
     );
-    println!(
-        "  received a round: {mib:.2} MiB compressed, {:.2} x the {MOST_MIB} MiB that are allowed",
-        mib / MOST_MIB
-    );
-    println!(
-        "  writes in {} s while nothing moves: {}",
-        REST.as_secs(),
-        proxy.writes().len() - writes
+    promises::promise(&format!("at most {MOST_MIB} MiB a round"), mib <= MOST_MIB);
+    promises::promise(
+        &format!(
+            "nothing is written in {} s in which nothing moves: {written} writes",
+            REST.as_secs()
+        ),
+        written == 0,
     );
     operator.stop().await
 }

@@ -5,12 +5,16 @@
 //!     cargo bench -p e2e-tests --bench ready
 #![allow(clippy::print_stdout)]
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e_tests::{App, Cluster, eventually};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
+
+#[path = "../../promises.rs"]
+mod promises;
 
 const SAMPLE: &str = include_str!("../../../manifests/samples/tasks.yaml");
 const ROUNDS: usize = 3;
@@ -67,7 +71,7 @@ async fn round(cluster: &Cluster) -> Result<Round> {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> Result<ExitCode> {
     let cluster = Cluster::connect().await?;
     let mut rounds = Vec::new();
     println!("round   bare Deployment   Ready   all conditions True   (seconds)");
@@ -82,10 +86,13 @@ async fn main() -> Result<()> {
     let worst = |of: fn(&Round) -> f64| rounds.iter().map(of).fold(0.0, f64::max);
     let (bare, ready, all) = (worst(|r| r.bare), worst(|r| r.ready), worst(|r| r.all));
     println!(
-        "slowest: Ready after {ready:.1} s (at most {READY_LIMIT}), {:.1} x the bare Deployment's",
+        "slowest: Ready after {ready:.1} s, {:.1} x the bare Deployment's; all True after {all:.1} s",
         ready / bare
     );
-    println!("slowest: all True after {all:.1} s (at most {TRUE_LIMIT})");
-    ensure!(ready <= READY_LIMIT && all <= TRUE_LIMIT, "slower than promised");
-    Ok(())
+    promises::promise(&format!("Ready within {READY_LIMIT} s"), ready <= READY_LIMIT);
+    promises::promise(
+        &format!("all conditions True within {TRUE_LIMIT} s"),
+        all <= TRUE_LIMIT,
+    );
+    Ok(promises::outcome())
 }

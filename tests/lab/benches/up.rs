@@ -8,22 +8,25 @@
 
 use std::{
     path::Path,
-    process::Command,
+    process::{Command, ExitCode},
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, ensure};
 use lab::apiserver::ApiServer;
 
+#[path = "../../promises.rs"]
+mod promises;
+
 const ROUNDS: usize = 5;
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let cold = std::env::args().any(|argument| argument == "--cold");
     lab(&["down"], None)?;
     if cold {
         let empty = tempfile::tempdir()?;
         let took = time(|| lab(&["up"], Some(empty.path())))?;
-        tell("a first `up`, everything built", took, Duration::from_mins(35));
+        compare("a first `up`, everything built", took, Duration::from_mins(35));
         lab(&["down"], Some(empty.path()))?;
     }
     let runtime = tokio::runtime::Runtime::new()?;
@@ -31,7 +34,7 @@ fn main() -> Result<()> {
         .map(|_| time(|| runtime.block_on(async { ApiServer::start().await.map(drop) })))
         .collect::<Result<Vec<_>>>()?;
     servers.sort();
-    tell(
+    compare(
         "an API server for tests",
         servers[ROUNDS / 2],
         Duration::from_secs(6),
@@ -41,12 +44,13 @@ fn main() -> Result<()> {
     lab(&["up", "--no-product"], None)?;
     lab(&["down"], None)?;
     let took = time(|| lab(&["up", "--no-product"], None))?;
-    tell(
+    compare(
         "a second `up` to a node with its stack",
         took,
         Duration::from_mins(1),
     );
-    lab(&["down"], None)
+    lab(&["down"], None)?;
+    Ok(promises::outcome())
 }
 
 fn time(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
@@ -74,12 +78,12 @@ fn lab(arguments: &[&str], caches: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-fn tell(what: &str, took: Duration, promised: Duration) {
+fn compare(what: &str, took: Duration, promised: Duration) {
     let ratio = took.as_secs_f64() / promised.as_secs_f64();
-    println!(
-        "{} {what}: {:.1} s, {ratio:.2} x the {} s that are promised",
-        if ratio <= 1.0 { "kept:  " } else { "MISSED:" },
+    let measured = format!(
+        "{what}: {:.1} s, {ratio:.2} x the {} s that are promised",
         took.as_secs_f64(),
         promised.as_secs(),
     );
+    promises::promise(&measured, ratio <= 1.0);
 }

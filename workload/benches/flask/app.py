@@ -46,6 +46,18 @@ def add():
     return jsonify(message="Task added"), 201
 
 
+@app.put("/tasks/<int:id>")
+def update(id):
+    task = (request.get_json() or {}).get("task")
+    if not task:
+        return jsonify(error="No task provided"), 400
+    with pool.connection() as connection:
+        done = connection.execute("UPDATE tasks SET task = %s WHERE id = %s", (task, id))
+    if done.rowcount == 0:
+        return jsonify(error="Task not found"), 404
+    return jsonify(message="Task updated")
+
+
 @app.get("/metrics")
 def metrics():
     return Response(generate_latest(), mimetype="text/plain")

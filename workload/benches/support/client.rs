@@ -11,6 +11,7 @@ pub const CONNECTIONS: usize = 32;
 #[derive(Clone)]
 pub struct Load {
     port: u16,
+    connections: usize,
     /// What each connection asks for, the connections taking them in turn.
     requests: Vec<String>,
 }
@@ -26,6 +27,14 @@ impl Load {
         Self::get_of("/tasks", port)
     }
 
+    /// One request after the other: none waits for another, so that none is answered together with another.
+    pub fn get_alone(port: u16) -> Self {
+        Self {
+            connections: 1,
+            ..Self::get(port)
+        }
+    }
+
     /// Asks for a page, which the service reads for each request, where it reads the plain list for all that wait for it.
     pub fn get_page(port: u16) -> Self {
         Self::get_of("/tasks?limit=999", port)
@@ -34,6 +43,7 @@ impl Load {
     fn get_of(target: &str, port: u16) -> Self {
         Self {
             port,
+            connections: CONNECTIONS,
             requests: vec![format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n")],
         }
     }
@@ -41,6 +51,7 @@ impl Load {
     pub fn post(port: u16) -> Self {
         Self {
             port,
+            connections: CONNECTIONS,
             requests: vec![write("POST /tasks")],
         }
     }
@@ -49,6 +60,7 @@ impl Load {
     pub fn put(port: u16) -> Self {
         Self {
             port,
+            connections: CONNECTIONS,
             requests: (1..=CONNECTIONS)
                 .map(|id| write(&format!("PUT /tasks/{id}")))
                 .collect(),
@@ -65,7 +77,7 @@ impl Load {
     /// On one thread: with more they would wake each other.
     fn run_here(&self, time: Duration) -> Outcome {
         let started = Instant::now();
-        let requests = self.requests.iter().cycle().take(CONNECTIONS);
+        let requests = self.requests.iter().cycle().take(self.connections);
         let connections = requests.map(|request| self.one_connection(request, started + time));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

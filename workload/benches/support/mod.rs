@@ -11,6 +11,8 @@
 pub mod client;
 pub mod peer;
 pub mod program;
+#[path = "../../../tests/promises.rs"]
+mod promises;
 #[path = "../../tests/support/mod.rs"]
 mod tests;
 
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use client::{Load, Outcome};
 use program::Program;
+pub use promises::{outcome, promise};
 pub use tests::{Postgres, Redis};
 
 /// Both sides are started anew so often: where a process happens to lie in memory makes it faster or slower for its life.
@@ -101,11 +104,6 @@ impl Round {
             cpu_micros: (program.cpu_seconds() - before) * 1e6 / requests as f64,
         }
     }
-}
-
-/// Prints a promise and whether it is kept.
-pub fn promise(what: &str, kept: bool) {
-    println!("  {} {what}", if kept { "kept:  " } else { "MISSED:" });
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {

@@ -14,8 +14,11 @@
 mod floor;
 mod process;
 mod progress;
+#[path = "../../../promises.rs"]
+mod promises;
 mod turns;
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -38,19 +41,25 @@ const WARM: usize = 20;
 /// Strangers' Secrets, and as many ConfigMaps, of 100 KiB each.
 const STRANGERS: usize = 300;
 
-fn main() -> Result<()> {
+/// What the chart's limit leaves an operator of 1,000 apps, in MiB.
+const MOST_MEMORY: f64 = 256.0;
+
+fn main() -> Result<ExitCode> {
     if process::is_operator() {
-        return process::operate();
+        process::operate()?;
+        return Ok(ExitCode::SUCCESS);
     }
     if let Some((apps, manner)) = floor::asked_for()? {
-        return block_on(floor::measure_and_tell(apps, manner));
+        block_on(floor::measure_and_tell(apps, manner))?;
+        return Ok(ExitCode::SUCCESS);
     }
     let number = |name: &str, otherwise: usize| {
         let given = std::env::var(name).ok();
         given.and_then(|number| number.parse().ok()).unwrap_or(otherwise)
     };
     let rest = u64::try_from(number("REST", 600))?;
-    block_on(measure(number("APPS", 1000), Duration::from_secs(rest)))
+    block_on(measure(number("APPS", 1000), Duration::from_secs(rest)))?;
+    Ok(promises::outcome())
 }
 
 async fn measure(apps: usize, rest: Duration) -> Result<()> {
@@ -98,6 +107,7 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
     let (before, cpu) = (process.requests().await?, process.cpu()?);
     tokio::time::sleep(rest).await;
     let at_rest = process.requests().await?.since(&before);
+    let peak = process.memory("VmHWM")?;
     println!(
         "rest: in {} s {} reconciles, {} writes and {} reads; {:.2} % of a core; {:.0} MiB resident, {:.0} at most",
         rest.as_secs(),
@@ -106,7 +116,12 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
         at_rest.reads(),
         (process.cpu()? - cpu) / rest.as_secs_f64() * 100.0,
         process.memory("VmRSS")?,
-        process.memory("VmHWM")?,
+        peak,
+    );
+    promises::promise("nothing is written at rest", at_rest.writes() == 0);
+    promises::promise(
+        &format!("at most {MOST_MEMORY} MiB, the limit in the chart"),
+        peak <= MOST_MEMORY,
     );
     changes(&space, &progress, apps).await?;
 
