@@ -7,10 +7,9 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Result;
 use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually_within, options};
@@ -25,20 +24,19 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use kube::ResourceExt;
 use kube::api::ListParams;
 use observedapp_desired::Kind;
-use observedapp_slo::names;
+use recorded::RecordedApp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 #[path = "../../promises.rs"]
 mod promises;
+#[path = "support/recorded.rs"]
+mod recorded;
 
 /// What may be asked and received in one round, whatever the number of apps.
 const MOST_REQUESTS: f64 = 10.0;
 const MOST_MIB: f64 = 2.0;
 const SLOS: [&str; 2] = ["availability", "latency"];
-/// The samples' distance, and for how long there are any: instant queries look back five minutes.
-const STEP: Duration = Duration::from_mins(1);
-const AHEAD: Duration = Duration::from_hours(1);
 /// For as many apps as one may ask for, on whatever machine.
 const PATIENCE: Duration = Duration::from_mins(20);
 const REST: Duration = Duration::from_mins(2);
@@ -64,9 +62,17 @@ async fn measure(apps: usize) -> Result<()> {
         .buffer_unordered(16)
         .try_collect::<Vec<_>>()
         .await?;
-    let hashes = hashes_of_rules(&space, apps).await?;
+    let recorded: Vec<RecordedApp> = hashes_of_rules(&space, apps)
+        .await?
+        .into_iter()
+        .map(|(name, hash)| RecordedApp {
+            namespace: space.name.clone(),
+            name,
+            hash,
+        })
+        .collect();
 
-    let prometheus = Prometheus::with_openmetrics(&series(&space.name, &hashes)?);
+    let prometheus = Prometheus::with_openmetrics(&recorded::series(&recorded, &SLOS)?);
     let counted = Counted::start(prometheus.url()).await?;
     let proxy = Proxy::start(&space).await?;
     let namespaces = format!("--namespaces={}", space.name);
@@ -143,7 +149,7 @@ async fn hashes_of_rules(space: &Space, apps: usize) -> Result<BTreeMap<String, 
             .await?;
         let hashes: BTreeMap<String, String> = rules
             .iter()
-            .filter_map(|rule| Some((rule.name_any(), hash(&rule.data)?.to_owned())))
+            .filter_map(|rule| Some((rule.name_any(), recorded::hash(&rule.data)?.to_owned())))
             .collect();
         Ok(if hashes.len() == apps {
             Ok(hashes)
@@ -154,62 +160,6 @@ async fn hashes_of_rules(space: &Space, apps: usize) -> Result<BTreeMap<String, 
     .await?;
     operator.stop().await?;
     Ok(hashes)
-}
-
-fn hash(rules: &Value) -> Option<&str> {
-    let groups = rules["spec"]["groups"].as_array()?;
-    groups
-        .iter()
-        .flat_map(|group| group["rules"].as_array().into_iter().flatten())
-        .find(|rule| rule["record"] == names::RULES_INFO)?["labels"]["hash"]
-        .as_str()
-}
-
-/// What Prometheus would have recorded of healthy apps, every tenth of which has an alert that fires.
-fn series(namespace: &str, hashes: &BTreeMap<String, String>) -> Result<String> {
-    let mut families: BTreeMap<&str, Vec<(String, f64)>> = BTreeMap::new();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    for (number, (app, hash)) in hashes.iter().enumerate() {
-        let mut add = |family, labels: String, value| {
-            let labels = format!("namespace=\"{namespace}\",{labels}");
-            families.entry(family).or_default().push((labels, value));
-        };
-        for (job, instance) in [("", 1), ("", 2), ("-db", 1), ("-cache", 1)] {
-            add("up", format!(r#"job="{app}{job}",instance="{instance}""#), 1.0);
-        }
-        add(names::RULES_INFO, format!(r#"app="{app}",hash="{hash}""#), 1.0);
-        for slo in SLOS {
-            // As long as true figures are: digits are what a wire carries.
-            #[allow(clippy::cast_precision_loss)]
-            let ratio = 0.000_1 + (number as f64).sqrt() / 1e6;
-            for (record, value) in [
-                (names::ERROR_RATIO_PERIOD, ratio),
-                (names::BUDGET_REMAINING, 1.0 - ratio / 0.001),
-                (names::BURN_RATE, ratio / 0.001),
-                (names::WINDOW_COVERAGE, 1.0),
-            ] {
-                add(record, format!(r#"app="{app}",slo="{slo}""#), value);
-            }
-        }
-        if number % 10 == 0 {
-            let alert = format!(r#"alertname="HighCPUUsage",app="{app}",severity="warning""#);
-            add("ALERTS", format!(r#"{alert},alertstate="firing""#), 1.0);
-            add("ALERTS_FOR_STATE", alert, now.as_secs_f64().floor());
-        }
-    }
-    let mut text = String::new();
-    for (family, series) in families {
-        writeln!(text, "# TYPE {family} gauge")?;
-        for (labels, value) in series {
-            let mut at = now.saturating_sub(STEP);
-            while at < now + AHEAD {
-                writeln!(text, "{family}{{{labels}}} {value} {}", at.as_secs())?;
-                at += STEP;
-            }
-        }
-    }
-    text.push_str("# EOF\n");
-    Ok(text)
 }
 
 /// What was asked and received so far.

@@ -95,12 +95,12 @@ impl Drop for Floor {
 }
 
 pub async fn measure_and_tell(apps: usize, manner: Manner) -> Result<()> {
-    let space = prepare("floor").await?;
-    create_apps(&space, apps).await?;
+    let spaces = prepare("floor").await?;
+    create_apps(&spaces, apps).await?;
     let _watches: Vec<_> = kinds()
         .map(|kind| {
             let api: Api<PartialObjectMeta<DynamicObject>> =
-                Api::namespaced_with(space.client.clone(), &space.name, &resource(kind));
+                Api::all_with(spaces[0].client.clone(), &resource(kind));
             let events = watcher(api, watcher::Config::default()).default_backoff();
             AbortOnDropHandle::new(tokio::spawn(events.for_each(|_| async {})))
         })
@@ -108,17 +108,21 @@ pub async fn measure_and_tell(apps: usize, manner: Manner) -> Result<()> {
     println!("{READY}");
     std::io::stdin().read_line(&mut String::new())?;
     let servers = Servers::now()?;
-    let writes = make_all(&space, manner).await?;
+    let writes = make_all(&spaces, manner).await?;
     let cpu = servers.since(None)?;
     println!("{}", serde_json::to_string(&Told { writes, cpu })?);
     Ok(())
 }
 
 /// Makes the objects of all apps; says how many writes that took.
-pub async fn make_all(space: &Space, manner: Manner) -> Result<usize> {
-    let list = space.apps().list(&ListParams::default()).await?;
-    stream::iter(list)
-        .map(|app| async move { make(space, &app, manner).await })
+pub async fn make_all(spaces: &[Space], manner: Manner) -> Result<usize> {
+    let mut all = Vec::new();
+    for space in spaces {
+        let list = space.apps().list(&ListParams::default()).await?;
+        all.extend(list.into_iter().map(|app| (space, app)));
+    }
+    stream::iter(all)
+        .map(|(space, app)| async move { make(space, &app, manner).await })
         .buffer_unordered(AT_ONCE)
         .try_fold(0, |sum, made| async move { Ok(sum + made) })
         .await
@@ -132,8 +136,8 @@ fn kinds() -> impl Iterator<Item = Kind> {
         .filter(|kind| kind.as_str() != "Cluster")
 }
 
-/// Makes what an app consists of in the end; says how many writes that took.
-async fn make(space: &Space, app: &ObservedApp, manner: Manner) -> Result<usize> {
+/// What an app consists of in the end.
+pub fn wanted(app: &ObservedApp) -> Result<Vec<Object>> {
     let observed = Observed {
         optional_kinds: kinds().collect(),
         // As if there were Secrets already: so what is made of them is among the objects.
@@ -145,7 +149,12 @@ async fn make(space: &Space, app: &ObservedApp, manner: Manner) -> Result<usize>
         ..Observed::default()
     };
     let valid = validate(app, observed, Settings::default()).map_err(anyhow::Error::from)?;
-    let wanted = desired(&valid).objects;
+    Ok(desired(&valid).objects)
+}
+
+/// Makes it; says how many writes that took.
+async fn make(space: &Space, app: &ObservedApp, manner: Manner) -> Result<usize> {
+    let wanted = wanted(app)?;
     let mut writes = 1;
     for object in &wanted {
         writes += create(space, object, manner).await?;

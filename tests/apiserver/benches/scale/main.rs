@@ -5,6 +5,9 @@
 //! has it count the addresses that are taken. They work in turns of a second, so that a machine that gets slower meanwhile
 //! gets so for all.
 //!
+//! The apps are spread over namespaces, all of which the operator watches, and a Prometheus has their series: it is asked
+//! as it is in earnest.
+//!
 //! ```text
 //! cargo bench -p apiserver-tests --bench scale                # 1,000 apps, ten minutes of rest
 //! APPS=50 REST=30 cargo bench -p apiserver-tests --bench scale
@@ -16,6 +19,8 @@ mod process;
 mod progress;
 #[path = "../../../promises.rs"]
 mod promises;
+#[path = "../support/recorded.rs"]
+mod recorded;
 mod turns;
 
 use std::process::ExitCode;
@@ -25,15 +30,22 @@ use anyhow::{Context, Result};
 use apiserver_tests::{Space, block_on};
 use floor::{Floor, Manner};
 use futures::{StreamExt, TryStreamExt, stream};
+use golden_tests::prometheus::Prometheus;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use observedapp_api::ObservedApp;
+use observedapp_desired::Kind;
 use process::{Process, Servers};
 use progress::Progress;
+use recorded::RecordedApp;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use turns::Turns;
 
+/// Over which the apps are spread.
+const NAMESPACES: usize = 20;
+const SLO: &str = "availability";
 /// Requests that the plain client has under way at the same time.
 const AT_ONCE: usize = 16;
 /// Apps that warm a server up.
@@ -67,11 +79,12 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
     for manner in [Manner::Plain, Manner::Careful] {
         floors.push((manner, Floor::prepare(apps, manner)?));
     }
-    let space = prepare("scale").await?;
-    create_apps(&space, apps).await?;
-    let progress = Progress::follow(&space);
+    let spaces = prepare("scale").await?;
+    create_apps(&spaces, apps).await?;
+    let prometheus = Prometheus::with_openmetrics(&recorded::series(&recorded(&spaces).await?, &[SLO])?);
+    let progress = Progress::follow(&spaces[0]);
     let servers = Servers::now()?;
-    let process = Process::start(&space, "one").await?;
+    let process = Process::start(&spaces[0], "one", prometheus.url()).await?;
     let others: Vec<u32> = floors.iter().map(|(_, floor)| floor.process()).collect();
     for (_, floor) in &mut floors {
         floor.begin()?;
@@ -123,11 +136,11 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
         &format!("at most {MOST_MEMORY} MiB, the limit in the chart"),
         peak <= MOST_MEMORY,
     );
-    changes(&space, &progress, apps).await?;
+    changes(&spaces, &progress, apps).await?;
 
     process.is_idle().await?;
     process.terminate()?;
-    let process = Process::start(&space, "two").await?;
+    let process = Process::start(&spaces[0], "two", prometheus.url()).await?;
     process.leads().await?;
     let began = Instant::now();
     process.has_reconciled(apps).await?;
@@ -142,15 +155,41 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
     Ok(())
 }
 
-/// A namespace of an API server that is warm, with strangers' objects in it.
-async fn prepare(purpose: &str) -> Result<Space> {
+/// Namespaces of an API server that is warm, with strangers' objects in them.
+async fn prepare(purpose: &str) -> Result<Vec<Space>> {
     // A server that has just started is slow at first.
-    let warm = Space::new("warm").await?;
+    let warm = [Space::new("warm").await?];
     create_apps(&warm, WARM).await?;
     floor::make_all(&warm, Manner::Plain).await?;
-    let space = Space::new(purpose).await?;
-    strangers(&space).await?;
-    Ok(space)
+    // The operator would count them, too.
+    let (all, params) = (ListParams::default(), DeleteParams::default());
+    warm[0].apps().delete_collection(&params, &all).await?;
+    let mut spaces = Vec::new();
+    for _ in 0..NAMESPACES {
+        spaces.push(Space::new(purpose).await?);
+    }
+    strangers(&spaces).await?;
+    Ok(spaces)
+}
+
+/// What Prometheus is to know of the apps.
+async fn recorded(spaces: &[Space]) -> Result<Vec<RecordedApp>> {
+    let mut all = Vec::new();
+    for space in spaces {
+        for app in space.apps().list(&ListParams::default()).await? {
+            let rules = floor::wanted(&app)?
+                .into_iter()
+                .find(|object| object.kind() == Kind::PrometheusRule)
+                .context("an app without rules")?;
+            let rules = serde_json::to_value(&rules)?;
+            all.push(RecordedApp {
+                namespace: space.name.clone(),
+                name: app.name_any(),
+                hash: recorded::hash(&rules).context("rules without a hash")?.to_owned(),
+            });
+        }
+    }
+    Ok(all)
 }
 
 /// An app with everything on.
@@ -161,7 +200,7 @@ fn app(name: &str) -> Result<ObservedApp> {
             "image": "tasks:1", "port": 5000,
             "autoscaling": {"maxReplicas": 5},
             "database": {"builtin": {}}, "cache": {"builtin": {}}, "metrics": {"port": 8000},
-            "slos": [{"name": "availability", "objective": 99.9, "indicator": {"availability": {}}}],
+            "slos": [{"name": SLO, "objective": 99.9, "indicator": {"availability": {}}}],
         },
     }))?)
 }
@@ -170,11 +209,19 @@ fn name(number: usize) -> String {
     format!("app-{number}")
 }
 
-async fn create_apps(space: &Space, apps: usize) -> Result<()> {
+/// Where the app of this number is.
+fn space_of(spaces: &[Space], number: usize) -> &Space {
+    &spaces[number % spaces.len()]
+}
+
+async fn create_apps(spaces: &[Space], apps: usize) -> Result<()> {
     stream::iter(0..apps)
         .map(|number| async move {
             let app = app(&name(number))?;
-            space.apps().create(&PostParams::default(), &app).await?;
+            space_of(spaces, number)
+                .apps()
+                .create(&PostParams::default(), &app)
+                .await?;
             anyhow::Ok(())
         })
         .buffer_unordered(AT_ONCE)
@@ -184,13 +231,13 @@ async fn create_apps(space: &Space, apps: usize) -> Result<()> {
 }
 
 /// Large Secrets and ConfigMaps that are nobody's business.
-async fn strangers(space: &Space) -> Result<()> {
-    let secrets: Api<Secret> = Api::namespaced(space.client.clone(), &space.name);
-    let config_maps: Api<ConfigMap> = Api::namespaced(space.client.clone(), &space.name);
+async fn strangers(spaces: &[Space]) -> Result<()> {
     let filling = &"x".repeat(100 * 1024);
-    let (secrets, config_maps) = (&secrets, &config_maps);
     stream::iter(0..STRANGERS)
         .map(|number| async move {
+            let Space { client, name } = space_of(spaces, number);
+            let secrets: Api<Secret> = Api::namespaced(client.clone(), name);
+            let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), name);
             let metadata = json!({"name": format!("stranger-{number}")});
             let secret = json!({"metadata": metadata, "stringData": {"filling": filling}});
             let config_map = json!({"metadata": metadata, "data": {"filling": filling}});
@@ -214,13 +261,13 @@ fn changed(name: &str, number: usize) -> Result<Value> {
 }
 
 /// Two changes a second, whether or not the last one is done: from the change to the status that says so.
-async fn changes(space: &Space, progress: &Progress, apps: usize) -> Result<()> {
+async fn changes(spaces: &[Space], progress: &Progress, apps: usize) -> Result<()> {
     const CHANGES: usize = 200;
     let mut beat = tokio::time::interval(Duration::from_millis(500));
     let mut tasks = Vec::new();
     for number in 0..CHANGES {
         beat.tick().await;
-        let (space, progress) = (space.clone(), progress.clone());
+        let (space, progress) = (space_of(spaces, number % apps).clone(), progress.clone());
         tasks.push(tokio::spawn(async move {
             let name = name(number % apps);
             let changed = changed(&name, number)?;

@@ -31,11 +31,12 @@ pub struct Process {
 }
 
 impl Process {
-    pub async fn start(space: &Space, identity: &str) -> Result<Self> {
+    /// It watches all namespaces, and has its Lease in this one.
+    pub async fn start(space: &Space, identity: &str, prometheus: &str) -> Result<Self> {
         let [port] = ports::free()?;
         let arguments = format!(
-            "--namespaces={namespace} --leader-elect --leader-elect-namespace={namespace} --identity={identity} --listen=127.0.0.1:{port}",
-            namespace = space.name,
+            "--leader-elect --leader-elect-namespace={} --identity={identity} --prometheus-url={prometheus} --listen=127.0.0.1:{port}",
+            space.name,
         );
         let child = Command::new(std::env::current_exe()?)
             .env(OPERATOR, arguments)

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use apiserver_tests::{Space, condition};
 use futures::StreamExt;
 use kube::ResourceExt;
+use kube::api::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 use observedapp_api::ObservedApp;
 use tokio::sync::watch;
@@ -26,9 +27,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Of all namespaces: no two apps bear the same name.
     pub fn follow(space: &Space) -> Self {
         let (tell, seen) = watch::channel(Converged::new());
-        let events = watcher(space.apps(), watcher::Config::default())
+        let apps = Api::<ObservedApp>::all(space.client.clone());
+        let events = watcher(apps, watcher::Config::default())
             .default_backoff()
             .applied_objects();
         let follow = events.for_each(move |app| {
