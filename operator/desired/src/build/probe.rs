@@ -31,6 +31,7 @@ fn probe(app: &App) -> Option<Probe> {
                     labels: [("namespace".to_owned(), app.namespace.clone())].into(),
                 },
             },
+            limits: monitors::limits(),
         },
     })
 }
