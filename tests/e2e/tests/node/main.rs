@@ -6,6 +6,7 @@ mod budget;
 mod burn;
 mod cpu;
 mod dashboard;
+mod foreign_prometheus;
 mod ground;
 mod images;
 mod links;
