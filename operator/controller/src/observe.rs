@@ -23,7 +23,7 @@ impl Context {
         let deployment = self.store.get(&Key::new(Kind::Deployment, &namespace, &name));
         Ok(Observed {
             optional_kinds: self.served.kinds(),
-            prometheus: self.prometheus.observed(&self.settings),
+            prometheus: self.prometheus.observed(&namespace, &self.settings),
             database: self.observe_database(app, &namespace, &name, memory).await?,
             replicas: deployment.and_then(|live| replicas(&live)),
             references_digest: None,

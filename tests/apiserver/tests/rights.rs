@@ -9,7 +9,8 @@ use apiserver_tests::rights::{self, Right};
 use apiserver_tests::{
     Call, Proxy, Running, Space, block_on, condition, install, options, schemaless, schemaless_as,
 };
-use kube::core::GroupVersionKind;
+use kube::api::{Api, DynamicObject, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
 
@@ -28,6 +29,10 @@ const UNSEEN: &[(&str, &str, &str, &str)] = &[
         "an app that cannot be read as one is read as it is: schemas.rs",
     ),
 ];
+
+fn prometheus() -> GroupVersionKind {
+    GroupVersionKind::gvk("monitoring.coreos.com", "v1", "Prometheus")
+}
 
 fn large() -> Value {
     json!({
@@ -84,10 +89,27 @@ async fn confined() -> Result<()> {
     operator.stop().await
 }
 
+/// A Prometheus that selects namespaces by their labels.
+async fn select_namespaces(space: &Space) -> Result<()> {
+    let resource = ApiResource::from_gvk_with_plural(&prometheus(), "prometheuses");
+    let object = serde_json::from_value(json!({
+        "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": {"name": "one"},
+        "spec": {
+            "serviceMonitorSelector": {},
+            "serviceMonitorNamespaceSelector": {"matchLabels": {"monitored": "true"}},
+        },
+    }))?;
+    Api::<DynamicObject>::namespaced_with(space.client.clone(), &space.name, &resource)
+        .create(&PostParams::default(), &object)
+        .await?;
+    Ok(())
+}
+
 /// Everything that an operator does in its life, and which rights that took.
 async fn everywhere() -> Result<BTreeSet<Right>> {
     let space = Space::new("life").await?;
     rights::unconfine(&space.client).await?;
+    select_namespaces(&space).await?;
     let proxy = Proxy::start_as(space.client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
     let arguments = [
         "--leader-elect",
@@ -134,8 +156,7 @@ fn the_chart_gives_what_is_needed_and_no_more() -> Result<()> {
     block_on(async {
         let client = apiserver_tests::cluster().await?;
         install(&client, &schemaless(Kind::Cluster)?).await?;
-        let prometheus = GroupVersionKind::gvk("monitoring.coreos.com", "v1", "Prometheus");
-        install(&client, &schemaless_as(&prometheus, "prometheuses")?).await?;
+        install(&client, &schemaless_as(&prometheus(), "prometheuses")?).await?;
         confined().await?;
         let used = everywhere().await?;
         let unseen: BTreeSet<Right> = UNSEEN
