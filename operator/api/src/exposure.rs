@@ -75,8 +75,7 @@ pub struct IngressSpec {
 pub struct NetworkPolicySpec {
     /// Whether the app's own policy is made. Those of its database and its cache are always made.
     pub enabled: bool,
-    /// Who, beside Prometheus and the prober, may reach the metrics ports, those of the database and the cache too, as in
-    /// a NetworkPolicy's `from`.
+    /// Who, beside Prometheus and the prober, may reach all metrics ports, as in a NetworkPolicy's `from`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub metrics_from: Vec<NetworkPolicyPeer>,

@@ -253,8 +253,8 @@ impl Poller {
             let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
             let key = (namespace, name);
             present.insert(key.clone());
-            let serves = |known: &Known| known.found.url(&key.0) == Some(server.url());
-            if !self.prometheus.read(serves) {
+            let is_asked = |known: &Known| known.found.url(&key.0) == Some(server.url());
+            if !self.prometheus.read(is_asked) {
                 continue;
             }
             let mut view = round.take(&key.0, &key.1);
