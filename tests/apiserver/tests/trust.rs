@@ -211,6 +211,43 @@ fn a_strangers_prometheus_changes_nothing() -> Result<()> {
     })
 }
 
+#[test]
+fn each_app_has_the_prometheus_that_watches_its_namespace() -> Result<()> {
+    block_on(async {
+        let _turn = TURN.lock().await;
+        let spaces = [Space::new("trust-a").await?, Space::new("trust-b").await?];
+        let client = &spaces[0].client;
+        install(client, &schemaless_as(&prometheus(), "prometheuses")?).await?;
+        rights::unconfine(client).await?;
+        let monitoring = [
+            Space::new("monitoring-a").await?,
+            Space::new("monitoring-b").await?,
+        ];
+        for (space, home) in spaces.iter().zip(&monitoring) {
+            let selector = json!({"matchLabels": {"release": home.name}});
+            let namespaces = json!({"matchLabels": {"kubernetes.io/metadata.name": space.name}});
+            create(home, "main", &selector, &namespaces).await?;
+            space.apply("tasks", app()).await?;
+        }
+        let names = monitoring.each_ref().map(|home| home.name.as_str());
+        let namespaces = format!("--prometheus-namespaces={}", names.join(","));
+        let proxy = Proxy::start_as(client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
+        let operator = Running::start(options(&[&namespaces]), proxy.config());
+        for (space, home) in spaces.iter().zip(names) {
+            space.applied("tasks").await?;
+            ensure!(release(space).await? == [Some(home.to_owned()), Some(home.to_owned())]);
+            ensure!(scrapers(space, "tasks").await? == json!(names), "each may scrape");
+            let url = format!("http://prometheus-operated.{home}.svc:9090");
+            told(space, "Monitored", "PrometheusUnreachable", &[&url]).await?;
+        }
+        for space in &spaces {
+            space.delete("tasks").await?;
+            space.gone("tasks").await?;
+        }
+        operator.stop().await
+    })
+}
+
 struct Tls {
     listener: TcpListener,
     acceptor: TlsAcceptor,
