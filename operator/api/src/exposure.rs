@@ -73,9 +73,9 @@ pub struct IngressSpec {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct NetworkPolicySpec {
-    /// Whether policies are made at all.
+    /// Whether the app's own policy is made. Those of its database and its cache are always made.
     pub enabled: bool,
-    /// Who, beside Prometheus and the prober, may reach the metrics port, as in a NetworkPolicy's `from`.
+    /// Who, beside Prometheus and the prober, may reach all metrics ports, as in a NetworkPolicy's `from`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub metrics_from: Vec<NetworkPolicyPeer>,

@@ -41,10 +41,10 @@ pub use options::{LogFormat, RunOptions};
 /// An app as it is watched: one that cannot be read is an object too, and starves no other.
 type App = kube::core::DeserializeGuard<observedapp_api::ObservedApp>;
 
-/// The API server's path to the cluster's Prometheus, if a Prometheus object tells of one.
+/// The API server's path to the oldest of the cluster's Prometheuses, if a Prometheus object tells of one.
 pub async fn prometheus_path(client: &kube::Client) -> kube::Result<Option<String>> {
-    let found = prometheus::Found::look(client).await?;
-    Ok(found.all.into_iter().next().map(|one| one.proxy_path))
+    let all = prometheus::list(client, &std::collections::BTreeSet::new()).await?;
+    Ok(all.into_iter().next().map(|one| one.proxy_path))
 }
 
 /// Runs the operator against the cluster of the environment until SIGTERM or SIGINT.

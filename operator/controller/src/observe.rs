@@ -31,7 +31,7 @@ impl Context {
             .is_some_and(|live| live.whose(&name, &uid) == Whose::Ours);
         Ok(Observed {
             optional_kinds: self.served.kinds(),
-            prometheus: self.prometheus.observed(&self.settings),
+            prometheus: self.prometheus.observed(&namespace, &self.settings),
             database: self.observe_database(app, &namespace, &name, memory).await?,
             replicas: deployment.and_then(|live| replicas(&live)),
             has_answered: is_available || is_probed,

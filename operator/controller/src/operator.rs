@@ -254,6 +254,7 @@ impl Replica {
                 .map(|namespace| Some(namespace.as_str().into()))
                 .collect()
         };
+        let prometheus = options.prometheus();
         let (queue, requests) = Queue::new();
         let queue = Arc::new(queue);
         let apps = Arc::new(Apps::new(scopes.len()));
@@ -272,7 +273,7 @@ impl Replica {
             traces: traces.clone(),
             events: Reporter::new(client.clone(), options.identity.clone()),
             references: References::default(),
-            prometheus: Arc::new(Prometheus::default()),
+            prometheus: Arc::new(Prometheus::new(prometheus.clone())),
             memory: Memory::default(),
             resync: timing.resync,
         });
@@ -283,9 +284,8 @@ impl Replica {
             apps: Arc::clone(&apps),
             queue: Arc::clone(&queue),
             metrics: Arc::clone(metrics),
-            url: options.prometheus_url.clone(),
+            settings: prometheus,
             access: options.prometheus_access(),
-            look: options.namespaces.is_empty(),
             period: timing.poll,
             soon: timing.soon,
         };

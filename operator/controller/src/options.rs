@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use observedapp_desired::Settings;
 use traces::TraceConfig;
 
-use crate::prometheus::Access;
+use crate::prometheus::{Access, PrometheusSettings};
 
 /// The operator's own settings.
 #[derive(Args, Clone, Debug)]
@@ -25,7 +25,23 @@ pub struct RunOptions {
     #[arg(long, env = "OBSERVEDAPP_PROMETHEUS_URL", value_name = "URL")]
     pub prometheus_url: Option<String>,
 
-    /// A file with the bearer token for Prometheus; it is read again when it changes.
+    /// The namespaces whose Prometheus objects are trusted, separated by commas: they say how monitors and rules are
+    /// labelled, are asked for all figures, and may reach the metrics ports. Without it, that of the oldest Prometheus
+    /// which selects the operator's own ServiceMonitor.
+    #[arg(
+        long,
+        env = "OBSERVEDAPP_PROMETHEUS_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NAMESPACE"
+    )]
+    pub prometheus_namespaces: Vec<String>,
+
+    /// The operator's own ServiceMonitor, in its own namespace: what selects it is trusted where no namespaces are named.
+    #[arg(long, env = "OBSERVEDAPP_SERVICE_MONITOR", value_name = "NAME")]
+    pub service_monitor: Option<String>,
+
+    /// A file with the bearer token for Prometheus; it is read again when it changes. It is sent to --prometheus-url, or
+    /// by HTTPS.
     #[arg(long, env = "OBSERVEDAPP_PROMETHEUS_TOKEN_FILE", value_name = "FILE")]
     pub prometheus_token_file: Option<std::path::PathBuf>,
 
@@ -33,12 +49,13 @@ pub struct RunOptions {
     #[arg(long, env = "OBSERVEDAPP_PROMETHEUS_CA_FILE", value_name = "FILE")]
     pub prometheus_ca_file: Option<std::path::PathBuf>,
 
-    /// A header for every request to Prometheus, such as `X-Scope-OrgID=shop`; may be given several times.
+    /// A header for every request to Prometheus, such as `X-Scope-OrgID=shop`; may be given several times. It is sent
+    /// where the token is.
     #[arg(long, env = "OBSERVEDAPP_PROMETHEUS_HEADERS", value_delimiter = ',', value_parser = key_value, value_name = "NAME=VALUE")]
     pub prometheus_headers: Vec<(String, String)>,
 
     /// Labels for ServiceMonitors, Probes and PrometheusRules; without it they are taken from the selectors of the
-    /// cluster's Prometheus objects.
+    /// trusted Prometheus objects.
     #[arg(long, env = "OBSERVEDAPP_MONITOR_LABELS", value_delimiter = ',', value_parser = key_value, value_name = "KEY=VALUE")]
     pub monitor_labels: Vec<(String, String)>,
 
@@ -87,7 +104,7 @@ pub struct RunOptions {
     )]
     pub leader_elect_name: String,
 
-    /// The namespace of the Lease.
+    /// The operator's own namespace: that of its Lease and of its ServiceMonitor.
     #[arg(
         long,
         env = "POD_NAMESPACE",
@@ -127,6 +144,21 @@ pub enum LogFormat {
 }
 
 impl RunOptions {
+    /// Which Prometheus is asked, and whose objects count.
+    pub(crate) fn prometheus(&self) -> PrometheusSettings {
+        let url = self.prometheus_url.as_deref();
+        PrometheusSettings {
+            url: url.map(|url| url.trim_end_matches('/').to_owned()),
+            namespaces: self.prometheus_namespaces.iter().cloned().collect(),
+            own_monitor: self
+                .service_monitor
+                .clone()
+                .map(|name| (self.leader_elect_namespace.clone(), name)),
+            monitor_labels: self.settings().monitor_labels,
+            confined: !self.namespaces.is_empty(),
+        }
+    }
+
     /// How to get in at Prometheus.
     pub(crate) fn prometheus_access(&self) -> Access {
         Access {

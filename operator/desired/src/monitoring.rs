@@ -25,9 +25,26 @@ pub struct ServiceMonitorSpec {
     pub job_label: Option<String>,
     pub selector: LabelSelector,
     pub endpoints: Vec<Endpoint>,
-    /// A scrape with more samples fails as a whole: one app must not fill Prometheus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_size_limit: Option<String>,
+    #[serde(flatten)]
+    pub limits: ScrapeLimits,
+}
+
+/// What a scrape may bring. One that brings more fails as a whole: one app must not fill the Prometheus that all share.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScrapeLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_name_length_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_value_length_limit: Option<u64>,
 }
 
 /// One port of the selected Services.
@@ -60,6 +77,8 @@ pub struct ProbeSpec {
     pub module: String,
     pub prober: Prober,
     pub targets: ProbeTargets,
+    #[serde(flatten)]
+    pub limits: ScrapeLimits,
 }
 
 /// Where the blackbox exporter answers.

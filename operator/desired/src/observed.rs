@@ -11,7 +11,7 @@ use crate::Kind;
 pub struct Observed {
     /// The optional kinds whose APIs the cluster serves.
     pub optional_kinds: BTreeSet<Kind>,
-    /// What the cluster's Prometheus objects ask for.
+    /// What the app's Prometheus asks for, and who may scrape.
     pub prometheus: ObservedPrometheus,
     /// What exists of the app's builtin database.
     pub database: ObservedDatabase,
@@ -39,7 +39,7 @@ impl fmt::Display for HostHolder {
     }
 }
 
-/// What the Prometheus objects of the cluster ask for.
+/// What the Prometheus of an app's namespace asks for, and who may scrape.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedPrometheus {
     /// Labels that make a ServiceMonitor selected.
@@ -48,7 +48,7 @@ pub struct ObservedPrometheus {
     pub probe_labels: BTreeMap<String, String>,
     /// Labels that make a PrometheusRule selected.
     pub rule_labels: BTreeMap<String, String>,
-    /// The namespaces in which Prometheuses run: they may reach the metrics ports.
+    /// The namespaces whose Prometheuses are trusted: they may reach the metrics ports.
     pub namespaces: BTreeSet<String>,
     /// The namespace in which the prober runs.
     pub prober_namespace: Option<String>,

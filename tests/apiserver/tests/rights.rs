@@ -12,8 +12,8 @@ use apiserver_tests::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::core::GroupVersionKind;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
 
@@ -32,6 +32,10 @@ const UNSEEN: &[(&str, &str, &str, &str)] = &[
         "an app that cannot be read as one is read as it is: schemas.rs",
     ),
 ];
+
+fn prometheus() -> GroupVersionKind {
+    GroupVersionKind::gvk("monitoring.coreos.com", "v1", "Prometheus")
+}
 
 fn large() -> Value {
     json!({
@@ -118,10 +122,27 @@ async fn growth_on_a_class_that_cannot_is_refused(space: &Space) -> Result<()> {
     Ok(())
 }
 
+/// A Prometheus that selects namespaces by their labels.
+async fn select_namespaces(space: &Space) -> Result<()> {
+    let resource = ApiResource::from_gvk_with_plural(&prometheus(), "prometheuses");
+    let object = serde_json::from_value(json!({
+        "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": {"name": "one"},
+        "spec": {
+            "serviceMonitorSelector": {},
+            "serviceMonitorNamespaceSelector": {"matchLabels": {"monitored": "true"}},
+        },
+    }))?;
+    Api::<DynamicObject>::namespaced_with(space.client.clone(), &space.name, &resource)
+        .create(&PostParams::default(), &object)
+        .await?;
+    Ok(())
+}
+
 /// Everything that an operator does in its life, and which rights that took.
 async fn everywhere() -> Result<BTreeSet<Right>> {
     let space = Space::new("life").await?;
     rights::unconfine(&space.client).await?;
+    select_namespaces(&space).await?;
     let proxy = Proxy::start_as(space.client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
     let arguments = [
         "--leader-elect",
@@ -198,8 +219,7 @@ fn the_chart_gives_what_is_needed_and_no_more() -> Result<()> {
     block_on(async {
         let client = apiserver_tests::cluster().await?;
         install(&client, &schemaless(Kind::Cluster)?).await?;
-        let prometheus = GroupVersionKind::gvk("monitoring.coreos.com", "v1", "Prometheus");
-        install(&client, &schemaless_as(&prometheus, "prometheuses")?).await?;
+        install(&client, &schemaless_as(&prometheus(), "prometheuses")?).await?;
         confined().await?;
         let used = everywhere().await?;
         let unseen: BTreeSet<Right> = UNSEEN

@@ -1,5 +1,5 @@
-//! What a user who may create ObservedApps in one namespace, and nothing else, cannot do through an operator that may do
-//! everything. SECURITY.md names each of these tests.
+//! What a user who may create ObservedApps in one namespace, and nothing else, cannot do through an operator that runs in
+//! the whole cluster, with the rights that the chart gives it there. SECURITY.md names each of these tests.
 #![allow(clippy::unwrap_used)]
 
 use anyhow::{Result, ensure};
@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 const USER: &str = "mallory";
 
@@ -89,14 +90,18 @@ impl Intruder {
         self.ask("POST", &url, Some(&app)).await
     }
 
-    /// An operator with the rights that the chart gives it in these namespaces.
-    async fn operator(&self, namespaces: &[&Space]) -> Result<(Proxy, Running)> {
-        let mut names = vec![self.space.name.as_str()];
-        names.extend(namespaces.iter().map(|space| space.name.as_str()));
-        rights::confine(&self.space.client, &self.space.name, &names).await?;
-        let proxy = Proxy::start(&self.space).await?;
-        let operator = Running::start(options(&["--namespaces", &names.join(",")]), proxy.config());
-        Ok((proxy, operator))
+    /// The one operator of all these tests; gives what becomes of its requests.
+    async fn operator(&self) -> Result<&'static Proxy> {
+        static OPERATOR: OnceCell<(Proxy, Running)> = OnceCell::const_new();
+        let start = async || {
+            let client = &self.space.client;
+            rights::unconfine(client).await?;
+            let proxy = Proxy::start_as(client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
+            let operator = Running::start(options(&[]), proxy.config());
+            anyhow::Ok((proxy, operator))
+        };
+        let (proxy, _) = OPERATOR.get_or_try_init(start).await?;
+        Ok(proxy)
     }
 
     /// Waits until the operator has said what it thinks of an app: the condition's status and message.
@@ -165,7 +170,7 @@ fn a_secret_of_another_namespace_is_not_read() -> Result<()> {
             json!({"stringData": {"token": "known-to-the-victim"}}),
         )
         .await?;
-        let (proxy, _operator) = intruder.operator(&[&victim]).await?;
+        let proxy = intruder.operator().await?;
         let there = format!("{}/vault", victim.name);
         let reference = json!({"name": "vault", "namespace": victim.name, "key": "token"});
         let tries = [
@@ -206,7 +211,7 @@ fn a_secret_of_another_namespace_is_not_read() -> Result<()> {
 fn a_path_of_the_host_is_not_mounted() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-host").await?;
-        let (_proxy, _operator) = intruder.operator(&[]).await?;
+        intruder.operator().await?;
         let host = json!({"path": "/"});
         let mount = |more: Value| {
             let mut mount = json!({"name": "a", "mountPath": "/host"});
@@ -261,7 +266,7 @@ fn a_path_of_the_host_is_not_mounted() -> Result<()> {
 fn nothing_runs_privileged() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-privileged").await?;
-        let (_proxy, _operator) = intruder.operator(&[]).await?;
+        intruder.operator().await?;
         let judge = Space::new("threat-privileged-judge").await?;
         judge.enforce_restricted().await?;
         let container = json!({
@@ -373,7 +378,7 @@ fn an_object_of_another_is_not_taken_over() -> Result<()> {
             let object = create(space, kind, name, rest).await?;
             others.push((kind, name, object.metadata.resource_version));
         }
-        let (_proxy, _operator) = intruder.operator(&[]).await?;
+        intruder.operator().await?;
         let database = json!({"database": {"builtin": {}}});
         for (name, spec) in [
             ("tasks", database.clone()),
@@ -419,7 +424,7 @@ fn no_rule_hurts_the_shared_prometheus() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-rules").await?;
         let space = &intruder.space;
-        let (_proxy, _operator) = intruder.operator(&[]).await?;
+        intruder.operator().await?;
         let alert = |rest: Value| {
             let mut alert = json!({"alert": "Mine", "expr": "up == 0"});
             alert

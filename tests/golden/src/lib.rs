@@ -67,6 +67,8 @@ pub struct Cluster {
     pub references_digest: Option<String>,
     /// No Prometheus is found.
     pub no_prometheus: bool,
+    /// No Prometheus can be read, and those of these namespaces are trusted.
+    pub unread_prometheus: BTreeSet<String>,
     pub monitor_labels: Option<BTreeMap<String, String>>,
     /// No blackbox exporter is set.
     pub no_prober: bool,
@@ -129,6 +131,12 @@ impl Case {
             .retain(|kind| !cluster.without.contains(kind.as_str()));
         if cluster.no_prometheus {
             observed.prometheus = ObservedPrometheus::default();
+        }
+        if !cluster.unread_prometheus.is_empty() {
+            observed.prometheus = ObservedPrometheus {
+                namespaces: cluster.unread_prometheus.clone(),
+                ..ObservedPrometheus::default()
+            };
         }
         observed.replicas = cluster.replicas.as_ref().map(|replicas| ObservedReplicas {
             count: replicas.count,

@@ -202,6 +202,39 @@ fn kubeconform_accepts_every_mode() {
 }
 
 #[test]
+fn its_notes_ask_for_what_prometheus_needs() {
+    let unlabelled = "monitorLabels is empty";
+    let confined = "set prometheus.url, prometheus.namespaces (who may scrape) and monitorLabels";
+    let all = [
+        "--set=namespaces={shop}",
+        "--set=prometheus.url=http://prometheus",
+        "--set=prometheus.namespaces={monitoring}",
+        "--set=monitorLabels.release=prom",
+    ];
+    let own = [
+        "--set=serviceMonitor.labels.release=prom",
+        "--set=prometheusRule.labels.release=prom",
+    ];
+    let table: &[(&[&str], Option<&str>)] = &[
+        (&[], Some(unlabelled)),
+        (&all[3..], None),
+        (&own, None),
+        (&all[..1], Some(confined)),
+        (&all[..3], Some(confined)),
+        (&all, None),
+    ];
+    for (values, wanted) in table {
+        let install = ["install", "observedapp", "charts/observedapp", "--dry-run=client"];
+        let output = helm(&[&install, *values].concat());
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let (_, notes) = printed.split_once("NOTES:").unwrap();
+        for note in [unlabelled, confined] {
+            assert_eq!(notes.contains(note), *wanted == Some(note), "{values:?}: {notes}");
+        }
+    }
+}
+
+#[test]
 fn refuses_a_misspelt_value() {
     for (value, named) in [
         ("replica=3", "replica"),
@@ -210,6 +243,7 @@ fn refuses_a_misspelt_value() {
         ("serviceMonitor.enabled=perhaps", "enabled"),
         ("concurrency=0", "concurrency"),
         ("namespaces={Shop}", "namespaces"),
+        ("prometheus.namespaces={Shop}", "namespaces"),
     ] {
         let error = render(&[&format!("--set={value}")]).unwrap_err();
         assert!(error.contains(named), "{value}: {error}");

@@ -108,6 +108,8 @@ pub async fn upgrade(kubectl: &Kubectl, more: &[&str]) -> Result<()> {
             "--set",
             "serviceMonitor.labels.release=lab,prometheusRule.labels.release=lab",
         ])
+        // Named, so that tests can change what it selects without losing it.
+        .args(["--set", "prometheus.namespaces={monitoring}"])
         .args(more);
     command::output(&mut helm).await?;
     rolled_out(kubectl).await

@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 
 /// How long one answer may take.
 const LIMIT: Duration = Duration::from_secs(15);
+/// As many bytes as one answer may have, unpacked: a few times what 1,000 apps with many objectives make.
+const MOST_BYTES: usize = 32 * 1024 * 1024;
 
 /// How to get in.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +19,20 @@ pub struct Access {
     pub token_file: Option<PathBuf>,
     pub ca_file: Option<PathBuf>,
     pub headers: Vec<(String, String)>,
+}
+
+impl Access {
+    /// For a Prometheus that nobody named: what proves who we are is not sent to it in the clear.
+    pub fn to_found(&self, url: &str) -> Self {
+        if url.starts_with("https:") {
+            self.clone()
+        } else {
+            Self {
+                ca_file: self.ca_file.clone(),
+                ..Self::default()
+            }
+        }
+    }
 }
 
 /// A Prometheus that can be asked.
@@ -135,6 +151,8 @@ impl Server {
         let mut builder = reqwest::Client::builder()
             .timeout(LIMIT)
             .gzip(true)
+            // Whoever answers could send the token, and the question, anywhere.
+            .redirect(reqwest::redirect::Policy::none())
             .default_headers(headers)
             .no_proxy();
         if let Some(file) = &access.ca_file {
@@ -213,9 +231,23 @@ impl Server {
                 .map_err(|error| failed(format!("the token in {}: {error}", file.display())))?;
             request = request.header(AUTHORIZATION, value);
         }
-        let response = request.send().await.map_err(|error| failed(full(&error)))?;
+        let mut response = request.send().await.map_err(|error| failed(full(&error)))?;
         let code = response.status();
-        let body = response.bytes().await.map_err(|error| failed(full(&error)))?;
+        if code.is_redirection() {
+            return Err(failed(format!(
+                "it answers {code}, and redirects are not followed; --prometheus-url is to name what answers itself"
+            )));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| failed(full(&error)))? {
+            if body.len() + chunk.len() > MOST_BYTES {
+                return Err(failed(format!(
+                    "an answer is longer than {} MiB; something exports series by the names of the operator's records",
+                    MOST_BYTES / 1024 / 1024
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
         let answer: Answer<T> = serde_json::from_slice(&body).map_err(|error| {
             failed(format!(
                 "it answers {code} with what is not Prometheus' API: {error}"
@@ -240,4 +272,95 @@ fn full(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::response::Redirect;
+    use axum::routing::any;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    async fn serve(router: Router) -> String {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    async fn ask(url: &str, access: &Access) -> Result<Vec<Sample>, String> {
+        let server = Server::new(url, access).map_err(|error| error.to_string())?;
+        server.query("up").await.map_err(|error| error.to_string())
+    }
+
+    /// What an unpacked answer of so many bytes is on the wire.
+    fn packed(bytes: usize) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let head = br#"{"status":"success","data":{"result":[]}}"#;
+        encoder.write_all(head).unwrap();
+        encoder.write_all(&vec![b' '; bytes - head.len()]).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_bounded_by_what_it_unpacks_to() {
+        for (bytes, taken) in [(MOST_BYTES, true), (MOST_BYTES + 1, false)] {
+            let body = packed(bytes);
+            assert!(body.len() < MOST_BYTES / 100);
+            let answer = any(move || async move { ([("content-encoding", "gzip")], body) });
+            let url = serve(Router::new().fallback_service(answer)).await;
+            let outcome = ask(&url, &Access::default()).await;
+            assert_eq!(outcome.is_ok(), taken, "{outcome:?}");
+            if let Err(error) = outcome {
+                assert!(error.contains("longer than 32 MiB"), "{error}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn no_redirect_is_followed_and_no_token_sent_to_who_was_only_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, "secret").unwrap();
+        let access = Access {
+            token_file: Some(file),
+            headers: vec![("X-Scope-OrgID".to_owned(), "shop".to_owned())],
+            ..Access::default()
+        };
+        let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
+        let record = Arc::clone(&seen);
+        let router = Router::new()
+            .route(
+                "/elsewhere/api/v1/query",
+                any(async || Redirect::temporary("/api/v1/query")),
+            )
+            .fallback(any(async move |headers: HeaderMap| {
+                record.lock().unwrap().push(headers);
+                r#"{"status":"success","data":{"result":[]}}"#
+            }));
+        let url = serve(router).await;
+
+        let error = ask(&format!("{url}/elsewhere"), &access).await.unwrap_err();
+        assert!(error.contains("redirects are not followed"), "{error}");
+        assert!(seen.lock().unwrap().is_empty(), "the redirect was followed");
+
+        ask(&url, &access).await.unwrap();
+        ask(&url, &access.to_found(&url)).await.unwrap();
+        let seen = seen.lock().unwrap();
+        assert_eq!(
+            seen[0][AUTHORIZATION], "Bearer secret",
+            "it was named by the administrator"
+        );
+        assert_eq!(seen[0]["x-scope-orgid"], "shop");
+        assert!(!seen[1].contains_key(AUTHORIZATION) && !seen[1].contains_key("x-scope-orgid"));
+        assert!(access.to_found("https://found").token_file.is_some());
+    }
 }

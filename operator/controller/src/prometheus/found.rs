@@ -1,155 +1,161 @@
-//! What the cluster's Prometheus objects want to be given, and where they answer.
+//! Which of the cluster's Prometheus objects are trusted, and which of them serves which app.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Client, ResourceExt};
+use kube::Client;
 use observedapp_desired::{ObservedPrometheus, Settings};
-use serde_json::Value;
+
+use super::objects::{self, One};
+use super::selection::{Labels, Selection};
+
+/// What the operator was told of Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PrometheusSettings {
+    /// Where it answers, without a slash at its end.
+    pub url: Option<String>,
+    /// The namespaces whose Prometheus objects are trusted; empty: see [`Found::of`].
+    pub namespaces: BTreeSet<String>,
+    /// The operator's own ServiceMonitor: its namespace and name.
+    pub own_monitor: Option<(String, String)>,
+    /// Labels for all monitors, probes and rules.
+    pub monitor_labels: Option<Labels>,
+    /// The operator is confined to some namespaces, and may look for no Prometheus objects.
+    pub confined: bool,
+}
 
 /// The Prometheus objects of a cluster, as far as they matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    pub all: Vec<One>,
-}
-
-/// One Prometheus object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct One {
-    pub namespace: String,
-    pub name: String,
-    pub url: String,
-    /// Where it answers through the API server, for those who are not in the cluster.
-    pub proxy_path: String,
-    pub monitors: Selection,
-    pub probes: Selection,
-    pub rules: Selection,
-    /// What `retention` is set to.
-    pub retention: Option<String>,
-}
-
-/// What a selector asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selection {
-    /// Labels that satisfy it; none where nothing can.
-    pub labels: Option<BTreeMap<String, String>>,
-    /// Whether it looks only into its own namespace.
-    pub own_namespace_only: bool,
+    pub settings: PrometheusSettings,
+    /// Those that are trusted, the oldest first.
+    pub trusted: Vec<One>,
+    /// `NAMESPACE/NAME` of the oldest that is not.
+    pub untrusted: Option<String>,
+    /// The labels of the cluster's namespaces, where a trusted Prometheus selects by them.
+    namespaces: BTreeMap<String, Labels>,
 }
 
 impl Found {
-    /// Looks for Prometheus objects. A cluster without their API has none.
-    pub async fn look(client: &Client) -> kube::Result<Self> {
-        let gvk = GroupVersionKind::gvk("monitoring.coreos.com", "v1", "Prometheus");
-        let resource = ApiResource::from_gvk_with_plural(&gvk, "prometheuses");
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        match api.list(&ListParams::default()).await {
-            Ok(list) => {
-                let mut all: Vec<One> = list.iter().map(One::read).collect();
-                all.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-                Ok(Self { all })
-            }
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Self::default()),
-            Err(error) => Err(error),
+    /// Nothing is looked up, for lack of time or of rights.
+    pub fn nothing(settings: PrometheusSettings) -> Self {
+        Self {
+            settings,
+            ..Self::default()
         }
     }
 
-    /// What objects are to carry so that they are selected, unless the operator was told.
-    pub fn observed(&self, settings: &Settings) -> ObservedPrometheus {
-        let labels = |of: fn(&One) -> &Selection| {
-            self.all
+    /// Looks for Prometheus objects. A cluster without their API has none.
+    pub async fn look(client: &Client, settings: &PrometheusSettings) -> kube::Result<Self> {
+        let all = objects::list(client, &settings.namespaces).await?;
+        let namespaces = if all.iter().any(One::needs_namespaces) {
+            objects::namespace_labels(client).await?
+        } else {
+            BTreeMap::new()
+        };
+        let own = match &settings.own_monitor {
+            Some((namespace, name)) if settings.namespaces.is_empty() && !all.is_empty() => {
+                objects::monitor_labels(client, namespace, name)
+                    .await?
+                    .map(|labels| (namespace.as_str(), labels))
+            }
+            _ => None,
+        };
+        Ok(Self::of(settings, all, namespaces, own))
+    }
+
+    /// Trusted are those in the namespaces that the operator was told. Without any, the oldest that selects the operator's
+    /// own monitor, and what else does so in its namespace: anybody can write one that selects everything, but not an
+    /// older one.
+    fn of(
+        settings: &PrometheusSettings,
+        all: Vec<One>,
+        namespaces: BTreeMap<String, Labels>,
+        own_monitor: Option<(&str, Labels)>,
+    ) -> Self {
+        let selects_own = |one: &One| {
+            own_monitor.as_ref().is_some_and(|(namespace, labels)| {
+                one.monitors.selects(labels)
+                    && one
+                        .monitors
+                        .namespaces
+                        .contain(&one.namespace, namespace, namespaces.get(*namespace))
+            })
+        };
+        let home = all
+            .iter()
+            .find(|one| selects_own(one))
+            .map(|one| one.namespace.clone());
+        let (trusted, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| {
+            settings.namespaces.contains(&one.namespace)
+                || (home.as_ref() == Some(&one.namespace) && selects_own(one))
+        });
+        Self {
+            settings: settings.clone(),
+            untrusted: others.first().map(ToString::to_string),
+            namespaces: if trusted.iter().any(One::needs_namespaces) {
+                namespaces
+            } else {
+                BTreeMap::new()
+            },
+            trusted,
+        }
+    }
+
+    /// The Prometheus of the apps in a namespace: the one that takes up most of what is made there, of equals the oldest.
+    pub fn chosen(&self, namespace: &str) -> Option<&One> {
+        self.trusted.iter().min_by_key(|one| {
+            let selections = [&one.monitors, &one.probes, &one.rules];
+            let taken = selections
                 .iter()
-                .find_map(|one| of(one).labels.clone())
-                .unwrap_or_default()
+                .filter(|selection| self.takes(one, selection, namespace));
+            Reverse(taken.count())
+        })
+    }
+
+    /// Whether a Prometheus takes up what is made in a namespace.
+    pub fn takes(&self, one: &One, selection: &Selection, namespace: &str) -> bool {
+        let labelled = match &self.settings.monitor_labels {
+            Some(given) => selection.selects(given),
+            None => selection.labels.is_ok(),
+        };
+        labelled && self.reaches(one, selection, namespace)
+    }
+
+    /// Whether a Prometheus looks into a namespace.
+    pub fn reaches(&self, one: &One, selection: &Selection, namespace: &str) -> bool {
+        selection
+            .namespaces
+            .contain(&one.namespace, namespace, self.namespaces.get(namespace))
+    }
+
+    /// Where the Prometheus of the apps in a namespace answers.
+    pub fn url(&self, namespace: &str) -> Option<&str> {
+        match &self.settings.url {
+            Some(url) => Some(url),
+            None => self.chosen(namespace).map(|one| one.url.as_str()),
+        }
+    }
+
+    /// What objects in a namespace are to carry so that they are selected, and who may scrape.
+    pub fn observed(&self, namespace: &str, settings: &Settings) -> ObservedPrometheus {
+        let chosen = self.chosen(namespace);
+        let labels = |of: fn(&One) -> &Selection| {
+            let labels = chosen.and_then(|one| of(one).labels.clone().ok());
+            labels.unwrap_or_default()
         };
         ObservedPrometheus {
             monitor_labels: labels(|one| &one.monitors),
             probe_labels: labels(|one| &one.probes),
             rule_labels: labels(|one| &one.rules),
-            namespaces: self
-                .all
-                .iter()
-                .map(|one| one.namespace.clone())
-                .collect::<BTreeSet<_>>(),
+            namespaces: if self.settings.namespaces.is_empty() {
+                self.trusted.iter().map(|one| one.namespace.clone()).collect()
+            } else {
+                self.settings.namespaces.clone()
+            },
             prober_namespace: settings.prober_url.as_deref().and_then(namespace_of),
         }
     }
-}
-
-impl One {
-    fn read(object: &DynamicObject) -> Self {
-        let spec = &object.data["spec"];
-        let namespace = object.namespace().unwrap_or_default();
-        let scheme = if spec["web"]["tlsConfig"].is_object() {
-            "https"
-        } else {
-            "http"
-        };
-        let prefix = spec["routePrefix"].as_str().unwrap_or_default().trim_matches('/');
-        Self {
-            url: format!("{scheme}://prometheus-operated.{namespace}.svc:9090/{prefix}"),
-            proxy_path: format!(
-                "/api/v1/namespaces/{namespace}/services/{scheme}:prometheus-operated:9090/proxy/{prefix}"
-            ),
-            monitors: Selection::read(
-                &spec["serviceMonitorSelector"],
-                &spec["serviceMonitorNamespaceSelector"],
-            ),
-            probes: Selection::read(&spec["probeSelector"], &spec["probeNamespaceSelector"]),
-            rules: Selection::read(&spec["ruleSelector"], &spec["ruleNamespaceSelector"]),
-            retention: spec["retention"].as_str().map(str::to_owned),
-            name: object.name_any(),
-            namespace,
-        }
-    }
-}
-
-impl Selection {
-    /// An absent selector selects nothing, an empty one everything; an absent namespace selector only the own one.
-    fn read(selector: &Value, namespaces: &Value) -> Self {
-        Self {
-            labels: if selector.is_object() {
-                satisfying(selector)
-            } else {
-                None
-            },
-            own_namespace_only: !namespaces.is_object(),
-        }
-    }
-}
-
-/// Labels that satisfy a selector, if any can.
-fn satisfying(selector: &Value) -> Option<BTreeMap<String, String>> {
-    let mut labels: BTreeMap<String, String> = selector["matchLabels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect();
-    for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
-        let key = expression["key"].as_str().unwrap_or_default();
-        let values: Vec<&str> = expression["values"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        let given = labels.get(key).map(String::as_str);
-        match (expression["operator"].as_str().unwrap_or_default(), given) {
-            ("In", None) => {
-                labels.insert(key.to_owned(), (*values.first()?).to_owned());
-            }
-            ("In", Some(given)) if values.contains(&given) => {}
-            ("NotIn", given) if given.is_none_or(|given| !values.contains(&given)) => {}
-            ("Exists", None) => {
-                labels.insert(key.to_owned(), "true".to_owned());
-            }
-            ("Exists", Some(_)) | ("DoesNotExist", None) => {}
-            _ => return None,
-        }
-    }
-    Some(labels)
 }
 
 /// The namespace in the name of a Service: `blackbox.monitoring.svc:9115`.
@@ -165,37 +171,138 @@ fn namespace_of(address: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
 
     use super::*;
 
-    #[test]
-    fn labels_are_derived_from_every_kind_of_selector() {
-        let labels = satisfying(&json!({
-            "matchLabels": {"release": "kps"},
-            "matchExpressions": [
-                {"key": "team", "operator": "In", "values": ["shop", "mail"]},
-                {"key": "scrape", "operator": "Exists"},
-                {"key": "skip", "operator": "DoesNotExist"},
-            ],
-        }));
-        let expected = [("release", "kps"), ("scrape", "true"), ("team", "shop")];
-        assert_eq!(
-            labels,
-            Some(expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into())
-        );
-        assert_eq!(satisfying(&json!({})), Some(BTreeMap::new()));
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    /// One that selects monitors, probes and rules alike; `age` is the order in which they were made.
+    fn one(namespace: &str, age: u32, selector: &Value, namespaces: &Value) -> One {
+        let spec: serde_json::Map<String, Value> = ["serviceMonitor", "probe", "rule"]
+            .iter()
+            .flat_map(|kind| {
+                [
+                    (format!("{kind}Selector"), selector.clone()),
+                    (format!("{kind}NamespaceSelector"), namespaces.clone()),
+                ]
+            })
+            .collect();
+        One::read(
+            &serde_json::from_value(json!({
+                "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus",
+                "metadata": {
+                    "namespace": namespace, "name": "p",
+                    "creationTimestamp": format!("2026-01-01T00:00:{age:02}Z"),
+                },
+                "spec": spec,
+            }))
+            .unwrap(),
+        )
+    }
+
+    fn release(name: &str) -> Value {
+        json!({"matchLabels": {"release": name}})
+    }
+
+    fn names(found: &Found) -> Vec<String> {
+        found.trusted.iter().map(ToString::to_string).collect()
+    }
+
+    fn by_default(all: Vec<One>) -> Found {
+        let namespaces = [
+            ("system".to_owned(), labels(&[("tier", "infra")])),
+            ("shop".to_owned(), labels(&[("tier", "apps")])),
+        ];
+        let own = Some(("system", labels(&[("release", "kps")])));
+        Found::of(&PrometheusSettings::default(), all, namespaces.into(), own)
     }
 
     #[test]
-    fn what_contradicts_itself_selects_nothing_and_nor_does_what_is_absent() {
-        let contradiction = json!({
-            "matchLabels": {"a": "1"},
-            "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}],
-        });
-        assert_eq!(satisfying(&contradiction), None);
-        assert_eq!(Selection::read(&Value::Null, &json!({})).labels, None);
-        assert!(Selection::read(&json!({}), &Value::Null).own_namespace_only);
+    fn without_a_setting_only_who_selects_the_own_monitor_is_trusted_and_no_younger_stranger() {
+        let all = json!({});
+        let found = by_default(vec![
+            one("elsewhere", 1, &release("other"), &all),
+            one("own-namespace-only", 2, &release("kps"), &Value::Null),
+            one(
+                "apps-only",
+                3,
+                &release("kps"),
+                &json!({"matchLabels": {"tier": "apps"}}),
+            ),
+            one(
+                "monitoring",
+                4,
+                &release("kps"),
+                &json!({"matchLabels": {"tier": "infra"}}),
+            ),
+            one("hostile", 5, &all, &all),
+        ]);
+        assert_eq!(names(&found), ["monitoring/p"]);
+        assert_eq!(found.untrusted.as_deref(), Some("elsewhere/p"));
+        let none = Found::of(
+            &PrometheusSettings::default(),
+            vec![one("hostile", 1, &all, &all)],
+            BTreeMap::new(),
+            None,
+        );
+        assert!(none.trusted.is_empty(), "there is no own monitor");
+        assert_eq!(none.url("shop"), None);
+        assert_eq!(
+            none.observed("shop", &Settings::default()),
+            ObservedPrometheus::default()
+        );
+    }
+
+    #[test]
+    fn each_app_has_the_prometheus_that_watches_its_namespace() {
+        let settings = PrometheusSettings {
+            namespaces: ["a", "b", "unread"].map(str::to_owned).into(),
+            ..PrometheusSettings::default()
+        };
+        let tier = |tier: &str| json!({"matchLabels": {"tier": tier}});
+        let all = vec![
+            one("a", 1, &release("a"), &tier("infra")),
+            one("b", 2, &release("b"), &tier("apps")),
+        ];
+        let namespaces = [
+            ("shop".to_owned(), labels(&[("tier", "apps")])),
+            ("system".to_owned(), labels(&[("tier", "infra")])),
+        ];
+        let mut found = Found::of(&settings, all, namespaces.into(), None);
+        let observed = |found: &Found, namespace: &str| found.observed(namespace, &Settings::default());
+        for (namespace, release) in [("shop", "b"), ("system", "a")] {
+            let observed = observed(&found, namespace);
+            assert_eq!(observed.monitor_labels, labels(&[("release", release)]));
+            assert_eq!(observed.rule_labels, labels(&[("release", release)]));
+            assert_eq!(observed.namespaces, settings.namespaces, "all of them may scrape");
+            let url = format!("http://prometheus-operated.{release}.svc:9090");
+            assert_eq!(found.url(namespace), Some(url.as_str()));
+        }
+        found.settings.url = Some("https://thanos".to_owned());
+        assert_eq!(found.url("shop"), Some("https://thanos"));
+    }
+
+    #[test]
+    fn a_selector_that_no_object_can_satisfy_gives_no_labels() {
+        let settings = PrometheusSettings {
+            namespaces: ["a".to_owned()].into(),
+            ..PrometheusSettings::default()
+        };
+        let odd = one("a", 1, &release("not valid"), &json!({}));
+        let found = Found::of(&settings, vec![odd], BTreeMap::new(), None);
+        assert_eq!(
+            found.observed("shop", &Settings::default()).monitor_labels,
+            Labels::new()
+        );
+        let one = found.chosen("shop").unwrap();
+        assert!(!found.takes(one, &one.monitors, "shop"));
     }
 
     #[test]

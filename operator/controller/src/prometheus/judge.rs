@@ -6,10 +6,11 @@ use observedapp_desired::{Kind, Settings};
 use observedapp_slo::PromDuration;
 
 use super::alerts::Alerts;
-use super::found::{One, Selection};
 use super::objectives::Standing;
+use super::objects::One;
+use super::selection::{Namespaces, Selection, Unusable};
 use super::view::View;
-use super::{Known, Proof, Said, alerts, objectives};
+use super::{Known, Proof, Said, ServerState, alerts, objectives};
 use crate::status::Finding;
 
 /// What is expected of Prometheus for one app.
@@ -26,13 +27,18 @@ pub struct Expected<'a> {
     pub wanted: i32,
 }
 
+/// None while nothing was asked yet.
 pub(super) fn judge(
     known: &Known,
     app: &ObservedApp,
     expected: &Expected<'_>,
     before: &[SloStatus],
-) -> Proof {
+) -> Option<Proof> {
     let namespace = app.namespace().unwrap_or_default();
+    let server = known.server(&namespace);
+    if server.said == Said::Nothing {
+        return None;
+    }
     let name = app.name_any();
     let nothing = View::default();
     let view = known
@@ -41,6 +47,7 @@ pub(super) fn judge(
         .unwrap_or(&nothing);
     let case = Case {
         known,
+        server: &server,
         app,
         namespace,
         name,
@@ -61,17 +68,18 @@ pub(super) fn judge(
     ];
     let firing = case.firing();
     let slos: Vec<SloStatus> = standings.into_iter().map(|standing| standing.status).collect();
-    Proof {
+    Some(Proof {
         findings: findings.into_iter().flatten().collect(),
         firing_alerts: firing.map(alerts::count),
         alerts: firing.map(alerts::listed).unwrap_or_default(),
         worst_slo: objectives::worst(&slos).cloned(),
         slos,
-    }
+    })
 }
 
 struct Case<'a> {
     known: &'a Known,
+    server: &'a ServerState,
     app: &'a ObservedApp,
     namespace: String,
     name: String,
@@ -88,18 +96,14 @@ impl Case<'_> {
 
     /// What every condition says while there is nobody to ask, or nobody answers.
     fn unanswered(&self, type_: ConditionType) -> Option<Finding> {
-        match &self.known.said {
+        match &self.server.said {
             Said::Answered => None,
             Said::Nothing => Some(Finding::unknown(
                 type_,
                 "NotAsked",
                 "Prometheus has not been asked yet",
             )),
-            Said::Nobody => Some(Finding::no(
-                type_,
-                "NoPrometheus",
-                "no Prometheus object was found: install Prometheus with its operator, or give the operator --prometheus-url",
-            )),
+            Said::Nobody => Some(self.nobody(type_)),
             Said::Unreachable(problem) => Some(Finding::unknown(
                 type_,
                 "PrometheusUnreachable",
@@ -108,6 +112,43 @@ impl Case<'_> {
                 ),
             )),
         }
+    }
+
+    /// There is no Prometheus to ask.
+    fn nobody(&self, type_: ConditionType) -> Finding {
+        if let Some(finding) = self.untrusted(type_) {
+            return finding;
+        }
+        let settings = &self.known.found.settings;
+        let trusted: Vec<&str> = settings.namespaces.iter().map(String::as_str).collect();
+        let why = if settings.confined {
+            "an operator that is confined to namespaces cannot look for Prometheus: give".to_owned()
+        } else if trusted.is_empty() {
+            "no Prometheus object was found: install Prometheus with its operator, or give".to_owned()
+        } else {
+            format!(
+                "no Prometheus object was found in the trusted namespaces ({}): install Prometheus with its operator there, or give",
+                trusted.join(", ")
+            )
+        };
+        Finding::no(
+            type_,
+            "NoPrometheus",
+            format!("{why} the operator --prometheus-url"),
+        )
+    }
+
+    /// There is a Prometheus, and none that is trusted.
+    fn untrusted(&self, type_: ConditionType) -> Option<Finding> {
+        let found = &self.known.found;
+        let stranger = found.untrusted.as_ref().filter(|_| found.trusted.is_empty())?;
+        Some(Finding::no(
+            type_,
+            "PrometheusNotTrusted",
+            format!(
+                "the Prometheus object {stranger} was found and is not trusted, for it does not select the operator's own ServiceMonitor: name its namespace in the chart's prometheus.namespaces (--prometheus-namespaces)"
+            ),
+        ))
     }
 
     fn missing(&self, type_: ConditionType, kinds: &[Kind]) -> Option<Finding> {
@@ -122,36 +163,31 @@ impl Case<'_> {
         ))
     }
 
-    /// Why no Prometheus selects an object, as far as its selectors tell.
+    /// Why this app's Prometheus does not select an object, as far as its selectors tell.
     fn unselected(&self, type_: ConditionType, what: &str, of: fn(&One) -> &Selection) -> Option<Finding> {
-        let all = &self.known.found.all;
-        if all.is_empty() {
-            return None;
-        }
-        let given = self.expected.settings.monitor_labels.as_ref();
-        let selects = |one: &&One| {
-            let selection = of(one);
-            let reaches = !selection.own_namespace_only || one.namespace == self.namespace;
-            let wants = selection.labels.as_ref();
-            let labelled = match (wants, given) {
-                (None, _) => false,
-                (Some(_), None) => true,
-                (Some(wants), Some(given)) => wants.iter().all(|(key, value)| given.get(key) == Some(value)),
-            };
-            reaches && labelled
-        };
-        if all.iter().any(|one| selects(&one)) {
-            return None;
-        }
-        let one = all.first()?;
+        let found = &self.known.found;
+        let one = found.chosen(&self.namespace)?;
         let selection = of(one);
-        let who = format!("the Prometheus {}/{}", one.namespace, one.name);
-        let why = match &selection.labels {
-            None => format!("{who} selects no {what}: give it a selector ({{}} selects all)"),
-            Some(_) if selection.own_namespace_only && one.namespace != self.namespace => format!(
+        if found.takes(one, selection, &self.namespace) {
+            return None;
+        }
+        let who = format!("the Prometheus {one}");
+        let reaches = found.reaches(one, selection, &self.namespace);
+        let mut why = match (&selection.labels, &selection.namespaces) {
+            (Err(Unusable::Nothing), _) => {
+                format!("{who} selects no {what}: give it a selector ({{}} selects all)")
+            }
+            (Err(Unusable::Invalid(problem)), _) => {
+                format!("the selectors of {who} for {what}s cannot be followed, {problem}: correct them")
+            }
+            (Ok(_), Namespaces::Own) if !reaches => format!(
                 "{who} looks for {what}s only in its own namespace: give it a namespace selector ({{}} looks everywhere)"
             ),
-            Some(wants) => format!(
+            (Ok(_), Namespaces::Labelled(selector)) if !reaches => format!(
+                "{who} looks for {what}s only in namespaces with {selector}: label the namespace {} so, or widen the selector",
+                self.namespace
+            ),
+            (Ok(wants), _) => format!(
                 "{who} selects {what}s with {}: start the operator with --monitor-labels={0}",
                 wants
                     .iter()
@@ -160,6 +196,11 @@ impl Case<'_> {
                     .join(",")
             ),
         };
+        if let Some(stranger) = &found.untrusted {
+            why.push_str(&format!(
+                "; if it is {stranger} that should, name its namespace in prometheus.namespaces (--prometheus-namespaces)"
+            ));
+        }
         Some(Finding::no(type_, "NotSelected", why))
     }
 
@@ -227,11 +268,16 @@ impl Case<'_> {
                     ));
                 }
                 None => {
+                    // Nobody may have told how monitors are to be labelled.
+                    let unlabelled = self.known.found.settings.monitor_labels.is_none();
+                    if let Some(finding) = self.untrusted(type_).filter(|_| unlabelled) {
+                        return Some(finding);
+                    }
                     return Some(Finding::no(
                         type_,
                         "NoTargets",
                         format!(
-                            "Prometheus has no target of the job {job}: it takes a new monitor within a minute or so; after that, look at its log and at the Service's endpoints"
+                            "Prometheus has no target of the job {job}: it takes a new monitor within a few minutes; after that, look at its log and at the Service's endpoints"
                         ),
                     ));
                 }
@@ -292,13 +338,13 @@ impl Case<'_> {
             Finding::no(
                 type_,
                 "NotLoaded",
-                "Prometheus evaluates none of this app's rules: it takes new ones within a minute or so; after that, look at the log of prometheus-operator, which refuses rules that it cannot parse",
+                "Prometheus evaluates none of this app's rules: it takes new ones within a few minutes; after that, look at the log of prometheus-operator, which refuses rules that it cannot parse",
             )
         } else {
             Finding::no(
                 type_,
                 "OldRules",
-                "Prometheus still evaluates earlier rules of this app: it takes new ones within a minute or so; after that, look at the log of prometheus-operator",
+                "Prometheus still evaluates earlier rules of this app: it takes new ones within a few minutes; after that, look at the log of prometheus-operator",
             )
         })
     }
@@ -315,7 +361,7 @@ impl Case<'_> {
         if let Some(reason) = self.unanswered(type_) {
             return Some(reason);
         }
-        let Some(retention) = &self.known.retention else {
+        let Some(retention) = &self.server.retention else {
             return Some(Finding::unknown(
                 type_,
                 "NotSaid",
@@ -366,6 +412,7 @@ mod tests {
     use observedapp_api::{FIGURES, SloState};
     use serde_json::json;
 
+    use super::super::found::{Found, PrometheusSettings};
     use super::super::numbers::Retention;
     use super::super::view::{Evaluated, Figures};
     use super::*;
@@ -383,11 +430,21 @@ mod tests {
     }
 
     fn known(said: Said, view: View) -> Known {
+        let url = "http://prometheus".to_owned();
         Known {
-            said,
-            retention: Retention::read("15d"),
+            found: Found::nothing(PrometheusSettings {
+                url: Some(url.clone()),
+                ..PrometheusSettings::default()
+            }),
+            servers: [(
+                url,
+                ServerState {
+                    said,
+                    retention: Retention::read("15d"),
+                },
+            )]
+            .into(),
             views: [(("shop".to_owned(), "tasks".to_owned()), view)].into(),
-            ..Known::default()
         }
     }
 
@@ -408,7 +465,7 @@ mod tests {
             is_probed: false,
             wanted: 2,
         };
-        judge(known, &app(), &expected, &[])
+        judge(known, &app(), &expected, &[]).unwrap()
     }
 
     #[test]
@@ -428,7 +485,7 @@ mod tests {
                 wanted: 2,
             };
             let known = known(Said::Answered, healthy());
-            let finding = judge(&known, &app, &expected).findings.remove(0);
+            let finding = judge(&known, &app, &expected, &[]).unwrap().findings.remove(0);
             (finding.status.as_str(), finding.reason, finding.message)
         };
         let both = json!({"image": "tasks:1", "metrics": {}, "probe": {}});
@@ -561,6 +618,39 @@ mod tests {
         }
         // What was last heard stays, with its time.
         assert_eq!(proof(&known).slos[0].sli.as_deref(), Some("99.95%"));
+    }
+
+    #[test]
+    fn a_prometheus_that_is_not_trusted_is_named_with_the_setting() {
+        let mut known = known(Said::Answered, healthy());
+        known.found.untrusted = Some("hostile/first".to_owned());
+        assert_eq!(proof(&known).findings[0].reason, "Scraped", "the URL was given");
+        known.found.settings.url = None;
+        let finding = proof(&known).findings.remove(0);
+        assert_eq!(finding.reason, "PrometheusNotTrusted");
+        for word in [
+            "hostile/first",
+            "prometheus.namespaces",
+            "--prometheus-namespaces",
+        ] {
+            assert!(finding.message.contains(word), "{}", finding.message);
+        }
+        known.found.untrusted = None;
+        known.found.settings.namespaces = ["monitoring".to_owned()].into();
+        let finding = proof(&known).findings.remove(0);
+        assert_eq!(finding.reason, "NoPrometheus");
+        assert!(
+            finding.message.contains("in the trusted namespaces (monitoring)"),
+            "{}",
+            finding.message
+        );
+        known.found.settings.confined = true;
+        let finding = proof(&known).findings.remove(0);
+        assert!(
+            finding.message.contains("confined to namespaces"),
+            "{}",
+            finding.message
+        );
     }
 
     #[test]

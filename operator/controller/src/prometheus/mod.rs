@@ -8,10 +8,12 @@ mod judge;
 mod live;
 mod numbers;
 mod objectives;
+mod objects;
 mod pace;
 mod poll;
 mod queries;
 mod round;
+mod selection;
 mod view;
 
 use std::collections::HashMap;
@@ -22,10 +24,12 @@ use observedapp_desired::{ObservedPrometheus, Settings};
 use tokio::sync::Notify;
 
 pub use client::Access;
-pub use found::Found;
+pub use found::PrometheusSettings;
+pub use objects::list;
 pub use poll::Poller;
 pub use view::View;
 
+use self::found::Found;
 use crate::status::Finding;
 
 /// What is known of the cluster's Prometheus, and what it said last.
@@ -38,9 +42,16 @@ pub struct Prometheus {
 #[derive(Debug, Default)]
 struct Known {
     found: Found,
+    /// By the URL of each server that is asked.
+    servers: HashMap<String, ServerState>,
+    views: HashMap<(String, String), View>,
+}
+
+/// What is known of one server.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct ServerState {
     said: Said,
     retention: Option<numbers::Retention>,
-    views: HashMap<(String, String), View>,
 }
 
 /// How the last round of questions ended.
@@ -66,10 +77,34 @@ pub struct Proof {
     pub slos: Vec<SloStatus>,
 }
 
+impl Known {
+    /// What is known of the server that is asked for the apps of a namespace.
+    fn server(&self, namespace: &str) -> ServerState {
+        match self.found.url(namespace) {
+            Some(url) => self.servers.get(url).cloned().unwrap_or_default(),
+            None => ServerState {
+                said: Said::Nobody,
+                retention: None,
+            },
+        }
+    }
+}
+
 impl Prometheus {
-    /// What the Prometheus objects of the cluster ask for.
-    pub fn observed(&self, settings: &Settings) -> ObservedPrometheus {
-        self.read(|known| known.found.observed(settings))
+    /// Nothing is looked up yet; what the operator was told holds already.
+    pub fn new(settings: PrometheusSettings) -> Self {
+        Self {
+            known: RwLock::new(Known {
+                found: Found::nothing(settings),
+                ..Known::default()
+            }),
+            stirred: Notify::new(),
+        }
+    }
+
+    /// What the Prometheus of a namespace's apps asks for.
+    pub fn observed(&self, namespace: &str, settings: &Settings) -> ObservedPrometheus {
+        self.read(|known| known.found.observed(namespace, settings))
     }
 
     /// What was last heard of an app; none while nothing was asked, so that what its status says stays. So do those
@@ -80,7 +115,7 @@ impl Prometheus {
         expected: &judge::Expected<'_>,
         before: &[SloStatus],
     ) -> Option<Proof> {
-        self.read(|known| (known.said != Said::Nothing).then(|| judge::judge(known, app, expected, before)))
+        self.read(|known| judge::judge(known, app, expected, before))
     }
 
     /// Something was changed that Prometheus will soon have more to say of.

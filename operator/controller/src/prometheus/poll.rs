@@ -1,21 +1,22 @@
 //! Asking for all apps at once, again and again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use kube::{Client, ResourceExt};
 use observedapp_api::ObservedApp;
 use observedapp_slo::{PromDuration, latency, names};
 use tracing::{debug, warn};
 
 use super::client::{Access, Server, Unanswered};
-use super::found::Found;
+use super::found::{Found, PrometheusSettings};
 use super::numbers::Retention;
 use super::pace::Pace;
 use super::round::Round;
 use super::view::View;
-use super::{Prometheus, Said, queries};
+use super::{Known, Prometheus, Said, queries};
 use crate::metrics::{Metrics, ResultLabel};
 use crate::queue::Queue;
 use crate::watch::Apps;
@@ -30,11 +31,8 @@ pub struct Poller {
     pub apps: Arc<Apps>,
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
-    /// Where it answers, if the operator was told.
-    pub url: Option<String>,
+    pub settings: PrometheusSettings,
     pub access: Access,
-    /// Whether Prometheus objects may be looked for: not where the operator is confined to namespaces.
-    pub look: bool,
     pub period: Duration,
     /// How soon after a change it is asked.
     pub soon: Duration,
@@ -43,7 +41,7 @@ pub struct Poller {
 impl std::fmt::Debug for Poller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Poller")
-            .field("url", &self.url)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
@@ -56,35 +54,59 @@ impl Poller {
 
     /// Never returns.
     pub async fn run(self) {
-        let mut server: Option<Server> = None;
+        let mut servers: BTreeMap<String, Option<Server>> = BTreeMap::new();
         let mut warned = false;
         let mut pace = Pace::new(self.soon, self.period);
         loop {
             let began = Instant::now();
             self.look(&mut warned).await;
-            let url = self.url.clone().or_else(|| {
-                self.prometheus
-                    .read(|known| known.found.all.first().map(|one| one.url.clone()))
-            });
-            let said = match url {
-                None => Said::Nobody,
-                Some(url) => match self.ask(&url, &mut server).await {
-                    Ok(()) => Said::Answered,
-                    Err(error) => Said::Unreachable(error.to_string()),
-                },
-            };
-            let result = match said {
-                Said::Answered => "answered",
-                Said::Nobody => "nobody",
-                Said::Nothing | Said::Unreachable(_) => "unreachable",
-            };
-            self.metrics
-                .prometheus_polls
-                .get_or_create(&ResultLabel { result })
-                .inc();
-            self.conclude(&said);
+            let urls = self.urls();
+            servers.retain(|url, _| urls.contains(url));
+            self.prometheus
+                .write(|known| known.servers.retain(|url, _| urls.contains(url)));
+            if urls.is_empty() {
+                self.count("nobody");
+            }
+            for url in urls {
+                servers.entry(url).or_default();
+            }
+            // Side by side, so that one that does not answer holds up no other.
+            let asked = servers.iter_mut().map(|(url, server)| self.ask_once(url, server));
+            join_all(asked).await;
             self.rest(&mut pace, began.elapsed()).await;
         }
+    }
+
+    /// Where those answer that serve any app.
+    fn urls(&self) -> BTreeSet<String> {
+        let apps = self.apps.store().state();
+        let namespaces: BTreeSet<String> = apps.iter().filter_map(|app| app.namespace()).collect();
+        self.prometheus.read(|known| {
+            let urls = namespaces
+                .iter()
+                .filter_map(|namespace| known.found.url(namespace));
+            urls.map(str::to_owned).collect()
+        })
+    }
+
+    fn count(&self, result: &'static str) {
+        self.metrics
+            .prometheus_polls
+            .get_or_create(&ResultLabel { result })
+            .inc();
+    }
+
+    async fn ask_once(&self, url: &str, server: &mut Option<Server>) {
+        let said = match self.ask(url, server).await {
+            Ok(()) => Said::Answered,
+            Err(error) => Said::Unreachable(error.to_string()),
+        };
+        self.count(if said == Said::Answered {
+            "answered"
+        } else {
+            "unreachable"
+        });
+        self.conclude(url, &said);
     }
 
     /// Waits for the next round, and not for long where something was changed.
@@ -105,15 +127,16 @@ impl Poller {
     }
 
     /// The state of the conversation concerns every app.
-    fn conclude(&self, said: &Said) {
+    fn conclude(&self, url: &str, said: &Said) {
         let changed = self.prometheus.write(|known| {
+            let server = known.servers.entry(url.to_owned()).or_default();
             // The wording of a failure may differ each time; that it fails is the news.
-            let same = match (&known.said, said) {
+            let same = match (&server.said, said) {
                 (Said::Unreachable(_), Said::Unreachable(_)) => true,
                 (before, now) => before == now,
             };
             if !same {
-                known.said.clone_from(said);
+                server.said.clone_from(said);
             }
             !same
         });
@@ -132,10 +155,10 @@ impl Poller {
     }
 
     async fn look(&self, warned: &mut bool) {
-        if !self.look {
+        if self.settings.confined {
             return;
         }
-        match Found::look(&self.client).await {
+        match Found::look(&self.client, &self.settings).await {
             Ok(found) => {
                 *warned = false;
                 let changed = self.prometheus.write(|known| {
@@ -156,13 +179,13 @@ impl Poller {
     }
 
     async fn ask(&self, url: &str, server: &mut Option<Server>) -> Result<(), Unanswered> {
-        let known = server
-            .take()
-            .filter(|server| server.url() == url.trim_end_matches('/'));
-        let server = server.insert(match known {
+        let server = match server {
             Some(server) => server,
-            None => Server::new(url, &self.access)?,
-        });
+            None if self.settings.url.as_deref() == Some(url) => {
+                server.insert(Server::new(url, &self.access)?)
+            }
+            None => server.insert(Server::new(url, &self.access.to_found(url))?),
+        };
         let round = answers(server).await?;
         // What is not Prometheus itself does not say; that is no failure.
         let retention = match server.retention().await {
@@ -170,8 +193,9 @@ impl Poller {
             Err(_) => None,
         };
         let changed = self.prometheus.write(|known| {
-            let changed = known.retention != retention;
-            known.retention = retention;
+            let server = known.servers.entry(url.to_owned()).or_default();
+            let changed = server.retention != retention;
+            server.retention = retention;
             changed
         });
         if changed {
@@ -192,6 +216,10 @@ impl Poller {
             let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
             let key = (namespace, name);
             present.insert(key.clone());
+            let is_asked = |known: &Known| known.found.url(&key.0) == Some(server.url());
+            if !self.prometheus.read(is_asked) {
+                continue;
+            }
             let mut view = round.take(&key.0, &key.1);
             let slos = match &app.0 {
                 Ok(app) => {

@@ -8,15 +8,24 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::app::HTTP;
 use super::cache;
-use crate::monitoring::{Endpoint, ServiceMonitor, ServiceMonitorSpec};
+use crate::monitoring::{Endpoint, ScrapeLimits, ServiceMonitor, ServiceMonitorSpec};
 use crate::{App, Component, Database, Object};
 
 /// The name of every port that serves metrics.
 pub(crate) const METRICS: &str = "metrics";
 /// How often the exporters are scraped.
 const EXPORTER_INTERVAL: &str = "15s";
-/// More series than any app should have; one that has more fails alone instead of filling Prometheus.
+/// More series than a pod of any app should have.
 const SAMPLE_LIMIT: u64 = 50_000;
+/// What that many series take with a thousand bytes each.
+const BODY_SIZE_LIMIT: &str = "50MB";
+/// Twice as many pods as an app can have: a rollout may run old and new ones side by side.
+const TARGET_LIMIT: u64 = 20_000;
+/// Of these a series has a dozen from Kubernetes, and as many of its own as anybody could still read.
+const LABEL_LIMIT: u64 = 64;
+/// Names are words; values may be routes and messages of errors.
+const LABEL_NAME_LENGTH_LIMIT: u64 = 256;
+const LABEL_VALUE_LENGTH_LIMIT: u64 = 4_096;
 
 pub(super) fn objects(app: &App) -> Vec<Object> {
     let mut objects = Vec::new();
@@ -91,6 +100,17 @@ fn service(app: &App) -> Service {
     }
 }
 
+/// What one scrape may bring at most.
+pub(super) fn limits() -> ScrapeLimits {
+    ScrapeLimits {
+        sample_limit: Some(SAMPLE_LIMIT),
+        target_limit: Some(TARGET_LIMIT),
+        label_limit: Some(LABEL_LIMIT),
+        label_name_length_limit: Some(LABEL_NAME_LENGTH_LIMIT),
+        label_value_length_limit: Some(LABEL_VALUE_LENGTH_LIMIT),
+    }
+}
+
 /// Series get the label `job` with the monitor's own name: the app's Service for metrics is named otherwise, so the
 /// app's name is taken from its label; the others' Services have the right name.
 fn monitor(app: &App, name: String, component: Component, endpoint: Endpoint) -> ServiceMonitor {
@@ -105,7 +125,8 @@ fn monitor(app: &App, name: String, component: Component, endpoint: Endpoint) ->
             job_label,
             selector: app.selector(component),
             endpoints: vec![endpoint],
-            sample_limit: Some(SAMPLE_LIMIT),
+            body_size_limit: Some(BODY_SIZE_LIMIT.to_owned()),
+            limits: limits(),
         },
     }
 }

@@ -12,10 +12,11 @@ use super::{cache, database, monitors};
 use crate::{App, Component, Database, Object};
 
 pub(super) fn objects(app: &App) -> Vec<Object> {
-    if !app.spec.network_policy.enabled {
-        return Vec::new();
+    let mut policies = Vec::new();
+    if app.spec.network_policy.enabled {
+        policies.push(for_app(app).into());
     }
-    let mut policies = vec![for_app(app).into()];
+    // The cache has no password: its policy is what keeps others out, so no setting of the app's own takes it away.
     if let Some(Database::Builtin(_)) = app.database {
         policies.push(
             for_backend(
@@ -43,7 +44,7 @@ fn for_app(app: &App) -> NetworkPolicy {
     }];
     if let Some(metrics) = monitors::own_port(app) {
         rules.push(NetworkPolicyIngressRule {
-            from: metrics_from(app),
+            from: metrics_from(app, app.observed.prometheus.prober_namespace.as_ref()),
             ports: Some(vec![port(metrics)]),
         });
     }
@@ -58,14 +59,15 @@ fn for_app(app: &App) -> NetworkPolicy {
     }
 }
 
-/// Nobody in particular, and so everybody, where no Prometheus was found: it may run outside the cluster.
-fn metrics_from(app: &App) -> Option<Vec<NetworkPolicyPeer>> {
+/// Prometheus, and whom the spec names beside it. Where nobody knows where Prometheus runs, everybody: shut out, it would
+/// report every database as down.
+fn metrics_from(app: &App, prober: Option<&String>) -> Option<Vec<NetworkPolicyPeer>> {
     let prometheus = &app.observed.prometheus;
     if prometheus.namespaces.is_empty() {
         return None;
     }
     let mut namespaces = prometheus.namespaces.clone();
-    namespaces.extend(prometheus.prober_namespace.clone());
+    namespaces.extend(prober.cloned());
     let mut peers = vec![in_namespaces(&namespaces)];
     peers.extend(app.spec.network_policy.metrics_from.iter().cloned());
     Some(peers)
@@ -73,20 +75,19 @@ fn metrics_from(app: &App) -> Option<Vec<NetworkPolicyPeer>> {
 
 /// A database or a cache: from this app's pods, its exporter from Prometheus, and nowhere to go itself.
 fn for_backend(app: &App, suffix: &str, component: Component, serves: i32, exporter: i32) -> NetworkPolicy {
-    let mut rules = vec![NetworkPolicyIngressRule {
-        from: Some(vec![NetworkPolicyPeer {
-            pod_selector: Some(app.selector(Component::App)),
-            ..Default::default()
-        }]),
-        ports: Some(vec![port(serves)]),
-    }];
-    let namespaces = &app.observed.prometheus.namespaces;
-    if !namespaces.is_empty() {
-        rules.push(NetworkPolicyIngressRule {
-            from: Some(vec![in_namespaces(namespaces)]),
+    let rules = vec![
+        NetworkPolicyIngressRule {
+            from: Some(vec![NetworkPolicyPeer {
+                pod_selector: Some(app.selector(Component::App)),
+                ..Default::default()
+            }]),
+            ports: Some(vec![port(serves)]),
+        },
+        NetworkPolicyIngressRule {
+            from: metrics_from(app, None),
             ports: Some(vec![port(exporter)]),
-        });
-    }
+        },
+    ];
     NetworkPolicy {
         metadata: app.metadata(app.child(suffix), component),
         spec: Some(NetworkPolicySpec {

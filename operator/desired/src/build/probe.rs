@@ -37,6 +37,7 @@ fn probe(app: &App) -> Option<Probe> {
                     labels: [("namespace".to_owned(), app.namespace.clone())].into(),
                 },
             },
+            limits: monitors::limits(),
         },
     })
 }

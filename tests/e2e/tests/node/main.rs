@@ -6,6 +6,7 @@ mod beginner_faults;
 mod burn;
 mod cpu;
 mod dashboard;
+mod foreign_prometheus;
 mod ground;
 mod images;
 mod links;

@@ -1,0 +1,335 @@
+//! Whose Prometheus objects steer apps. A server of its own: an operator that runs everywhere would take the apps of other
+//! tests.
+#![allow(clippy::unwrap_used)]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Result, ensure};
+use apiserver_tests::{
+    Proxy, Running, Space, block_on, condition, eventually, install, options, rights, schemaless_as,
+};
+use axum::Router;
+use http::HeaderMap;
+use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use lab::certs::{Authority, Pair, Subject};
+use observedapp_desired::Kind;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::server::TlsStream;
+
+/// Held by the one operator that runs.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+fn prometheus() -> GroupVersionKind {
+    GroupVersionKind::gvk("monitoring.coreos.com", "v1", "Prometheus")
+}
+
+fn prometheuses(space: &Space) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk_with_plural(&prometheus(), "prometheuses");
+    Api::namespaced_with(space.client.clone(), &space.name, &resource)
+}
+
+/// Creates a Prometheus that selects monitors, probes and rules alike.
+async fn create(space: &Space, name: &str, selector: &Value, namespaces: &Value) -> Result<DynamicObject> {
+    let object = json!({
+        "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": {"name": name},
+        "spec": {
+            "serviceMonitorSelector": selector, "serviceMonitorNamespaceSelector": namespaces,
+            "probeSelector": selector, "probeNamespaceSelector": namespaces,
+            "ruleSelector": selector, "ruleNamespaceSelector": namespaces,
+        },
+    });
+    let object = serde_json::from_value(object)?;
+    Ok(prometheuses(space)
+        .create(&PostParams::default(), &object)
+        .await?)
+}
+
+fn app() -> Value {
+    json!({
+        "image": "tasks:1", "port": 5000, "metrics": {"port": 8000}, "cache": {"builtin": {}},
+        "slos": [{"name": "availability", "objective": 99.9, "indicator": {"availability": {}}}],
+    })
+}
+
+/// The label `release` of the app's monitor and of its rules.
+async fn release(space: &Space) -> Result<[Option<String>; 2]> {
+    let of = async |kind: Kind| -> Result<Option<String>> {
+        let labels = space.objects(kind).get("tasks").await?.metadata.labels;
+        Ok(labels.and_then(|labels| labels.get("release").cloned()))
+    };
+    Ok([of(Kind::ServiceMonitor).await?, of(Kind::PrometheusRule).await?])
+}
+
+/// The namespaces that may reach a metrics port by a policy; none where everybody may.
+async fn scrapers(space: &Space, policy: &str) -> Result<Value> {
+    let policy = serde_json::to_value(space.objects(Kind::NetworkPolicy).get(policy).await?)?;
+    Ok(policy["spec"]["ingress"][1]["from"][0]["namespaceSelector"]["matchExpressions"][0]["values"].clone())
+}
+
+/// Waits until a condition has this reason, and its message names each of these.
+async fn told(space: &Space, type_: &str, reason: &str, words: &[&str]) -> Result<()> {
+    let what = format!("{type_} is {reason} and names {words:?}");
+    let told = |app: &_| {
+        let (_, found, message) = condition(app, type_);
+        found == reason && words.iter().all(|word| message.contains(word))
+    };
+    space.until("tasks", &what, told).await.map(drop)
+}
+
+/// Waits until the operator has looked for Prometheus objects twice more: once it may have been on its way.
+async fn looked(proxy: &Proxy) -> Result<()> {
+    let looks = || {
+        let calls = proxy.calls().into_iter();
+        calls.filter(|call| call.resource == "prometheuses").count()
+    };
+    let before = looks();
+    eventually("the Prometheus objects are looked for again", async || {
+        let now = looks();
+        Ok(if now >= before + 2 {
+            Ok(())
+        } else {
+            Err(format!("{now}"))
+        })
+    })
+    .await
+}
+
+#[test]
+fn a_strangers_prometheus_changes_nothing() -> Result<()> {
+    block_on(async {
+        let _turn = TURN.lock().await;
+        let shop = Space::new("trust-shop").await?;
+        install(&shop.client, &schemaless_as(&prometheus(), "prometheuses")?).await?;
+        rights::unconfine(&shop.client).await?;
+        let [hostile, monitoring] = [Space::new("hostile").await?, Space::new("monitoring").await?];
+        let everything = json!({});
+        // The first by namespace and name, and the oldest.
+        create(
+            &hostile,
+            "aaa",
+            &json!({"matchLabels": {"release": "not valid"}}),
+            &everything,
+        )
+        .await?;
+        let proxy = Proxy::start_as(shop.client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
+        let system = format!("--leader-elect-namespace={}", rights::SYSTEM);
+        let arguments = [system.as_str(), "--service-monitor=observedapp"];
+        let operator = Running::start(options(&arguments), proxy.config());
+        shop.apply("tasks", app()).await?;
+        shop.applied("tasks").await?;
+        let stranger = format!("{}/aaa", hostile.name);
+        let words = [
+            &stranger,
+            "not trusted",
+            "prometheus.namespaces",
+            "--prometheus-namespaces",
+        ];
+        told(&shop, "Monitored", "PrometheusNotTrusted", &words).await?;
+        ensure!(release(&shop).await? == [None, None]);
+        ensure!(
+            scrapers(&shop, "tasks").await?.is_null(),
+            "nobody knows who scrapes"
+        );
+
+        // The one that selects the operator's own monitor is the one.
+        let monitor: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor",
+            "metadata": {"name": "observedapp", "labels": {"release": "kps"}}, "spec": {},
+        }))?;
+        let kind = Kind::ServiceMonitor;
+        let resource = ApiResource::from_gvk_with_plural(&kind.gvk(), kind.plural());
+        Api::<DynamicObject>::namespaced_with(shop.client.clone(), rights::SYSTEM, &resource)
+            .create(&PostParams::default(), &monitor)
+            .await?;
+        let ours = create(
+            &monitoring,
+            "kps",
+            &json!({"matchLabels": {"release": "kps"}}),
+            &everything,
+        )
+        .await?;
+        let url = format!("http://prometheus-operated.{}.svc:9090", monitoring.name);
+        told(&shop, "Monitored", "PrometheusUnreachable", &[&url]).await?;
+        shop.applied("tasks").await?;
+        let kps = [Some("kps".to_owned()), Some("kps".to_owned())];
+        ensure!(release(&shop).await? == kps);
+        ensure!(scrapers(&shop, "tasks").await? == json!([monitoring.name]));
+        ensure!(scrapers(&shop, "tasks-cache").await? == json!([monitoring.name]));
+
+        // Others that select everything, the operator's monitor too, only came later. Times have whole seconds.
+        eventually("a younger stranger is there", async || {
+            let made = create(&hostile, "everything", &everything, &everything).await?;
+            if made.metadata.creation_timestamp > ours.metadata.creation_timestamp {
+                return Ok(Ok(()));
+            }
+            prometheuses(&hostile)
+                .delete("everything", &DeleteParams::default())
+                .await?;
+            Ok(Err("it is as old".to_owned()))
+        })
+        .await?;
+        for (name, selector) in [
+            ("odd", json!({"matchLabels": 7})),
+            (
+                "large",
+                json!({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": vec!["x"; 9_000]}]}),
+            ),
+        ] {
+            create(&hostile, name, &selector, &selector).await?;
+        }
+        let writes = proxy.writes().len();
+        looked(&proxy).await?;
+        told(&shop, "Monitored", "PrometheusUnreachable", &[&url]).await?;
+        let more = proxy.writes().split_off(writes);
+        ensure!(more.is_empty(), "strangers made the operator write: {more:#?}");
+        operator.stop().await?;
+
+        // Named, a namespace is trusted whatever its Prometheus selects, and no other is.
+        let namespaces = format!("--prometheus-namespaces={}", monitoring.name);
+        let operator = Running::start(options(&[system.as_str(), &namespaces]), proxy.config());
+        looked(&proxy).await?;
+        told(&shop, "Monitored", "PrometheusUnreachable", &[&url]).await?;
+        ensure!(release(&shop).await? == kps);
+        prometheuses(&monitoring)
+            .delete("kps", &DeleteParams::default())
+            .await?;
+        let words = ["no Prometheus object was found", &monitoring.name];
+        told(&shop, "Monitored", "NoPrometheus", &words).await?;
+        shop.applied("tasks").await?;
+        ensure!(release(&shop).await? == [None, None]);
+        ensure!(scrapers(&shop, "tasks-cache").await? == json!([monitoring.name]));
+        shop.delete("tasks").await?;
+        shop.gone("tasks").await?;
+        operator.stop().await
+    })
+}
+
+#[test]
+fn each_app_has_the_prometheus_that_watches_its_namespace() -> Result<()> {
+    block_on(async {
+        let _turn = TURN.lock().await;
+        let spaces = [Space::new("trust-a").await?, Space::new("trust-b").await?];
+        let client = &spaces[0].client;
+        install(client, &schemaless_as(&prometheus(), "prometheuses")?).await?;
+        rights::unconfine(client).await?;
+        let monitoring = [
+            Space::new("monitoring-a").await?,
+            Space::new("monitoring-b").await?,
+        ];
+        for (space, home) in spaces.iter().zip(&monitoring) {
+            let selector = json!({"matchLabels": {"release": home.name}});
+            let namespaces = json!({"matchLabels": {"kubernetes.io/metadata.name": space.name}});
+            create(home, "main", &selector, &namespaces).await?;
+            space.apply("tasks", app()).await?;
+        }
+        let names = monitoring.each_ref().map(|home| home.name.as_str());
+        let namespaces = format!("--prometheus-namespaces={}", names.join(","));
+        let proxy = Proxy::start_as(client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
+        let operator = Running::start(options(&[&namespaces]), proxy.config());
+        for (space, home) in spaces.iter().zip(names) {
+            space.applied("tasks").await?;
+            ensure!(release(space).await? == [Some(home.to_owned()), Some(home.to_owned())]);
+            ensure!(scrapers(space, "tasks").await? == json!(names), "each may scrape");
+            let url = format!("http://prometheus-operated.{home}.svc:9090");
+            told(space, "Monitored", "PrometheusUnreachable", &[&url]).await?;
+        }
+        for space in &spaces {
+            space.delete("tasks").await?;
+            space.gone("tasks").await?;
+        }
+        operator.stop().await
+    })
+}
+
+struct Tls {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl axum::serve::Listener for Tls {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+/// Knows of no series; gives its URL, and the tokens that it was shown.
+async fn empty_prometheus(pair: &Pair) -> Result<(String, Arc<Mutex<Vec<String>>>)> {
+    let certificates = CertificateDer::pem_file_iter(&pair.cert)?.collect::<Result<_, _>>()?;
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(certificates, PrivateKeyDer::from_pem_file(&pair.key)?)?;
+    let listener = Tls {
+        listener: TcpListener::bind("127.0.0.1:0").await?,
+        acceptor: TlsAcceptor::from(Arc::new(config)),
+    };
+    let url = format!("https://{}", listener.listener.local_addr()?);
+    let tokens: Arc<Mutex<Vec<String>>> = Arc::default();
+    let shown = Arc::clone(&tokens);
+    let router = Router::new().fallback(async move |headers: HeaderMap| {
+        let token = headers.get(http::header::AUTHORIZATION);
+        let token = token.map(|token| String::from_utf8_lossy(token.as_bytes()).into_owned());
+        shown.lock().unwrap().push(token.unwrap_or_default());
+        r#"{"status": "success", "data": {"resultType": "vector", "result": []}}"#
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok((url, tokens))
+}
+
+#[test]
+fn a_confined_operator_asks_the_given_url_by_tls_with_its_token() -> Result<()> {
+    block_on(async {
+        let _turn = TURN.lock().await;
+        let space = Space::new("trust-confined").await?;
+        let folder = tempfile::tempdir()?;
+        let authority = Authority::open(folder.path())?;
+        let subject = Subject {
+            user: "prometheus",
+            ips: &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            ..Subject::default()
+        };
+        let (url, tokens) = empty_prometheus(&authority.issue("prometheus", &subject)?).await?;
+        let token = folder.path().join("token");
+        std::fs::write(&token, "secret")?;
+        let proxy = Proxy::start(&space).await?;
+        let arguments = [
+            format!("--namespaces={}", space.name),
+            format!("--prometheus-url={url}/"),
+            format!("--prometheus-token-file={}", token.display()),
+            format!("--prometheus-ca-file={}", authority.cert().display()),
+            "--prometheus-namespaces=observability".to_owned(),
+            "--monitor-labels=release=prom".to_owned(),
+        ];
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let operator = Running::start(options(&arguments), proxy.config());
+        space.apply("tasks", app()).await?;
+        space.applied("tasks").await?;
+        told(&space, "Monitored", "NoTargets", &["no target of the job tasks"]).await?;
+        let tokens = tokens.lock().unwrap().clone();
+        ensure!(tokens.iter().all(|token| token == "Bearer secret"), "{tokens:?}");
+        ensure!(release(&space).await? == [Some("prom".to_owned()), Some("prom".to_owned())]);
+        // It can be told who scrapes, though it may not look.
+        for policy in ["tasks", "tasks-cache"] {
+            ensure!(scrapers(&space, policy).await? == json!(["observability"]));
+        }
+        operator.stop().await
+    })
+}

@@ -1,0 +1,88 @@
+//! A Prometheus object that somebody else made, in a namespace of theirs, changes nothing for an app.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use e2e_tests::{App, Cluster, SMALL};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use serde_json::json;
+
+/// A release, a turn of prometheus-operator and its reloader, and a poll of the operator's, on a busy machine.
+const NOTICED: Duration = Duration::from_mins(5);
+
+/// They sort before every other, and select all there is; one asks for a label that no object can carry. Nothing runs.
+const HOSTILE: &str = r#"
+apiVersion: monitoring.coreos.com/v1
+kind: Prometheus
+metadata: {name: aaa}
+spec:
+  replicas: 0
+  serviceMonitorSelector: {}
+  serviceMonitorNamespaceSelector: {}
+  probeSelector: {}
+  probeNamespaceSelector: {}
+  ruleSelector: {}
+  ruleNamespaceSelector: {}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: Prometheus
+metadata: {name: aab}
+spec:
+  replicas: 0
+  serviceMonitorSelector: {matchLabels: {release: "not valid"}}
+  serviceMonitorNamespaceSelector: {}
+  probeSelector: {matchLabels: {release: "not valid"}}
+  probeNamespaceSelector: {}
+  ruleSelector: {matchLabels: {release: "not valid"}}
+  ruleNamespaceSelector: {}
+"#;
+
+/// The labels of what Prometheus is given, and who may reach the app.
+async fn made(app: &App<'_>) -> Result<String> {
+    let client = &app.cluster.client;
+    let mut made = Vec::new();
+    for (kind, plural) in [
+        ("ServiceMonitor", "servicemonitors"),
+        ("PrometheusRule", "prometheusrules"),
+    ] {
+        let gvk = GroupVersionKind::gvk("monitoring.coreos.com", "v1", kind);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &app.namespace, &resource);
+        let object = api.get(&app.name).await?;
+        made.push(format!("{kind}: {:?}", object.metadata.labels));
+    }
+    let policy = Api::<NetworkPolicy>::namespaced(client.clone(), &app.namespace)
+        .get(&app.name)
+        .await?;
+    made.push(format!("{:?}", policy.spec));
+    Ok(made.join("\n"))
+}
+
+#[tokio::test]
+async fn a_foreign_prometheus_changes_nothing() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let namespace = cluster.temp_namespace("foreign-prometheus").await?;
+    let app = App::apply(&cluster, &namespace.name, SMALL).await?;
+    app.condition("Ready", "True", NOTICED).await?;
+    app.condition("Monitored", "True", NOTICED).await?;
+    app.condition("RulesLoaded", "True", NOTICED).await?;
+    let before = made(&app).await?;
+
+    // The name sorts before `monitoring`, too.
+    let hostile = cluster.temp_namespace("a-hostile").await?;
+    cluster.apply(&hostile.name, HOSTILE).await?;
+    // Another rule is loaded, and seen so, only after the operator has looked for Prometheus objects again.
+    let extra = json!([{"alert": "Another", "expr": "up == 0"}]);
+    app.patch(json!({"alerts": {"extra": extra}})).await?;
+    app.condition("RulesLoaded", "True", NOTICED).await?;
+
+    let after = made(&app).await?;
+    ensure!(before == after, "it became\n{after}\nof\n{before}");
+    for condition in ["Ready", "Applied", "Monitored", "RulesLoaded"] {
+        app.condition(condition, "True", NOTICED).await?;
+    }
+    hostile.delete().await?;
+    namespace.delete().await
+}
