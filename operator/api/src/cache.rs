@@ -33,7 +33,7 @@ pub struct BuiltinCache {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
-    /// How much the cache may hold; beyond it the least recently used keys go.
+    /// How much the cache may hold, at most 1Ti; beyond it the least recently used keys go.
     #[serde(default = "cache_memory")]
     pub memory: Quantity,
 }
