@@ -69,19 +69,19 @@ pub fn parse_extra_alerts(
     let mut problems = Vec::new();
     for (i, spec) in specs.iter().enumerate() {
         let before = problems.len();
+        if !names.insert(&spec.alert) {
+            // The field that the API server names.
+            problems.push(Problem::new(
+                format!("alerts.extra[{i}]"),
+                format!("another extra alert is named {} too", spec.alert),
+                "give each a name of its own",
+            ));
+        }
         let mut refuse = |field: &str, refusal: Refusal| {
             problems.push(refusal.at(format!("alerts.extra[{i}].{field}")));
         };
         if let Err(refusal) = check_name(&spec.alert) {
             refuse("alert", refusal);
-        } else if !names.insert(&spec.alert) {
-            refuse(
-                "alert",
-                Refusal::new(
-                    format!("another extra alert is named {} too", spec.alert),
-                    "give each a name of its own",
-                ),
-            );
         }
         let expr = match sanitise_user_expr(&spec.expr, bounds) {
             Ok(sanitised) => {

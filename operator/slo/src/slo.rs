@@ -134,8 +134,9 @@ pub fn parse_slos(specs: &[spec::Slo], app: &App) -> (Vec<Slo>, Vec<Problem>) {
     for (i, spec) in specs.iter().enumerate() {
         let field = format!("slos[{i}]");
         if !names.insert(spec.name.as_str()) {
+            // The field that the API server names.
             problems.push(Problem::new(
-                format!("{field}.name"),
+                field,
                 format!("another SLO is named {:?} too", spec.name),
                 "give each SLO a name of its own",
             ));
