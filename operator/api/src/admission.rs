@@ -1,8 +1,11 @@
 //! What the API server would say of an object, without one: the schema and the rules, applied in Rust.
 
+mod types;
+
 use serde_json::{Map, Value};
 
-use crate::rules::{AdmissionRule, RULES};
+use self::types::{kind, remedy, wrong_type};
+use crate::rules::{AdmissionRule, Holds, RULES};
 use crate::schema::schema;
 
 /// Why an object would be refused.
@@ -163,7 +166,10 @@ fn apply(rule: &AdmissionRule, steps: &[&str], value: &Value, path: String, refu
                 None => path,
             };
             if !refusals.iter().any(|told| is_related(&told.field, &field)) {
-                let problem = format!("{} cannot be used", shown(blamed.unwrap_or(value)));
+                let problem = match rule.holds {
+                    Holds::ExactlyOneOf(fields) => which_are_given(fields, value),
+                    _ => format!("{} cannot be used", shown(blamed.unwrap_or(value))),
+                };
                 refusals.push(Refusal::new(&field, problem, rule.message));
             }
         }
@@ -180,6 +186,20 @@ fn apply(rule: &AdmissionRule, steps: &[&str], value: &Value, path: String, refu
     }
     for (i, item) in inner.as_array().into_iter().flatten().enumerate() {
         apply(rule, rest, item, format!("{path}[{i}]"), refusals);
+    }
+}
+
+/// `builtin and external are both given`, without what is beside them.
+fn which_are_given(fields: &[&str], value: &Value) -> String {
+    let given: Vec<&str> = fields
+        .iter()
+        .copied()
+        .filter(|field| value.get(field).is_some())
+        .collect();
+    match given[..] {
+        [] => "none of them is given".to_owned(),
+        [one, other] => format!("{one} and {other} are both given"),
+        _ => format!("{} are all given", given.join(", ")),
     }
 }
 
@@ -213,7 +233,7 @@ fn check(schema: &Value, value: &Value, path: &str, refusals: &mut Vec<Refusal>)
         refusals.push(Refusal::new(
             path,
             format!("{} is not {wanted}", kind(value)),
-            remedy_for_type(wanted, value),
+            remedy(schema, wanted, value, path),
         ));
         return;
     }
@@ -223,49 +243,6 @@ fn check(schema: &Value, value: &Value, path: &str, refusals: &mut Vec<Refusal>)
         Value::String(text) => check_text(schema, text, path, refusals),
         Value::Number(number) => check_number(schema, number.as_f64().unwrap_or(f64::NAN), path, refusals),
         _ => {}
-    }
-}
-
-/// What the schema wants, where the value is something else.
-fn wrong_type(schema: &Value, value: &Value) -> Option<&'static str> {
-    if schema.get("x-kubernetes-int-or-string").is_some() {
-        let fits = value.is_string() || value.is_i64() || value.is_u64();
-        return (!fits).then_some("text or a whole number");
-    }
-    match schema.get("type").and_then(Value::as_str)? {
-        "object" => (!value.is_object()).then_some("a mapping"),
-        "array" => (!value.is_array()).then_some("a list"),
-        "string" => (!value.is_string()).then_some("text"),
-        "boolean" => (!value.is_boolean()).then_some("true or false"),
-        "integer" => {
-            let whole = value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0);
-            (!whole).then_some("a whole number")
-        }
-        "number" => (!value.is_number()).then_some("a number"),
-        _ => None,
-    }
-}
-
-fn kind(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".to_owned(),
-        Value::Object(_) => "a mapping".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::String(_) => format!("the text {}", shown(value)),
-        Value::Bool(flag) => format!("`{flag}`"),
-        Value::Number(number) => format!("the number {number}"),
-    }
-}
-
-fn remedy_for_type(wanted: &str, value: &Value) -> String {
-    match value {
-        Value::Bool(_) | Value::Number(_) if wanted.starts_with("text") => {
-            format!("put it into quotes: \"{value}\"")
-        }
-        Value::String(text) if wanted.contains("number") || wanted.starts_with("true") => {
-            format!("write it without quotes: {text}")
-        }
-        _ => format!("write {wanted}"),
     }
 }
 

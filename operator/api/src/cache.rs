@@ -33,7 +33,8 @@ pub struct BuiltinCache {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
-    /// How much the cache may hold; beyond it the least recently used keys go.
+    /// How much the cache may hold, at most 1Ti; beyond it the least recently used keys go. The container requests 50m
+    /// and 1.25 × this + 32Mi, its memory limit is 1.5 × this + 64Mi; its exporter has 10m, 32Mi and the limit 128Mi.
     #[serde(default = "cache_memory")]
     pub memory: Quantity,
 }

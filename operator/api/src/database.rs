@@ -43,7 +43,8 @@ pub struct BuiltinDatabase {
     /// The disk.
     #[serde(default = "builtin_storage")]
     pub storage: StorageSpec,
-    /// CPU and memory of the database's container.
+    /// CPU and memory of the database's container. What is not given is filled in: requests 100m and 256Mi, memory limit
+    /// 512Mi. Its exporter has requests 10m and 32Mi and the memory limit 128Mi.
     #[serde(default)]
     pub resources: ResourceRequirements,
     /// Settings of `postgresql.conf`; `max_connections` is 100 unless given.

@@ -16,7 +16,7 @@ pub struct MetricsSpec {
     /// The path that serves the metrics.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
-    /// How often Prometheus scrapes.
+    /// How often Prometheus scrapes: from `5s` to `2m`.
     #[schemars(length(min = 1, max = 32))]
     pub interval: String,
     /// The counter of requests.
@@ -50,7 +50,7 @@ pub struct ProbeSpec {
     /// The path to ask for.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
-    /// How often.
+    /// How often: from `5s` to `2m`.
     #[schemars(length(min = 1, max = 32))]
     pub interval: String,
 }
@@ -296,8 +296,10 @@ pub struct ExtraAlert {
     /// Its name.
     #[schemars(length(min = 1, max = 128))]
     pub alert: String,
-    /// The PromQL expression; `namespace` is added to every selector.
-    #[schemars(length(min = 1, max = 8192))]
+    /// The PromQL expression; `namespace` is added to every selector. It reads at most as far back as the app's longest
+    /// objective, and at every evaluation at most 518,400 samples of a series (ranges and subqueries multiplied, one
+    /// sample each `metrics.interval`); all expressions of an app together read at most 1,000,000, and are at most 64 KiB.
+    #[schemars(length(min = 1, max = 4096))]
     pub expr: String,
     /// How long the expression must hold before it alerts.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 //! They are regular expressions that both RE2 (the API server's) and Rust's `regex` read, each over a whole text.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use regex::Regex;
 
@@ -69,6 +69,10 @@ pub const NOT_ZERO: &str = r"[1-9]";
 /// (`1d12h`), for the operator to add up.
 pub const WINDOW: &str = r"^0*(([1-9]|[1-8][0-9]|90)d|([1-9]|1[0-2])w|(2[4-9]|[3-9][0-9]|[1-9][0-9]{2}|1[0-9]{3}|20[0-9]{2}|21[0-5][0-9]|2160)h|[0-9]{4,}m|[0-9]{5,}s|[0-9]{8,}ms)$|^[0-9]+[a-z]+[0-9]+[a-z0-9]*$";
 
+/// Among durations, what one unit can tell of how often something is scraped or probed: of 5s to 2m or, in several
+/// units (`1m30s`), for the operator to add up.
+pub const INTERVAL: &str = r"^0*(([5-9]|[1-9][0-9]|1[01][0-9]|120)s|[12]m|([5-9][0-9]{3}|[1-9][0-9]{4}|1[01][0-9]{4}|120000)ms)$|^[0-9]+[a-z]+[0-9]+[a-z0-9]*$";
+
 /// A metric's name; Prometheus takes any text since its version 3.
 pub const METRIC_NAME: &str = r"^[^\x00-\x1f\x7f{}]+$";
 /// Label matchers, as they stand between the braces of a selector.
@@ -88,11 +92,13 @@ pub const ALERT_NAME: &str = r"^[a-zA-Z_][a-zA-Z0-9_]*$";
 
 /// Whether a text matches one of the patterns above; each is compiled once.
 pub fn matches(pattern: &'static str, text: &str) -> bool {
-    static COMPILED: LazyLock<Mutex<HashMap<&'static str, Option<Regex>>>> = LazyLock::new(Mutex::default);
+    // Shared, not cloned: each clone of a Regex would make its working memory anew.
+    static COMPILED: LazyLock<Mutex<HashMap<&'static str, Option<Arc<Regex>>>>> =
+        LazyLock::new(Mutex::default);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let regex = compiled
         .entry(pattern)
-        .or_insert_with(|| Regex::new(pattern).ok())
+        .or_insert_with(|| Regex::new(pattern).ok().map(Arc::new))
         .clone();
     drop(compiled);
     regex.is_some_and(|regex| regex.is_match(text))
@@ -165,6 +171,15 @@ mod tests {
                     "1d", "30d", "90d", "1w", "12w", "24h", "2160h", "1d12h", "1440m", "030d",
                 ],
                 &["0d", "91d", "13w", "23h", "2161h", "5m", "60s", "1y", "30"],
+            ),
+            (
+                INTERVAL,
+                &[
+                    "5s", "15s", "119s", "120s", "1m", "2m", "5000ms", "120000ms", "1m30s", "005s",
+                ],
+                &[
+                    "0", "1ms", "4s", "121s", "3m", "4999ms", "120001ms", "1h", "1d", "15",
+                ],
             ),
             (
                 DURATION,

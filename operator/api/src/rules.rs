@@ -42,6 +42,8 @@ pub enum Holds {
     NoKeyBeginsWith(&'static [&'static str]),
     /// The quantity is above zero.
     PositiveQuantity,
+    /// The quantity is not above this one.
+    QuantityUpTo(&'static str),
     /// Every value of the map is a quantity of zero or more.
     Quantities,
     /// Exactly one of these fields is given.
@@ -117,6 +119,9 @@ impl Holds {
             Self::PositiveQuantity => {
                 "isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('0'))".to_owned()
             }
+            Self::QuantityUpTo(most) => format!(
+                "!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('{most}')) <= 0"
+            ),
             Self::Quantities => "self.all(key, isQuantity(string(self[key])) && \
                  quantity(string(self[key])).compareTo(quantity('0')) >= 0)"
                 .to_owned(),
@@ -146,6 +151,10 @@ impl Holds {
                 keys(value).all(|key| !prefixes.iter().any(|prefix| key.starts_with(prefix)))
             }
             Self::PositiveQuantity => quantity(value).is_some_and(Amount::is_positive),
+            Self::QuantityUpTo(most) => match (quantity(value), most.parse::<Amount>()) {
+                (Some(amount), Ok(most)) => amount <= most,
+                _ => true,
+            },
             Self::Quantities => {
                 let mut values = value.as_object().into_iter().flat_map(|map| map.values());
                 values.all(|value| quantity(value).is_some_and(|amount| !amount.is_negative()))

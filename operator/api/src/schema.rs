@@ -434,11 +434,17 @@ mod tests {
     fn columns_are_those_that_people_read() {
         let crd = crd();
         let columns = crd.spec.versions[0].additional_printer_columns.as_ref().unwrap();
-        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let names = |is_wide: bool| -> Vec<&str> {
+            let columns = columns
+                .iter()
+                .filter(|column| column.priority.is_some_and(|priority| priority > 0) == is_wide);
+            columns.map(|column| column.name.as_str()).collect()
+        };
         assert_eq!(
-            names,
+            names(false),
             ["Ready", "Replicas", "SLI", "Budget", "Burn", "Alerts", "Age"]
         );
+        assert_eq!(names(true), ["Objective", "URL", "Image"]);
         assert_eq!(crd.metadata.labels.unwrap()[PROVISIONED_SERVICE_LABEL], "true");
     }
 }

@@ -68,6 +68,27 @@ use crate::{
         description = "Alerts that are firing",
         json_path = ".status.firingAlerts"
     ),
+    printcolumn(
+        name = "Objective",
+        type_ = "string",
+        description = "The objective with the least budget left",
+        json_path = ".status.worstSLO.name",
+        priority = 1
+    ),
+    printcolumn(
+        name = "URL",
+        type_ = "string",
+        description = "Where the app answers",
+        json_path = ".status.url",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Image",
+        type_ = "string",
+        description = "What runs",
+        json_path = ".spec.image",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     derive = "PartialEq"
 )]

@@ -12,6 +12,7 @@ use crate::yaml::{self, Document};
 
 const API_VERSION: &str = "observedapp.dev/v1alpha1";
 const KIND: &str = "ObservedApp";
+const BEGINNING: &str = "an app begins with apiVersion: observedapp.dev/v1alpha1 and kind: ObservedApp";
 
 /// Something to tell about a line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -57,6 +58,8 @@ pub(crate) struct Apps {
     /// How many objects of other kinds there are.
     pub others: usize,
     pub findings: Vec<Finding>,
+    /// What is wrong with other people's texts, as far as it was noticed: of interest where no app is found.
+    doubts: Vec<Finding>,
 }
 
 impl Apps {
@@ -88,7 +91,31 @@ pub(crate) fn read(sources: &[Source], preview: &Preview) -> Apps {
     for source in sources {
         reader.source(source);
     }
-    reader.apps
+    let mut apps = reader.apps;
+    if apps.count == 0 && !apps.has_problems() {
+        let found_nothing = || Finding {
+            file: sources
+                .first()
+                .map_or_else(String::new, |source| source.name.clone()),
+            line: 1,
+            field: String::new(),
+            problem: match sources.len() {
+                0 | 1 => "there is no ObservedApp in it".to_owned(),
+                count => format!(
+                    "there is no ObservedApp in it, nor in the {} other files",
+                    count - 1
+                ),
+            },
+            remedy: BEGINNING.to_owned(),
+            severity: Severity::Problem,
+        };
+        let doubts = std::mem::take(&mut apps.doubts);
+        apps.findings.extend(doubts);
+        if apps.findings.is_empty() {
+            apps.findings.push(found_nothing());
+        }
+    }
+    apps
 }
 
 struct Reader<'p> {
@@ -144,15 +171,22 @@ impl Reader<'_> {
                     };
                     self.object(&document.value, &place);
                 }
-                Err(error) if concerns_us => self.apps.findings.push(Finding {
-                    file: source.name.clone(),
-                    line: error.line,
-                    field: String::new(),
-                    problem: error.problem,
-                    remedy: error.remedy,
-                    severity: Severity::Problem,
-                }),
-                Err(_) => self.apps.others += 1,
+                Err(error) => {
+                    let finding = Finding {
+                        file: source.name.clone(),
+                        line: error.line,
+                        field: String::new(),
+                        problem: error.problem,
+                        remedy: error.remedy,
+                        severity: Severity::Problem,
+                    };
+                    if concerns_us {
+                        self.apps.findings.push(finding);
+                    } else {
+                        self.apps.others += 1;
+                        self.apps.doubts.push(finding);
+                    }
+                }
             }
         }
     }
@@ -174,7 +208,13 @@ impl Reader<'_> {
             return;
         }
         match wrong_type(api_version, kind, value) {
-            Type::Other => self.apps.others += 1,
+            Type::Other => {
+                self.apps.others += 1;
+                if !value.is_object() {
+                    let problem = Problem::new("", "this is no object with fields", BEGINNING);
+                    self.apps.doubts.push(place.finding(Severity::Problem, problem));
+                }
+            }
             Type::Wrong(problem) => {
                 self.apps.count += 1;
                 self.tell(place, [problem]);
@@ -332,7 +372,7 @@ fn wrong_type(api_version: &str, kind: &str, value: &Value) -> Type {
             Type::Wrong(Problem::new(
                 "",
                 format!("the object has no {missing}"),
-                format!("an app begins with apiVersion: {API_VERSION} and kind: {KIND}"),
+                BEGINNING,
             ))
         }
         (true | false, true) if kind == KIND => Type::Wrong(Problem::new(
@@ -350,8 +390,19 @@ fn wrong_type(api_version: &str, kind: &str, value: &Value) -> Type {
             format!("{kind:?} is not written as the API has it"),
             format!("write kind: {KIND} and apiVersion: {API_VERSION}"),
         )),
+        (false, false) if is_nearly(kind, KIND) => Type::Wrong(Problem::new(
+            "kind",
+            format!("there is no kind {kind:?}: did you mean {KIND}?"),
+            format!("write kind: {KIND} and apiVersion: {API_VERSION}"),
+        )),
         (false, false) => Type::Other,
     }
+}
+
+/// Whether one word is the other but for a slip or two.
+fn is_nearly(word: &str, meant: &str) -> bool {
+    const SLIPS: usize = 2;
+    strsim::damerau_levenshtein(&word.to_lowercase(), &meant.to_lowercase()) <= SLIPS
 }
 
 fn repeated_keys(place: &Place<'_>) -> Vec<Problem> {

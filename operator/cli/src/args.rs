@@ -37,7 +37,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Say what is wrong with apps, without a cluster: all problems at once, each with its line and a remedy.
     #[command(
-        after_help = "Each line reads FILE:LINE: FIELD: PROBLEM: REMEDY. The exit code is 1 if there is a problem.
+        after_help = "Each line reads FILE:LINE: FIELD: PROBLEM: REMEDY. The exit code is 1 if there is a problem, or no app.
+What only a cluster knows, such as a host that another app holds, the condition Valid says once the app is applied.
 
 Examples:
   observedapp check app.yaml                            one file
@@ -55,7 +56,8 @@ Examples:
   observedapp render app.yaml                           a stream of YAML in the order of its application
   observedapp render app.yaml --only PrometheusRule     only the rules
   observedapp render app.yaml --output-dir out/         one file an object
-  observedapp render app.yaml | kubectl diff -f -       what the operator would change on this cluster"
+  observedapp render app.yaml | kubectl diff -f -       what the operator would change on this cluster, where it runs in
+                                                        observedapp-system; else say --prober-url"
     )]
     Render(RenderArgs),
     /// Run the operator.
@@ -143,11 +145,11 @@ pub(crate) struct PreviewArgs {
     /// Labels by which Prometheus selects monitors, probes and rules, such as `release=monitoring`.
     #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = key_value)]
     pub monitor_labels: Vec<(String, String)>,
-    /// `host:port` of the blackbox exporter.
+    /// `host:port` of the blackbox exporter; without it the one of the chart in the namespace observedapp-system.
     #[arg(
         long,
         value_name = "HOST:PORT",
-        default_value = "observedapp-prober.observedapp.svc:9115"
+        default_value = "observedapp-prober.observedapp-system.svc:9115"
     )]
     pub prober_url: String,
     /// Where Grafana answers, for the links in alerts.

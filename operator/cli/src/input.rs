@@ -1,5 +1,6 @@
 //! Files, folders and standard input.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -18,17 +19,14 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
-            let mut text = String::new();
+            let mut bytes = Vec::new();
             io::stdin()
-                .read_to_string(&mut text)
+                .read_to_end(&mut bytes)
                 .context("standard input cannot be read")?;
-            sources.push(Source {
-                name: "standard input".to_owned(),
-                text,
-            });
+            sources.push(source("standard input".to_owned(), bytes)?);
         } else if path.is_dir() {
             let before = sources.len();
-            read_folder(path, &mut sources)?;
+            read_folder(path, &mut BTreeSet::new(), &mut sources)?;
             if sources.len() == before {
                 bail!("{} holds no .yaml, .yml or .json file", path.display());
             }
@@ -40,15 +38,25 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Source> {
-    let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    Ok(Source {
-        name: path.display().to_string(),
-        text,
-    })
+    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    source(path.display().to_string(), bytes)
 }
 
-/// In the order of names, so that the same folder gives the same output; what is hidden stays so.
-fn read_folder(folder: &Path, sources: &mut Vec<Source>) -> anyhow::Result<()> {
+fn source(name: String, bytes: Vec<u8>) -> anyhow::Result<Source> {
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(Source { name, text }),
+        _ => bail!("{name} is not text in UTF-8: give a YAML or JSON file"),
+    }
+}
+
+/// In the order of names, so that the same folder gives the same output; what is hidden stays so. Links may lead back
+/// to a folder that was read already: each is read once.
+fn read_folder(folder: &Path, read: &mut BTreeSet<PathBuf>, sources: &mut Vec<Source>) -> anyhow::Result<()> {
+    let resolved =
+        fs::canonicalize(folder).with_context(|| format!("{} cannot be found", folder.display()))?;
+    if !read.insert(resolved) {
+        return Ok(());
+    }
     let listing = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut entries: Vec<PathBuf> = listing
         .with_context(|| format!("{} cannot be listed", folder.display()))?
@@ -60,7 +68,7 @@ fn read_folder(folder: &Path, sources: &mut Vec<Source>) -> anyhow::Result<()> {
     for path in entries {
         let extension = path.extension().and_then(|extension| extension.to_str());
         if path.is_dir() {
-            read_folder(&path, sources)?;
+            read_folder(&path, read, sources)?;
         } else if matches!(extension, Some("yaml" | "yml" | "json")) {
             sources.push(read_file(&path)?);
         }

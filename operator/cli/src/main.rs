@@ -15,22 +15,38 @@ mod yaml;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 use observedapp_controller::RunOptions;
 
 use args::{Cli, Command};
+use plugin::Called;
 
 fn main() -> ExitCode {
-    let (who, outcome) = if plugin::is_meant(std::env::args_os().next().as_deref()) {
-        let command = plugin::Cli::parse().command;
-        ("kubectl observed", plugin::run(&command))
-    } else {
-        ("observedapp", run(Cli::parse().command))
+    let (who, outcome) = match Called::by(std::env::args_os().next().as_deref()) {
+        Called::Plugin => ("kubectl observed", run_plugin()),
+        Called::Completion => ("kubectl observed", plugin::complete()),
+        Called::Directly => ("observedapp", run(Cli::parse().command)),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("{who}: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Commands that need no cluster are not kubectl's: one that is typed there is told where it is.
+fn run_plugin() -> anyhow::Result<ExitCode> {
+    let error = match plugin::Cli::try_parse() {
+        Ok(cli) => return plugin::run(&cli.command),
+        Err(error) => error,
+    };
+    if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
+        && Cli::command().find_subcommand(name).is_some()
+    {
+        eprintln!("kubectl observed: {name} needs no kubectl: type `observedapp {name}`");
+        return Ok(ExitCode::from(2));
+    }
+    error.exit()
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

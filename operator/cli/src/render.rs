@@ -21,10 +21,6 @@ pub(crate) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
     if apps.has_problems() {
         return Ok(ExitCode::FAILURE);
     }
-    if apps.count == 0 {
-        eprintln!("no ObservedApp found");
-        return Ok(ExitCode::FAILURE);
-    }
     let objects: Vec<Object> = apps
         .apps
         .iter()

@@ -7,7 +7,12 @@ use std::time::SystemTime;
 
 use golden_tests::prometheus::Prometheus;
 
+/// With a Secret beside the app, as people keep them.
 const APP: &str = r"
+apiVersion: v1
+kind: Secret
+metadata: {name: keys, namespace: shop}
+---
 apiVersion: observedapp.dev/v1alpha1
 kind: ObservedApp
 metadata: {name: tasks, namespace: shop}
@@ -95,6 +100,12 @@ fn what_goes_wrong_is_said() {
     let said = String::from_utf8(unreachable.stderr).unwrap();
     assert!(
         !unreachable.status.success() && said.contains("is it reachable from here?"),
+        "{said}"
+    );
+    let nowhere = backtest(&["--kubeconfig", "/nowhere/kubeconfig"]);
+    let said = String::from_utf8(nowhere.stderr).unwrap();
+    assert!(
+        !nowhere.status.success() && said.contains("say where Prometheus answers with --prometheus URL"),
         "{said}"
     );
     let unknown = backtest(&["--prometheus", "http://127.0.0.1:1", "--slo", "nothing"]);

@@ -138,6 +138,70 @@ fn mistakes_that_people_make_get_a_sentence_each() {
             "6: spec.image: the field is given twice: keep one of the two",
         ),
         (GOOD.replace("{name: good}", "{name: good"), "this is not YAML: "),
+        (
+            format!("{GOOD}  replicas: \"two\"\n"),
+            "6: spec.replicas: the text \"two\" is not a whole number: write a whole number, such as 2",
+        ),
+        (
+            format!("{GOOD}  replicas: \"2\"\n"),
+            "6: spec.replicas: the text \"2\" is not a whole number: write it without quotes: 2",
+        ),
+        (
+            format!(
+                "{GOOD}  probe: {{}}\n  slos:\n  - {{name: a, objective: 99.9%, indicator: {{probe: {{}}}}}}\n"
+            ),
+            "8: spec.slos[0].objective: the text \"99.9%\" is not a number: write the number alone: 99.9",
+        ),
+        (
+            format!(
+                "{GOOD}  metrics: {{}}\n  slos:\n  - {{name: a, objective: 99, indicator: {{latency: {{threshold: 300}}}}}}\n"
+            ),
+            "threshold: the number 300 is not text: write it with its unit: 300ms, 300s or 300m",
+        ),
+        (
+            format!("{GOOD}  database: {{builtin: {{storage: 5Gi}}}}\n"),
+            "storage: the text \"5Gi\" is not a mapping: write a mapping: storage: {size: 5Gi}",
+        ),
+        (
+            format!("{GOOD}  health: true\n"),
+            "spec.health: `true` is not a mapping: write health: {} for its defaults, or a mapping of livenessPath, ",
+        ),
+        (
+            format!("{GOOD}  args: -v\n"),
+            "spec.args: the text \"-v\" is not a list: write a list: args: [\"-v\"]",
+        ),
+        (
+            format!("{GOOD}  database: {{builtin: {{}}, external: {{secretName: a}}}}\n"),
+            "spec.database: builtin and external are both given: database must have exactly one of",
+        ),
+        (
+            format!("{GOOD}  database: {{}}\n"),
+            "spec.database: none of them is given: database must have exactly one of",
+        ),
+        (
+            format!("{GOOD}  alerts: {{extra: [{{alert: A, expr: 'up{{a=~\"\\\\w{{100}}\"}}'}}]}}\n"),
+            "spec.alerts.extra[0].expr: the regular expression \"\\\\w{100}\" is too large once its repetitions and \
+             classes are written out: use + in place of a number of repetitions",
+        ),
+        (
+            format!("{GOOD}  metrics: {{interval: 1ms}}\n"),
+            "spec.metrics.interval: \"1ms\" cannot be used: metrics.interval must be from 5s",
+        ),
+        (
+            GOOD.replace("observedapp.dev/v1alpha1", "apps/v1")
+                .replace("ObservedApp", "ObservdApp"),
+            "2: kind: there is no kind \"ObservdApp\": did you mean ObservedApp?",
+        ),
+        ("foo: [\n".to_owned(), "this is not YAML: "),
+        (
+            "- a\n".to_owned(),
+            "1: this is no object with fields: an app begins with apiVersion: ",
+        ),
+        (
+            "apiVersion: v1\nkind: Secret\n".to_owned(),
+            "1: there is no ObservedApp in it: an app begins with apiVersion: ",
+        ),
+        (String::new(), "1: there is no ObservedApp in it: "),
     ];
     for (text, expected) in mistakes {
         let run = check(&text);
@@ -149,6 +213,70 @@ fn mistakes_that_people_make_get_a_sentence_each() {
             "{text}\n{expected}\n{}",
             run.stdout
         );
+    }
+}
+
+#[test]
+fn each_mistake_is_told_once() {
+    let slo = "  - {name: a, objective: 99, indicator: {probe: {}}}\n";
+    let alert = "{alert: A, expr: up == 0}";
+    for (text, field) in [
+        (
+            format!("{GOOD}  probe: {{}}\n  slos:\n{slo}{slo}"),
+            "spec.slos[1]",
+        ),
+        (
+            format!("{GOOD}  alerts: {{extra: [{alert}, {alert}]}}\n"),
+            "spec.alerts.extra[1]",
+        ),
+    ] {
+        let run = check(&text);
+        let told: Vec<&str> = run
+            .stdout
+            .lines()
+            .filter(|line| !line.contains(": note: "))
+            .collect();
+        assert!(
+            told.len() == 1 && told[0].contains(&format!(": {field}: ")),
+            "{}",
+            run.stdout
+        );
+    }
+}
+
+#[test]
+fn a_share_in_place_of_percent_is_asked_about_first() {
+    let slo = "  probe: {}\n  slos:\n  - {name: a, objective: 0.999, indicator: {probe: {}}}\n";
+    let run = check(&format!("{GOOD}{slo}"));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(
+        run.stdout
+            .contains("spec.slos[0].objective: note: did you mean 99.9? 0.999 is percent"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn links_that_lead_in_a_circle_are_read_once_and_what_is_no_text_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let apps = folder.path().join("apps");
+    fs::create_dir(&apps).unwrap();
+    fs::write(apps.join("good.yaml"), GOOD).unwrap();
+    for name in ["again", "and-again"] {
+        std::os::unix::fs::symlink(&apps, apps.join(name)).unwrap();
+    }
+    let run = observedapp(&["check", apps.to_str().unwrap()], "");
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (Some(0), "1 app, no problems\n"),
+        "{run:?}"
+    );
+    for bytes in [&b"kind: \xff\xfe"[..], b"\x7fELF\0\0"] {
+        let binary = folder.path().join("binary.yaml");
+        fs::write(&binary, bytes).unwrap();
+        let run = observedapp(&["check", binary.to_str().unwrap()], "");
+        assert_eq!(run.code, Some(1), "{run:?}");
+        assert!(run.stderr.contains("binary.yaml is not text in UTF-8"), "{run:?}");
     }
 }
 

@@ -17,7 +17,7 @@ slos:
   objective: 99.9
   sli:
     events:
-      error_query: sum(rate(http_requests_total{code=~"5.."}[{{.window}}]))
+      error_query: sum(rate(http_requests_total{job="api",code=~"5.."}[{{.window}}]))
       total_query: sum(rate(http_requests_total[{{.window}}]))
 ---
 apiVersion: pyrra.dev/v1alpha1
@@ -48,6 +48,10 @@ spec: {objectives: [{target: 0.99}], indicatorRef: elsewhere}
             }}},
             {"name": "slow", "objective": 99.0, "window": "28d", "indicator": {"latency": {"threshold": "300ms"}}},
         ]})
+    );
+    assert!(
+        said.contains("job=\"api\" is left out: the app is scraped as a job of its own name"),
+        "{said}"
     );
     assert!(
         said.contains("SLO other: left out: its indicator is in another document"),

@@ -145,3 +145,37 @@ fn one_namespace_and_all_of_them_exclude_each_other() {
             .contains("cannot be used with")
     );
 }
+
+#[test]
+fn a_command_that_needs_no_cluster_is_told_where_it_is() {
+    let output = Plugin::new().run(&["check", "app.yaml"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("type `observedapp check`"), "{said}");
+}
+
+#[test]
+fn names_are_taken_as_kubectl_prints_them() {
+    let plugin = Plugin::new();
+    for name in ["oapp/tasks", "observedapps.observedapp.dev/tasks"] {
+        let said = plugin.refusal(&["status", name]);
+        assert!(
+            !said.contains("oapp/") && !said.contains("another resource"),
+            "{said}"
+        );
+    }
+    let output = plugin.run(&["status", "pod/tasks"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn kubectl_is_told_what_could_come_next() {
+    let plugin = Plugin::new();
+    let program = plugin.home.path().join("kubectl_complete-observed");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_observedapp"), &program).unwrap();
+    let completed = |words: &[&str]| String::from_utf8(plugin.command(&program, words).stdout).unwrap();
+    assert_eq!(completed(&["st"]), "status\n:4\n");
+    assert_eq!(completed(&["status", "--nam"]), "--namespace\n:4\n");
+    // Without a cluster there is nothing to offer, and nothing to say.
+    assert_eq!(completed(&["status", "ta"]), ":4\n");
+}

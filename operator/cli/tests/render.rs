@@ -40,6 +40,17 @@ fn kinds(objects: &[Value]) -> Vec<&str> {
         .collect()
 }
 
+/// Else `kubectl diff` of it would invent a difference on every cluster that was set up as documented.
+#[test]
+fn the_prober_is_the_one_that_the_manifests_install() {
+    let install = include_str!("../../../manifests/install.yaml");
+    let installed = install
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("- --prober-url="));
+    let all = objects(&["--only", "Probe"], APP);
+    assert_eq!(all[0]["spec"]["prober"]["url"].as_str(), installed);
+}
+
 #[test]
 fn a_stream_comes_in_the_order_of_its_application() {
     let all = objects(&[], APP);
@@ -160,9 +171,10 @@ fn nothing_is_printed_while_there_is_a_problem() {
         "{run:?}"
     );
     let run = render(&[], "apiVersion: v1\nkind: ConfigMap\n");
-    assert_eq!(
-        (run.code, run.stderr.as_str()),
-        (Some(1), "no ObservedApp found\n"),
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{run:?}");
+    assert!(
+        run.stderr
+            .starts_with("standard input:1: there is no ObservedApp in it: "),
         "{run:?}"
     );
 }

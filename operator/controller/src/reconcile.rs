@@ -157,7 +157,9 @@ impl Context {
             Ok(observed) => observed,
             Err(error) => return self.unobserved(&story, error, memory).await,
         };
-        let mut valid = match validate(app, observed, self.settings.clone()) {
+        // Bounded to some tens of milliseconds by what it lets in; the other apps need not wait for even that.
+        let validated = tokio::task::block_in_place(|| validate(app, observed, self.settings.clone()));
+        let mut valid = match validated {
             Ok(valid) => valid,
             Err(problems) => {
                 self.report(&story, Progress::Invalid(&problems), None, &[], memory)

@@ -7,6 +7,7 @@ mod capacity;
 mod surroundings;
 
 use observedapp_api::{ObservedApp, ObservedAppSpec, Refusal};
+use observedapp_slo::{Objective, Ratio};
 
 use crate::{App, Database, Objectives, Observed, Problem, Problems, Settings};
 
@@ -28,6 +29,17 @@ pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Re
     let database = spec.database.as_ref().and_then(kind_of_database);
     let objectives = Objectives::check(&namespace, &name, &spec, &settings, &mut findings.problems);
     for (i, slo) in objectives.slos.iter().enumerate() {
+        if let Some(meant) = meant_objective(slo.objective) {
+            findings.note(
+                format!("spec.slos[{i}].objective"),
+                format!(
+                    "did you mean {meant}? {} is percent, and lets 99 of 100 events fail",
+                    slo.objective
+                ),
+                "write percent, such as 99.9",
+            );
+            continue;
+        }
         for note in slo.notes(&format!("spec.slos[{i}]")) {
             let text = note.to_string();
             let told = text
@@ -53,6 +65,22 @@ pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Re
         observed,
         settings,
         notes,
+    })
+}
+
+/// What somebody probably meant who promises less than one percent: 99.9 by 0.999, a share, or by 0.1, what may fail.
+fn meant_objective(objective: Objective) -> Option<String> {
+    const ONE_PERCENT: Ratio = Ratio::from_billionths(10_000_000);
+    let ratio = objective.ratio();
+    if ratio >= ONE_PERCENT {
+        return None;
+    }
+    let as_share = ratio.times_tenths(1000);
+    let half = Ratio::from_billionths(500_000_000);
+    Some(if as_share >= half {
+        as_share.percent()
+    } else {
+        objective.budget().percent()
     })
 }
 
@@ -112,5 +140,28 @@ fn pods(spec: &ObservedAppSpec) -> (i32, i32) {
     match &spec.autoscaling {
         Some(autoscaling) => (autoscaling.min_replicas, autoscaling.max_replicas),
         None => (spec.replicas, spec.replicas),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_in_place_of_percent_is_asked_about() {
+        for (given, meant) in [
+            ("0.999", Some("99.9")),
+            ("0.99", Some("99")),
+            ("0.9995", Some("99.95")),
+            ("0.5", Some("50")),
+            ("0.1", Some("99.9")),
+            ("0.01", Some("99.99")),
+            ("1", None),
+            ("50", None),
+            ("99.9", None),
+        ] {
+            let told = given.parse().map(meant_objective);
+            assert_eq!(told, Ok(meant.map(str::to_owned)), "{given}");
+        }
     }
 }

@@ -17,17 +17,32 @@ const MOST_STEPS: u64 = 11_000;
 /// What an absent step is taken for: a global evaluation interval of usual shortness.
 const DEFAULT_STEP: PromDuration = PromDuration::from_secs(15);
 
-/// Checks a user's expression, puts `namespace` on every selector, and prints it from the tree.
-pub fn sanitise_user_expr(
-    expr: &str,
-    namespace: &str,
-    longest_window: PromDuration,
-) -> Result<String, Refusal> {
+/// As many samples as one expression may read of one series at each evaluation: 90 days, one every 15 s.
+const MOST_SAMPLES: u64 = 90 * 24 * 60 * 4;
+
+/// What bounds a user's expression.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds<'a> {
+    /// The only namespace that it sees.
+    pub namespace: &'a str,
+    /// How far back it may read.
+    pub longest_window: PromDuration,
+    /// How often the series that it reads get a sample.
+    pub interval: PromDuration,
+}
+
+/// A user's expression, made safe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sanitised {
+    pub expr: String,
+    /// How many samples of one series each evaluation reads.
+    pub samples: u64,
+}
+
+/// Checks a user's expression, puts the namespace on every selector, and prints it from the tree.
+pub fn sanitise_user_expr(expr: &str, bounds: Bounds<'_>) -> Result<Sanitised, Refusal> {
     let mut tree = promql::parse(expr)?;
-    let rules = Rules {
-        namespace,
-        longest_window,
-    };
+    let mut rules = Rules { bounds, samples: 0 };
     rules.walk(
         &mut tree,
         Reach {
@@ -36,7 +51,10 @@ pub fn sanitise_user_expr(
         },
     )?;
     match tree.value_type() {
-        ValueType::Vector | ValueType::Scalar => Ok(promql::print(&tree)),
+        ValueType::Vector | ValueType::Scalar => Ok(Sanitised {
+            expr: promql::print(&tree),
+            samples: rules.samples,
+        }),
         other => Err(Refusal::new(
             format!("the expression gives a {other}"),
             "write one that gives an instant vector, such as rate(x[5m]) > 1",
@@ -45,8 +63,9 @@ pub fn sanitise_user_expr(
 }
 
 struct Rules<'a> {
-    namespace: &'a str,
-    longest_window: PromDuration,
+    bounds: Bounds<'a>,
+    /// How many samples of one series are read so far.
+    samples: u64,
 }
 
 /// How far back, and at how many points, the subqueries around an expression make it look.
@@ -57,7 +76,7 @@ struct Reach {
 }
 
 impl Rules<'_> {
-    fn walk(&self, expr: &mut Expr, reach: Reach) -> Result<(), Refusal> {
+    fn walk(&mut self, expr: &mut Expr, reach: Reach) -> Result<(), Refusal> {
         match expr {
             Expr::Aggregate(aggregate) => self.aggregate(aggregate, reach),
             Expr::Unary(unary) => self.walk(&mut unary.expr, reach),
@@ -75,10 +94,10 @@ impl Rules<'_> {
             Expr::Paren(paren) => self.walk(&mut paren.expr, reach),
             Expr::Subquery(subquery) => self.subquery(subquery, reach),
             Expr::NumberLiteral(_) | Expr::StringLiteral(_) => Ok(()),
-            Expr::VectorSelector(selector) => self.selector(selector, LOOKBACK, reach),
+            Expr::VectorSelector(selector) => self.selector(selector, None, reach),
             Expr::MatrixSelector(matrix) => {
                 let range = promql::duration(matrix.range);
-                self.selector(&mut matrix.vs, range, reach)
+                self.selector(&mut matrix.vs, Some(range), reach)
             }
             Expr::Call(call) => self.call(call, reach),
             Expr::Extension(_) => Err(Refusal::new(
@@ -88,7 +107,7 @@ impl Rules<'_> {
         }
     }
 
-    fn aggregate(&self, aggregate: &mut AggregateExpr, reach: Reach) -> Result<(), Refusal> {
+    fn aggregate(&mut self, aggregate: &mut AggregateExpr, reach: Reach) -> Result<(), Refusal> {
         if matches!(aggregate.op.id(), T_LIMITK | T_LIMIT_RATIO) {
             return Err(experimental(&format!("the aggregation {}", aggregate.op)));
         }
@@ -99,7 +118,7 @@ impl Rules<'_> {
         self.walk(&mut aggregate.expr, reach)
     }
 
-    fn subquery(&self, subquery: &mut SubqueryExpr, reach: Reach) -> Result<(), Refusal> {
+    fn subquery(&mut self, subquery: &mut SubqueryExpr, reach: Reach) -> Result<(), Refusal> {
         let range = promql::duration(subquery.range);
         let step = subquery.step.map_or(DEFAULT_STEP, promql::duration);
         let steps = reach
@@ -115,21 +134,38 @@ impl Rules<'_> {
         self.walk(&mut subquery.expr, Reach { back, steps })
     }
 
+    /// `range` is none for an instant selector.
     fn selector(
-        &self,
+        &mut self,
         selector: &mut VectorSelector,
-        range: PromDuration,
+        range: Option<PromDuration>,
         reach: Reach,
     ) -> Result<(), Refusal> {
         // Refuses everything but one exact metric name with plain matchers.
         let checked = Selector::from_parsed(selector)?;
+        let each = range.map_or(1, |range| {
+            range.millis() / self.bounds.interval.millis().max(1) + 1
+        });
+        self.samples = self.samples.saturating_add(each.saturating_mul(reach.steps));
+        if self.samples > MOST_SAMPLES {
+            return Err(Refusal::new(
+                format!(
+                    "{} samples of each series are read at every evaluation, one in {}",
+                    self.samples, self.bounds.interval
+                ),
+                format!(
+                    "use shorter ranges, or longer steps in subqueries: at most {MOST_SAMPLES} are allowed"
+                ),
+            ));
+        }
+        let range = range.unwrap_or(LOOKBACK);
         let back = reach.back.plus(range).plus(offset(selector.offset.as_ref())?);
-        if back > self.longest_window.max(LOOKBACK) {
+        if back > self.bounds.longest_window.max(LOOKBACK) {
             return Err(Refusal::new(
                 format!("{checked} is read {back} back"),
                 format!(
                     "read at most {} back, the app's longest SLO window",
-                    self.longest_window
+                    self.bounds.longest_window
                 ),
             ));
         }
@@ -139,12 +175,12 @@ impl Rules<'_> {
             .iter()
             .filter(|m| m.name == "namespace")
         {
-            if matcher.op != MatchOp::Equal || matcher.value != self.namespace {
+            if matcher.op != MatchOp::Equal || matcher.value != self.bounds.namespace {
                 return Err(Refusal::new(
                     format!("{checked} selects by another namespace than the app's"),
                     format!(
                         "leave namespace out: namespace={:?} is added to every selector",
-                        self.namespace
+                        self.bounds.namespace
                     ),
                 ));
             }
@@ -152,7 +188,7 @@ impl Rules<'_> {
         let kept = checked.matchers().iter().filter(|m| m.label != "namespace");
         let mut matchers = vec![
             Matcher::new(MatchOp::Equal, METRIC_NAME, checked.name().as_str()),
-            Matcher::new(MatchOp::Equal, "namespace", self.namespace),
+            Matcher::new(MatchOp::Equal, "namespace", self.bounds.namespace),
         ];
         let kept: Vec<&str> = kept.map(|m| m.label.as_str()).collect();
         matchers.extend(
@@ -173,7 +209,7 @@ impl Rules<'_> {
         Ok(())
     }
 
-    fn call(&self, call: &mut Call, reach: Reach) -> Result<(), Refusal> {
+    fn call(&mut self, call: &mut Call, reach: Reach) -> Result<(), Refusal> {
         let function = &call.func;
         if function.experimental {
             return Err(experimental(&format!("the function {}", function.name)));
@@ -227,8 +263,40 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn within(expr: &str, longest_window: PromDuration) -> Result<Sanitised, Refusal> {
+        let bounds = Bounds {
+            namespace: "shop",
+            longest_window,
+            interval: PromDuration::from_secs(15),
+        };
+        sanitise_user_expr(expr, bounds)
+    }
+
     fn sanitised(expr: &str) -> Result<String, Refusal> {
-        sanitise_user_expr(expr, "shop", PromDuration::from_days(30))
+        within(expr, PromDuration::from_days(30)).map(|sanitised| sanitised.expr)
+    }
+
+    #[test]
+    fn the_samples_that_are_read_are_counted_and_bounded() {
+        let read = |expr: &str| within(expr, PromDuration::from_days(90)).map(|s| s.samples);
+        for (expr, samples) in [
+            ("x", 1),
+            ("rate(x[5m])", 21),
+            ("rate(x[5m]) > on () y", 22),
+            ("max_over_time(rate(x[5m])[1h:1m])", 61 * 21),
+            ("topk(scalar(sum_over_time(n[1m])), x)", 6),
+        ] {
+            assert_eq!(read(expr), Ok(samples), "{expr}");
+        }
+        assert!(read("sum_over_time(x[89d])").is_ok());
+        for expr in [
+            "max_over_time(sum_over_time(x[89d])[3h:1s])",
+            "max_over_time(sum_over_time(x[80d])[5m:1m])",
+            "sum_over_time(x[80d]) + sum_over_time(x[80d])",
+        ] {
+            let refusal = read(expr).expect_err(expr);
+            assert!(refusal.problem.contains("samples"), "{expr}: {refusal}");
+        }
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::app::App;
-use crate::contract::sanitise_user_expr;
+use crate::contract::{Bounds, sanitise_user_expr};
 use crate::duration::PromDuration;
 use crate::labels::UserLabels;
 use crate::names::{alerts, severity};
 use crate::problem::{Problem, Refusal};
 use crate::rule::{Alert, Group, MOST_RULES_IN_A_GROUP, Rule};
-use crate::spec;
+use crate::slo::DEFAULT_INTERVAL;
+use crate::{promql, spec};
 
 /// As many rules as one app may add.
 pub const MOST_EXTRA: usize = 50;
@@ -18,6 +19,10 @@ const INTERVAL: PromDuration = PromDuration::from_secs(30);
 const LIMIT: u32 = 100;
 const LONGEST_NAME: usize = 100;
 const LONGEST_WAIT: PromDuration = PromDuration::from_days(7);
+/// How long all expressions of an app may be together, in bytes.
+const LONGEST_TOGETHER: usize = 64 << 10;
+/// As many samples as all of them may read of one series at each evaluation.
+const MOST_SAMPLES: u64 = 1_000_000;
 
 /// A checked rule of the user's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,28 +52,47 @@ pub fn parse_extra_alerts(
             )],
         );
     }
+    if let Err(refusal) = check_together(specs) {
+        return (Vec::new(), vec![refusal.at("alerts.extra")]);
+    }
+    let bounds = Bounds {
+        namespace: &app.namespace,
+        longest_window,
+        interval: app
+            .metrics
+            .as_ref()
+            .map_or(DEFAULT_INTERVAL, |metrics| metrics.interval),
+    };
+    let mut samples = 0_u64;
     let mut names = BTreeSet::new();
     let mut rules = Vec::with_capacity(specs.len());
     let mut problems = Vec::new();
     for (i, spec) in specs.iter().enumerate() {
         let before = problems.len();
+        if !names.insert(&spec.alert) {
+            // The field that the API server names.
+            problems.push(Problem::new(
+                format!("alerts.extra[{i}]"),
+                format!("another extra alert is named {} too", spec.alert),
+                "give each a name of its own",
+            ));
+        }
         let mut refuse = |field: &str, refusal: Refusal| {
             problems.push(refusal.at(format!("alerts.extra[{i}].{field}")));
         };
         if let Err(refusal) = check_name(&spec.alert) {
             refuse("alert", refusal);
-        } else if !names.insert(&spec.alert) {
-            refuse(
-                "alert",
-                Refusal::new(
-                    format!("another extra alert is named {} too", spec.alert),
-                    "give each a name of its own",
-                ),
-            );
         }
-        let expr = sanitise_user_expr(&spec.expr, &app.namespace, longest_window)
-            .map_err(|refusal| refuse("expr", refusal))
-            .unwrap_or_default();
+        let expr = match sanitise_user_expr(&spec.expr, bounds) {
+            Ok(sanitised) => {
+                samples = samples.saturating_add(sanitised.samples);
+                sanitised.expr
+            }
+            Err(refusal) => {
+                refuse("expr", refusal);
+                String::new()
+            }
+        };
         let mut span = |field, text: Option<&String>| {
             parse_span(text).unwrap_or_else(|refusal| {
                 refuse(field, refusal);
@@ -98,7 +122,26 @@ pub fn parse_extra_alerts(
             });
         }
     }
+    if samples > MOST_SAMPLES {
+        problems.push(Problem::new(
+            "alerts.extra",
+            format!("together they read {samples} samples of each series at every evaluation"),
+            format!("use shorter ranges, or longer steps in subqueries: at most {MOST_SAMPLES} are allowed"),
+        ));
+    }
     (rules, problems)
+}
+
+/// Bounds what it costs to parse them all.
+fn check_together(specs: &[spec::ExtraAlert]) -> Result<(), Refusal> {
+    let length: usize = specs.iter().map(|spec| spec.expr.len()).sum();
+    if length > LONGEST_TOGETHER {
+        return Err(Refusal::new(
+            format!("their expressions are {length} bytes long together"),
+            format!("use at most {LONGEST_TOGETHER}"),
+        ));
+    }
+    promql::check_together(specs.iter().map(|spec| spec.expr.as_str()))
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {

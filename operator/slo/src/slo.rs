@@ -8,7 +8,7 @@ use crate::duration::PromDuration;
 use crate::labels::UserLabels;
 use crate::objective::Objective;
 use crate::problem::{Note, Problem, Refusal};
-use crate::promql::{Matcher, Matchers, Selector};
+use crate::promql::{self, Matcher, Matchers, Selector};
 use crate::spec;
 use crate::window::{BurnPair, Speed, Window, burn_pairs};
 
@@ -125,13 +125,18 @@ pub fn parse_slos(specs: &[spec::Slo], app: &App) -> (Vec<Slo>, Vec<Problem>) {
         ));
         return (Vec::new(), problems);
     }
+    let texts = specs.iter().flat_map(|spec| spec.indicator.promql());
+    if let Err(refusal) = promql::check_together(texts) {
+        return (Vec::new(), vec![refusal.at("slos")]);
+    }
     let mut names = BTreeSet::new();
     let mut slos = Vec::with_capacity(specs.len());
     for (i, spec) in specs.iter().enumerate() {
         let field = format!("slos[{i}]");
         if !names.insert(spec.name.as_str()) {
+            // The field that the API server names.
             problems.push(Problem::new(
-                format!("{field}.name"),
+                field,
                 format!("another SLO is named {:?} too", spec.name),
                 "give each SLO a name of its own",
             ));
@@ -384,6 +389,6 @@ impl Checker<'_> {
 }
 
 /// As Prometheus scrapes when nobody says how often.
-const DEFAULT_INTERVAL: PromDuration = PromDuration::from_secs(15);
+pub(crate) const DEFAULT_INTERVAL: PromDuration = PromDuration::from_secs(15);
 const OWN_LABELS: [&str; 2] = ["namespace", "job"];
 const LATENCY_LABELS: [&str; 3] = ["namespace", "job", "le"];

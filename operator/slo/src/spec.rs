@@ -42,6 +42,18 @@ pub enum Indicator {
     Probe {},
 }
 
+impl Indicator {
+    /// The texts in it that are parsed as PromQL.
+    pub(crate) fn promql(&self) -> impl Iterator<Item = &str> {
+        let texts = match self {
+            Self::Availability { matchers } | Self::Latency { matchers, .. } => [Some(matchers), None],
+            Self::Ratio { errors, total } => [Some(errors), Some(total)],
+            Self::Probe {} => [None, None],
+        };
+        texts.into_iter().flatten().map(String::as_str)
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Alerting {

@@ -3,11 +3,11 @@
 use super::AdmissionRule as Rule;
 use super::Holds::{
     ExactlyOneOf, Is, KeysMatch, Matches, NoKeyBeginsWith, PositiveDuration, PositiveQuantity, Quantities,
-    Transition, ValuesMatch,
+    QuantityUpTo, Transition, ValuesMatch,
 };
 use super::predicates;
 use crate::patterns::{
-    ALERT_NAME, DNS_LABEL, DNS_SUBDOMAIN, DURATION, GRAFANA_FOLDER, HTTP_URL, IMAGE, INGRESS_HOST,
+    ALERT_NAME, DNS_LABEL, DNS_SUBDOMAIN, DURATION, GRAFANA_FOLDER, HTTP_URL, IMAGE, INGRESS_HOST, INTERVAL,
     LABEL_VALUE, MATCHERS, METRIC_NAME, MOUNT_PATH, PERCENTAGE, PERCENTAGE_UP_TO_100, POSTGRES_SETTING,
     POSTGRES_VERSION, PROBE_PATH, PROMETHEUS_LABEL, QUALIFIED_NAME, REDIS_VERSION, SECRET_KEY, SELECTOR,
     SERVICE_NAME, URL_PATH, VARIABLE_NAME, WINDOW,
@@ -194,6 +194,8 @@ pub const RULES: &[Rule] = &[
         "cache.builtin.image must be an image reference such as docker.io/library/redis:8"),
     Rule::new("spec.cache.builtin.memory", PositiveQuantity,
         "cache.builtin.memory must be a quantity above 0 such as 64Mi"),
+    Rule::new("spec.cache.builtin.memory", QuantityUpTo("1Ti"),
+        "cache.builtin.memory must not be above 1Ti, more than a node has"),
     Rule::new("spec.cache.external.secretName", Matches(DNS_SUBDOMAIN),
         "cache.external.secretName must be the name of a Secret"),
     Rule::new("spec.cache.external.key", Matches(SECRET_KEY),
@@ -212,6 +214,8 @@ pub const RULES: &[Rule] = &[
         "metrics.path must begin with '/' and have no query"),
     Rule::new("spec.metrics.interval", PositiveDuration,
         "metrics.interval must be a duration above 0 such as 15s"),
+    Rule::new("spec.metrics.interval", Matches(INTERVAL),
+        "metrics.interval must be from 5s, below which scraping costs more than it tells, to 2m, because alerts need two samples in five minutes"),
     Rule::new("spec.metrics.requests", Matches(METRIC_NAME),
         "metrics.requests must be the name of a metric; label matchers go into the objectives"),
     Rule::new("spec.metrics.errors", Matches(MATCHERS),
@@ -222,6 +226,8 @@ pub const RULES: &[Rule] = &[
         "probe.path must begin with '/'"),
     Rule::new("spec.probe.interval", PositiveDuration,
         "probe.interval must be a duration above 0 such as 15s"),
+    Rule::new("spec.probe.interval", Matches(INTERVAL),
+        "probe.interval must be from 5s, below which probing costs more than it tells, to 2m, because alerts need two samples in five minutes"),
 
     // What is promised.
     Rule::new("spec.slos[].name", Matches(SERVICE_NAME),

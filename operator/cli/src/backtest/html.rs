@@ -9,6 +9,9 @@ use super::{Replayed, lasted, moment, percent};
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 220.0;
+/// What the labels of the axes need beside the plot and below it.
+const LEFT: f64 = 60.0;
+const BELOW: f64 = 24.0;
 
 const HEAD: &str = r#"<!doctype html>
 <html lang="en">
@@ -20,7 +23,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 960px; margin: 2em auto;
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .3em .8em .3em 0; border-bottom: 1px solid #8884; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
-svg { width: 100%; height: auto; background: #8881; }
+svg { width: 100%; height: auto; }
+svg text { font-size: 12px; fill: currentColor; } .plot { fill: #8881; } .grid { stroke: #8886; }
 .page { fill: #d33a; } .ticket { fill: #e904; }
 @media (prefers-color-scheme: dark) { body { background: #111; color: #ddd; } }
 </style>
@@ -95,11 +99,17 @@ impl Replayed {
             return Ok(());
         };
         let lowest = points.iter().map(|(_, left)| *left).fold(0.0_f64, f64::min);
-        let x = |at: i64| (at - first) as f64 / (last - first).max(1) as f64 * WIDTH;
+        let x = |at: i64| LEFT + (at - first) as f64 / (last - first).max(1) as f64 * (WIDTH - LEFT);
         let y = |left: f64| (1.0 - left) / (1.0 - lowest) * HEIGHT;
         writeln!(
             out,
-            r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="budget left">"#
+            r#"<svg viewBox="0 0 {WIDTH} {}" role="img" aria-label="budget left">"#,
+            HEIGHT + BELOW
+        )?;
+        writeln!(
+            out,
+            r#"<rect class="plot" x="{LEFT}" y="0" width="{}" height="{HEIGHT}"/>"#,
+            WIDTH - LEFT
         )?;
         for incident in &self.result.incidents {
             let from = x(incident.fired.max(*first));
@@ -119,12 +129,29 @@ impl Replayed {
             r##"<polyline fill="none" stroke="#38c" stroke-width="2" points="{}"/>"##,
             line.join(" ")
         )?;
-        let zero = y(0.0);
-        writeln!(
-            out,
-            r##"<line x1="0" x2="{WIDTH}" y1="{zero:.1}" y2="{zero:.1}" stroke="#888"/>"##
-        )?;
-        writeln!(out, "</svg>\n<p>{} to {}</p>", moment(*first), moment(*last))
+        let mut shares = vec![1.0, 0.5, 0.0];
+        shares.extend((lowest < -0.25).then_some(lowest));
+        for left in shares {
+            let at = y(left);
+            writeln!(
+                out,
+                r#"<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{at:.1}" y2="{at:.1}"/><text x="{}" y="{:.1}" text-anchor="end">{}</text>"#,
+                LEFT - 6.0,
+                (at + 4.0).clamp(12.0, HEIGHT),
+                percent(left)
+            )?;
+        }
+        let middle = first + (last - first) / 2;
+        for (at, anchor) in [(*first, "start"), (middle, "middle"), (*last, "end")] {
+            writeln!(
+                out,
+                r#"<text x="{:.1}" y="{}" text-anchor="{anchor}">{}</text>"#,
+                x(at),
+                HEIGHT + BELOW - 8.0,
+                moment(at)
+            )?;
+        }
+        writeln!(out, "</svg>\n<p>The budget left, times in UTC.</p>")
     }
 }
 
@@ -147,6 +174,15 @@ mod tests {
         let page = render(&[slo]);
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"));
         assert!(page.contains("<polyline") && page.contains("46.3%"));
+        for label in [
+            ">100.0%<",
+            ">0.0%<",
+            ">1970-01-01 00:01<",
+            ">1970-01-01 08:20<",
+            ">1970-01-01 16:39<",
+        ] {
+            assert!(page.contains(label), "no axis label {label}: {page}");
+        }
         assert!(!page.contains("http"), "nothing is fetched");
     }
 }

@@ -4,22 +4,22 @@ mod html;
 mod text;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use clap::ValueEnum;
 use jiff::Timestamp;
-use observedapp_api::ObservedApp;
-use observedapp_desired::{Observed, Settings, validate};
+use observedapp_desired::{App, Kind, Settings};
 use observedapp_slo::backtest::{Backtest, Sample, queries, replay};
 use observedapp_slo::{PromDuration, Slo};
 use serde::Serialize;
 
-use crate::output;
+use crate::app::{self, Preview};
+use crate::plugin::{Cluster, ClusterArgs, Source};
 use crate::prometheus::{Prometheus, Series, Span};
+use crate::{input, output};
 
 /// Prometheus answers at most 11,000 points a query.
 const POINTS: i64 = 10_000;
@@ -29,11 +29,11 @@ const STEP: PromDuration = PromDuration::from_minutes(1);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The app, as it is or as it is meant to be.
+    /// The app, as it is or as it is meant to be; other kinds beside it are skipped, and - reads standard input.
     file: PathBuf,
-    /// Where Prometheus answers.
+    /// Where Prometheus answers; without it, it is found from the cluster's Prometheus object.
     #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
-    prometheus: String,
+    prometheus: Option<String>,
     /// A bearer token for it.
     #[arg(long, env = "PROMETHEUS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -43,9 +43,12 @@ pub(crate) struct Args {
     /// Only the SLO of this name.
     #[arg(long, value_name = "NAME")]
     slo: Option<String>,
-    /// The app's namespace, where the file does not say.
-    #[arg(long, short)]
-    namespace: Option<String>,
+    /// The app, where the file holds several.
+    #[arg(long, value_name = "NAME")]
+    app: Option<String>,
+    /// The cluster that Prometheus runs in; its namespace is that of an app that names none.
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[arg(long, short, value_enum, default_value_t = Format::Text)]
     output: Format,
 }
@@ -68,11 +71,49 @@ struct Replayed {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let slos = slos(args)?;
+    let sources = input::read(std::slice::from_ref(&args.file))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let replayed = runtime.block_on(replay_all(args, &slos))?;
+    let cluster = runtime.block_on(Cluster::connect(&args.cluster));
+    let preview = Preview {
+        settings: Settings::default(),
+        // Nothing has been asked of the cluster yet: without a kubeconfig the address of Prometheus will do.
+        namespace: match &cluster {
+            Ok(cluster) => cluster.namespace.clone(),
+            Err(_) => args
+                .cluster
+                .namespace
+                .clone()
+                .unwrap_or_else(|| "default".to_owned()),
+        },
+        optional_kinds: Kind::ALL
+            .iter()
+            .copied()
+            .filter(|kind| kind.is_optional())
+            .collect(),
+    };
+    let apps = app::read(&sources, &preview);
+    for finding in &apps.findings {
+        eprintln!("{finding}");
+    }
+    if apps.has_problems() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let slos = slos(args, apps.apps)?;
+    let replayed = runtime.block_on(async {
+        let prometheus = match (&args.prometheus, &cluster) {
+            (Some(url), _) => Prometheus::at(url, args.token.clone())?,
+            (None, Ok(cluster)) => Source::find(cluster, None, None)
+                .await
+                .prometheus()
+                .map_err(|why| anyhow!("{why}"))?,
+            (None, Err(error)) => {
+                bail!("{error:#}; without a cluster say where Prometheus answers with --prometheus URL")
+            }
+        };
+        replay_all(args, &slos, &prometheus).await
+    })?;
     let printed = match args.output {
         Format::Text => text::render(&replayed),
         Format::Html => html::render(&replayed),
@@ -82,16 +123,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn slos(args: &Args) -> anyhow::Result<Vec<Slo>> {
+fn slos(args: &Args, mut apps: Vec<App>) -> anyhow::Result<Vec<Slo>> {
     let name = args.file.display();
-    let text = fs::read_to_string(&args.file).with_context(|| format!("cannot read {name}"))?;
-    let mut app: ObservedApp =
-        serde_yaml::from_str(&text).with_context(|| format!("{name} is not an ObservedApp"))?;
-    if let Some(namespace) = &args.namespace {
-        app.metadata.namespace = Some(namespace.clone());
-    }
-    let app = validate(&app, Observed::default(), Settings::default())
-        .map_err(|problems| anyhow::anyhow!("{name} has problems: {problems}"))?;
+    let names: Vec<String> = apps.iter().map(|app| app.name.clone()).collect();
+    apps.retain(|app| args.app.as_ref().is_none_or(|wanted| *wanted == app.name));
+    let app = match (apps.pop(), apps.is_empty()) {
+        (Some(app), true) => app,
+        (Some(_), false) => bail!(
+            "{name} holds several apps: choose one of {} with --app",
+            names.join(", ")
+        ),
+        (None, _) => bail!("{name} holds no app of that name: it holds {}", names.join(", ")),
+    };
     let mut slos = app.objectives.slos;
     if slos.is_empty() {
         bail!("{name} has no SLO to replay: add one under spec.slos");
@@ -106,8 +149,7 @@ fn slos(args: &Args) -> anyhow::Result<Vec<Slo>> {
     Ok(slos)
 }
 
-async fn replay_all(args: &Args, slos: &[Slo]) -> anyhow::Result<Vec<Replayed>> {
-    let prometheus = Prometheus::at(&args.prometheus, args.token.clone())?;
+async fn replay_all(args: &Args, slos: &[Slo], prometheus: &Prometheus) -> anyhow::Result<Vec<Replayed>> {
     // Whole minutes, so that the same call within a minute asks for the same samples.
     let end = Timestamp::now().as_second() / 60 * 60;
     let begin = end.saturating_sub_unsigned(args.since.millis() / 1000);
@@ -115,7 +157,7 @@ async fn replay_all(args: &Args, slos: &[Slo]) -> anyhow::Result<Vec<Replayed>> 
     for (i, slo) in slos.iter().enumerate() {
         eprintln!("asking for {} of {}: {}", i + 1, slos.len(), slo.name);
         let (errors, events) = queries(slo, STEP);
-        let samples = samples(&prometheus, &errors, &events, begin..end).await?;
+        let samples = samples(prometheus, &errors, &events, begin..end).await?;
         if samples.is_empty() {
             eprintln!(
                 "{}: Prometheus knows of no event in the last {}",

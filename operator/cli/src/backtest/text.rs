@@ -81,14 +81,12 @@ fn plot(out: &mut String, result: &Backtest) -> std::fmt::Result {
         out.push('\n');
     }
     if let (Some((first, _)), Some((last, _))) = (columns.first(), columns.last()) {
-        let gap = columns.len().saturating_sub(32);
-        writeln!(
-            out,
-            "       {}{}{}",
-            moment(*first),
-            " ".repeat(gap),
-            moment(*last)
-        )?;
+        let (first, last) = (moment(*first), moment(*last));
+        match columns.len().checked_sub(first.len() + last.len()) {
+            Some(gap) if gap > 0 => writeln!(out, "       {first}{}{last}", " ".repeat(gap))?,
+            // Too narrow for both to stand below their columns.
+            _ => writeln!(out, "       {first} to {last}")?,
+        }
     }
     Ok(())
 }
@@ -148,6 +146,21 @@ pub(super) mod tests {
         assert!(text.contains("46.3% of the budget"), "{text}");
         assert!(text.contains("53.7% of the budget is left"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    }
+
+    #[test]
+    fn the_times_below_a_narrow_plot_stay_apart() {
+        for points in [1, 2, 20, 32, 33, 72] {
+            let mut slo = example();
+            slo.result.budget.truncate(points);
+            let text = render(&[slo]);
+            let below = text
+                .lines()
+                .find(|line| line.trim_start().starts_with("1970-"))
+                .unwrap_or_default();
+            let times: Vec<&str> = below.split("1970-").skip(1).collect();
+            assert!(times.len() == 2 && times[0].ends_with(' '), "{points}: {below:?}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ type Guarded = DeserializeGuard<ObservedApp>;
 pub(crate) struct ClusterArgs {
     /// The namespace; without it the context's own.
     #[arg(short, long, value_name = "NAMESPACE")]
-    namespace: Option<String>,
+    pub namespace: Option<String>,
     /// The kubeconfig's context; without it the current one.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,

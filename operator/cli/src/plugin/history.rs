@@ -43,6 +43,10 @@ impl Source {
         })
     }
 
+    pub fn prometheus(self) -> Result<Prometheus, String> {
+        self.0
+    }
+
     pub async fn last_day(&self, app: &ObservedApp) -> History {
         let prometheus = match &self.0 {
             Ok(prometheus) => prometheus,

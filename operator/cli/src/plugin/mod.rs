@@ -3,6 +3,7 @@
 //! `cluster` and `history` fetch; `report`, `remedy`, `screen` and `table` are pure and turn it into text.
 
 mod cluster;
+mod complete;
 mod history;
 mod paper;
 mod remedy;
@@ -23,14 +24,17 @@ use clap::{Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use observedapp_api::ObservedApp;
 
-use self::cluster::{Apps, Cluster, ClusterArgs, Which};
-use self::history::Source;
+use self::cluster::{Apps, Which};
+pub(crate) use self::cluster::{Cluster, ClusterArgs};
+pub(crate) use self::history::Source;
 use self::paper::Look;
 use self::report::Report;
 use crate::output;
 
 /// The name under which kubectl finds its plugin.
 const PLUGIN: &str = "kubectl-observed";
+/// The name under which kubectl finds what completes its plugin's command line.
+const COMPLETION: &str = "kubectl_complete-observed";
 /// On a terminal ages and sparklines move on even where nothing else does.
 const REDRAW: Duration = Duration::from_secs(15);
 /// Where a watched screen begins: top left, with everything after it gone.
@@ -46,7 +50,10 @@ const HOME: &str = "\x1b[H\x1b[J";
     arg_required_else_help = true,
     after_help = "Begin with:
   kubectl observed top -A             which app has the least error budget left?
-  kubectl observed status tasks       how does this one stand, and what is to be done?"
+  kubectl observed status tasks       how does this one stand, and what is to be done?
+
+Under the name kubectl_complete-observed on your PATH this program completes these commands in kubectl:
+  ln -s \"$(command -v kubectl-observed)\" ~/.local/bin/kubectl_complete-observed"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -83,7 +90,8 @@ Examples:
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct StatusArgs {
-    /// The app's name.
+    /// The app's name, also as kubectl prints it: `oapp/tasks`.
+    #[arg(value_parser = app_name)]
     name: String,
     #[command(flatten)]
     cluster: ClusterArgs,
@@ -126,12 +134,41 @@ enum Format {
     Json,
 }
 
-/// Whether this program was called as kubectl calls its plugin.
-pub(crate) fn is_meant(called: Option<&OsStr>) -> bool {
-    called
-        .map(Path::new)
-        .and_then(Path::file_stem)
-        .is_some_and(|stem| stem == PLUGIN)
+/// Takes `oapp/tasks`, and every other way in which kubectl names the resource, for `tasks`.
+fn app_name(text: &str) -> Result<String, String> {
+    let Some((kind, name)) = text.split_once('/') else {
+        return Ok(text.to_owned());
+    };
+    let resource = kind.split('.').next().unwrap_or_default().to_lowercase();
+    if ["oapp", "observedapp", "observedapps"].contains(&resource.as_str()) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!(
+            "{kind} is another resource: give the name of an ObservedApp"
+        ))
+    }
+}
+
+/// How this program was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// By its own name.
+    Directly,
+    /// As kubectl calls its plugin.
+    Plugin,
+    /// As kubectl asks its plugin what could come next on the command line.
+    Completion,
+}
+
+impl Called {
+    pub fn by(name: Option<&OsStr>) -> Self {
+        let stem = name.map(Path::new).and_then(Path::file_stem);
+        match stem.and_then(OsStr::to_str) {
+            Some(PLUGIN) => Self::Plugin,
+            Some(COMPLETION) => Self::Completion,
+            _ => Self::Directly,
+        }
+    }
 }
 
 pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
@@ -145,6 +182,20 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
             Command::Top(args) => top(args).await,
         }
     })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Answers kubectl, which wants to know what could come next.
+pub(crate) fn complete() -> anyhow::Result<ExitCode> {
+    let words: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    output::print(&runtime.block_on(complete::answer(&words)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -278,6 +278,7 @@ fn value(node: &Node, path: &str, document: &mut Document) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -345,5 +346,25 @@ mod tests {
             bomb += &format!("a{i}: &a{i} [{alias}]\n");
         }
         assert!(documents(&bomb)[0].is_err());
+    }
+
+    proptest! {
+        /// As `operator/fuzz` does for longer.
+        #[test]
+        fn any_text_is_answered(pieces in proptest::collection::vec(prop_oneof![
+            Just("a: "), Just("- "), Just("\n"), Just("  "), Just("\t"), Just("{"), Just("}"), Just("["), Just("]"), Just(","),
+            Just("&x "), Just("*x"), Just("<<: "), Just("!!str "), Just("!"), Just("|\n"), Just(">-\n"), Just("---\n"),
+            Just("...\n"), Just("%YAML 1.2\n"), Just("#"), Just("? "), Just("'"), Just("\""), Just("\\"), Just("é"), Just("1"),
+        ], 0..40)) {
+            let text = pieces.concat();
+            let last = text.lines().count() + 1;
+            for document in documents(&text) {
+                let line = match &document {
+                    Ok(document) => document.line_of("a.a"),
+                    Err(error) => error.line,
+                };
+                prop_assert!(line <= last, "line {} of {:?}", line, text);
+            }
+        }
     }
 }

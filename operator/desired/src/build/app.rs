@@ -107,11 +107,13 @@ fn deployment(app: &App) -> Deployment {
     }
 }
 
-/// What the pods read from elsewhere, as one digest: those of others were observed, our own are known.
+/// What the pods read from elsewhere, as one digest: those of others were observed, our own are known. The app's UID
+/// goes in, so that equal contents of two apps do not look equal and no table of digests fits.
 fn references(app: &App) -> Option<String> {
     let observed = app.observed.references_digest.as_deref();
     let own = database::app_password(app);
-    let parts = observed.into_iter().chain(own).map(str::as_bytes);
+    let salt = app.uid.as_deref();
+    let parts = salt.into_iter().chain(observed).chain(own).map(str::as_bytes);
     (observed.is_some() || own.is_some()).then(|| digest(parts))
 }
 
@@ -311,4 +313,44 @@ pub(super) fn given(map: &BTreeMap<String, String>) -> Option<BTreeMap<String, S
 
 fn listed<T: Clone>(list: &[T]) -> Option<Vec<T>> {
     (!list.is_empty()).then(|| list.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Observed, Settings, validate};
+
+    fn annotation(uid: &str, contents: &str) -> Option<String> {
+        let app = json!({
+            "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
+            "metadata": {"name": "tasks", "namespace": "shop", "uid": uid},
+            "spec": {"image": "tasks:1", "envFrom": [{"secretRef": {"name": "keys"}}]},
+        });
+        let observed = Observed {
+            references_digest: Some(contents.to_owned()),
+            ..Observed::default()
+        };
+        references(
+            &validate(
+                &serde_json::from_value(app).unwrap(),
+                observed,
+                Settings::default(),
+            )
+            .unwrap(),
+        )
+    }
+
+    #[test]
+    fn equal_contents_of_two_apps_do_not_look_equal() {
+        assert_eq!(
+            annotation("1", "a"),
+            annotation("1", "a"),
+            "the pods of a running app do not roll"
+        );
+        assert_ne!(annotation("1", "a"), annotation("1", "b"));
+        assert_ne!(annotation("1", "a"), annotation("2", "a"));
+    }
 }

@@ -113,8 +113,9 @@ fn redis(app: &App, cache: &BuiltinCache) -> Container {
 /// `maxmemory` counts the data alone: the process, its fragmentation and its clients' buffers come on top.
 fn resources(memory: u64) -> ResourceRequirements {
     let own = 32 << 20;
-    let request = pod::mebibytes(memory + memory / 4 + own);
-    let limit = pod::mebibytes(memory + memory / 2 + 2 * own);
+    let with = |more: u64, own: u64| pod::mebibytes(memory.saturating_add(more).saturating_add(own));
+    let request = with(memory / 4, own);
+    let limit = with(memory / 2, 2 * own);
     ResourceRequirements {
         requests: Some(pod::quantities(&[("cpu", "50m"), ("memory", &request.0)])),
         limits: Some(pod::quantities(&[("memory", &limit.0)])),

@@ -145,6 +145,8 @@ fn volumes(spec: &ObservedAppSpec, findings: &mut Findings) {
     }
 }
 
+/// Every app is scraped by the same Prometheus: below this an interval costs the others more than it tells this one.
+const FASTEST_INTERVAL: PromDuration = PromDuration::from_secs(5);
 /// Rates over five minutes need two samples in every window, also when one scrape is late.
 const SLOWEST_INTERVAL: PromDuration = PromDuration::from_minutes(2);
 
@@ -153,6 +155,13 @@ fn scraping(spec: &ObservedAppSpec, findings: &mut Findings) {
     let probe = spec.probe.as_ref().map(|probe| &probe.interval);
     for (field, interval) in [("spec.metrics.interval", metrics), ("spec.probe.interval", probe)] {
         let parsed = interval.and_then(|interval| interval.parse::<PromDuration>().ok());
+        if parsed.is_some_and(|interval| interval < FASTEST_INTERVAL) {
+            findings.problem(
+                field,
+                "so many samples cost the Prometheus that all apps share more than they tell",
+                format!("use at least {FASTEST_INTERVAL}"),
+            );
+        }
         if parsed.is_some_and(|interval| interval > SLOWEST_INTERVAL) {
             findings.problem(
                 field,

@@ -109,14 +109,22 @@ fn not_a_counter(expr: &Expr) -> Refusal {
     )
 }
 
+/// Without the labels that another Prometheus configuration has set: here they could never match.
 fn own(selector: &Selector, remarks: &mut Vec<String>) -> Selector {
-    let (namespace, kept): (Vec<Matcher>, Vec<Matcher>) = selector
-        .matchers()
-        .iter()
-        .cloned()
-        .partition(|matcher| matcher.label == "namespace");
-    if let Some(matcher) = namespace.first() {
-        let remark = format!("{matcher} is left out: the app's own namespace is added");
+    let mut kept = Vec::with_capacity(selector.matchers().len());
+    for matcher in selector.matchers() {
+        let why = match matcher.label.as_str() {
+            "namespace" => "the app's own namespace is added",
+            "job" => {
+                "the app is scraped as a job of its own name; add job=\"NAME\" to a ratio where other apps of the \
+                 namespace have the same metric"
+            }
+            _ => {
+                kept.push(matcher.clone());
+                continue;
+            }
+        };
+        let remark = format!("{matcher} is left out: {why}");
         if !remarks.contains(&remark) {
             remarks.push(remark);
         }
@@ -184,20 +192,7 @@ fn threshold(le: &str) -> Result<PromDuration, Refusal> {
 
 fn latency(threshold: PromDuration, histogram: &str, selector: &Selector, mut remarks: Vec<String>) -> Found {
     remarks.push(format!("needs spec.metrics.latency: {histogram}"));
-    let kept: Vec<String> = selector
-        .matchers()
-        .iter()
-        .filter(|matcher| {
-            let set_here = matcher.label == "job";
-            if set_here {
-                remarks.push(format!(
-                    "{matcher} is left out: the operator scrapes the app as a job of its own"
-                ));
-            }
-            !set_here
-        })
-        .map(ToString::to_string)
-        .collect();
+    let kept: Vec<String> = selector.matchers().iter().map(ToString::to_string).collect();
     let indicator = Indicator::Latency {
         threshold: threshold.to_string(),
         matchers: kept.join(","),

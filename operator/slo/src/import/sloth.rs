@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Draft, Imported, at, either, items, labels, query, text};
+use crate::names::alerts;
 use crate::problem::Refusal;
 use crate::spec::{Alerting, Notification};
 
@@ -24,6 +25,17 @@ pub(super) fn import(document: &Value) -> Imported {
             imported.remark(
                 &place,
                 "its labels are left out: records carry namespace, app and slo alone",
+            );
+        }
+        if let Some(alert) = text(slo, &["alerting", "name"]) {
+            imported.remark(
+                &place,
+                format!(
+                    "its alert name {alert} is left out: the alerts are {} and {} here, labelled slo={:?}",
+                    alerts::ERROR_BUDGET_BURN_FAST,
+                    alerts::ERROR_BUDGET_BURN_SLOW,
+                    super::name(&name)
+                ),
             );
         }
         let draft = Draft {
@@ -136,10 +148,17 @@ mod tests {
         assert_eq!(
             first.indicator,
             Indicator::Ratio {
-                errors: r#"http_requests_total{job="shop",code=~"(5..|429)"}"#.to_owned(),
-                total: r#"http_requests_total{job="shop"}"#.to_owned(),
+                errors: r#"http_requests_total{code=~"(5..|429)"}"#.to_owned(),
+                total: "http_requests_total".to_owned(),
             }
         );
+        for left_out in [
+            r#"job="shop" is left out"#,
+            "its alert name ShopHighErrorRate is left out",
+        ] {
+            let remarks = imported.remarks.iter().filter(|remark| remark.contains(left_out));
+            assert_eq!(remarks.count(), 1, "{left_out}: {:?}", imported.remarks);
+        }
         assert!(first.alerting.page.enabled && !first.alerting.ticket.enabled);
         assert_eq!(first.alerting.runbook_url.as_deref(), Some("https://example.com"));
         assert_eq!(

@@ -1,6 +1,9 @@
 //! What is refused before parsing: texts on which the parser would panic, recurse too deep, or read
 //! something else than Prometheus does.
 
+use promql_parser::util::unquote_string;
+
+use super::regex;
 use crate::duration::PromDuration;
 use crate::problem::Refusal;
 
@@ -8,8 +11,9 @@ const LONGEST_TEXT: usize = 4096;
 /// Parentheses and operators together bound the depth of the tree, and so every recursion over it.
 const MOST_NESTING: usize = 300;
 
-/// Looks at the text outside of its strings.
-pub(super) fn check(text: &str) -> Result<(), Refusal> {
+/// Looks at the text outside of its strings, and at those strings that the parser would compile as regular
+/// expressions; gives what compiling these costs.
+pub(super) fn check(text: &str) -> Result<u64, Refusal> {
     if text.len() > LONGEST_TEXT {
         return Err(Refusal::new(
             format!("the PromQL is {} bytes long", text.len()),
@@ -23,11 +27,23 @@ pub(super) fn check(text: &str) -> Result<(), Refusal> {
         ));
     }
     let mut nesting = 0;
+    let mut weight = 0_u64;
+    let mut is_regex = false;
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
+        let begin = rest;
         rest = &rest[c.len_utf8()..];
+        if c.is_ascii_whitespace() {
+            continue;
+        }
+        let follows_tilde = std::mem::replace(&mut is_regex, c == '~');
         match c {
-            '"' | '\'' | '`' => rest = skip_string(rest, c)?,
+            '"' | '\'' | '`' => {
+                rest = skip_string(rest, c)?;
+                if follows_tilde {
+                    weight = weight.saturating_add(weigh(&begin[..begin.len() - rest.len()])?);
+                }
+            }
             '#' => {
                 return Err(Refusal::new(
                     "the PromQL holds a comment",
@@ -58,8 +74,25 @@ pub(super) fn check(text: &str) -> Result<(), Refusal> {
                 "split it into several rules",
             ));
         }
+        if weight > regex::MOST_WEIGHT {
+            return Err(Refusal::new(
+                "the PromQL's regular expressions are too large together",
+                format!("use fewer; {}", regex::SMALLER),
+            ));
+        }
     }
-    Ok(())
+    Ok(weight)
+}
+
+/// What a quoted regular expression costs.
+fn weigh(literal: &str) -> Result<u64, Refusal> {
+    let pattern = unquote_string(literal).map_err(|_| {
+        Refusal::new(
+            format!("the string {literal} holds an escape that PromQL does not know"),
+            "double each backslash of a regular expression",
+        )
+    })?;
+    regex::weigh(&pattern)
 }
 
 fn skip_string(text: &str, quote: char) -> Result<&str, Refusal> {

@@ -7,8 +7,26 @@ mod print;
 mod regex;
 mod selector;
 
+use crate::problem::Refusal;
+
 pub use parse::parse;
 pub(crate) use print::duration;
 pub use print::{print, quote};
 pub use regex::check as check_regex;
 pub use selector::{MatchOp, Matcher, Matchers, MetricName, Selector};
+
+/// The most that the regular expressions of all SLOs, or of all extra alerts, of one app may weigh together.
+const MOST_WEIGHT_OF_ALL: u64 = 5 * regex::MOST_WEIGHT;
+
+/// Refuses texts whose regular expressions are each small enough and together too many. A text that is
+/// refused for itself weighs nothing here: it is not parsed either.
+pub(crate) fn check_together<'t>(texts: impl Iterator<Item = &'t str>) -> Result<(), Refusal> {
+    let weight: u64 = texts.map(|text| guard::check(text).unwrap_or_default()).sum();
+    if weight > MOST_WEIGHT_OF_ALL {
+        return Err(Refusal::new(
+            "their regular expressions are too large together",
+            format!("use fewer; {}", regex::SMALLER),
+        ));
+    }
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! `promtool check rules`, with every lint, on everything that is generated.
 
-use observedapp_slo::contract::sanitise_user_expr;
+use observedapp_slo::contract::{Bounds, sanitise_user_expr};
 use observedapp_slo::{
     App, DatabaseDown, DatabaseSource, HighCpu, HighErrorRate, HighMemory, Histogram, MOST_RULES_IN_A_GROUP,
     PromDuration, Symptoms, parse_extra_alerts, parse_slos, promql, rules_for, spec,
@@ -222,7 +222,14 @@ fn prometheus_takes_every_expression_that_is_let_through() {
     ]);
     let strategy = proptest::collection::vec(pieces, 1..7).prop_map(|pieces| pieces.join(" "));
     let expressions = drawn(&strategy, 100_000, |expr| {
-        sanitise_user_expr(expr, "shop", PromDuration::from_days(30)).ok()
+        let bounds = Bounds {
+            namespace: "shop",
+            longest_window: PromDuration::from_days(30),
+            interval: PromDuration::from_secs(15),
+        };
+        sanitise_user_expr(expr, bounds)
+            .ok()
+            .map(|sanitised| sanitised.expr)
     });
     assert!(
         expressions.len() > 1000,
