@@ -45,6 +45,13 @@ pub async fn observe(State(state): State<AppState>, request: Request, next: Next
             &mut HeaderInjector(response.headers_mut()),
         );
     });
+    if response
+        .headers()
+        .get(TRACESTATE)
+        .is_some_and(HeaderValue::is_empty)
+    {
+        response.headers_mut().remove(TRACESTATE);
+    }
     if state.is_draining() {
         // Clients with a connection pool must come back on a new connection, to another replica.
         response
