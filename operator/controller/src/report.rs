@@ -380,5 +380,3 @@ fn rules_hash(desired: &Desired) -> Option<String> {
         _ => None,
     })
 }
-
-}
