@@ -6,7 +6,9 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
-use observedapp_api::{BindingStatus, ConditionType, ExternalCache, ObservedApp, ObservedAppStatus, SecretKey};
+use observedapp_api::{
+    BindingStatus, ConditionType, ExternalCache, ObservedApp, ObservedAppStatus, SecretKey,
+};
 use observedapp_desired::{Desired, Kind, Object};
 use serde_json::json;
 use tracing::{info, warn};

@@ -402,6 +402,7 @@ mod tests {
             ("False", "KeyMissing")
         );
         assert!(missing.message.contains("it has url"), "{}", missing.message);
+    }
 }
 
 #[cfg(test)]
