@@ -13,7 +13,7 @@ use observedapp_slo::names::alerts;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const VALUES: &str = "manifests/values-kube-prometheus-stack.yaml";
 
 fn read(path: &str) -> String {
