@@ -113,7 +113,9 @@ async fn everywhere(space: &Space) -> Result<(Proxy, Running)> {
         .await?;
     rights::unconfine(client).await?;
     let proxy = Proxy::start_as(client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
+    let trusted = format!("--prometheus-namespaces={}", space.name);
     let arguments = [
+        trusted.as_str(),
         "--prober-url=blackbox-exporter.probing:9115",
         "--grafana-url=https://grafana.example.com",
     ];
