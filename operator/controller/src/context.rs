@@ -25,6 +25,8 @@ use crate::watch::{IngressClasses, Key, Pods, Store};
 pub struct Context {
     pub client: Client,
     pub settings: Settings,
+    /// Whether objects outside of namespaces may be read: an operator that is confined to some has no right to.
+    pub reads_cluster: bool,
     pub lead: Arc<Lead>,
     pub apps: AppStore<App>,
     pub store: Arc<Store>,

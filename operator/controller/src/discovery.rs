@@ -4,13 +4,19 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use kube::Client;
 use observedapp_desired::Kind;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::queue::Queue;
 use crate::watch::{self, Apps, Scope, Store, Synced};
+
+/// How long reconciles wait for the first lists of optional kinds: what is known later is taken up then.
+const FIRST_LISTS: Duration = Duration::from_secs(10);
 
 /// The optional kinds that are served and whose objects are known.
 #[derive(Debug, Default)]
@@ -61,7 +67,7 @@ impl Discovery {
             for &kind in Kind::ALL.iter().filter(|kind| kind.is_optional()) {
                 match self.is_served(kind).await {
                     Ok(true) if !watches.0.contains_key(&kind) => {
-                        self.begin(kind, &mut watches).await;
+                        watches.0.insert(kind, self.begin(kind));
                     }
                     Ok(false) if watches.0.contains_key(&kind) => self.end(kind, &mut watches),
                     Ok(_) => {}
@@ -71,10 +77,28 @@ impl Discovery {
                     }
                 }
             }
+            let next_round = Instant::now() + self.period;
             if let Some(done) = first_round.take() {
+                let _ = timeout(FIRST_LISTS, self.list_all(&mut watches)).await;
                 let _ = done.send(());
             }
-            tokio::time::sleep(self.period).await;
+            let listed = timeout_at(next_round, self.list_all(&mut watches)).await;
+            if listed.is_ok() {
+                sleep_until(next_round).await;
+            }
+        }
+    }
+
+    /// Returns when all that is watched is known. A list may take longer than a round: then it goes on in the next. Of a
+    /// kind whose objects may not be read it never ends, and the watch itself says why.
+    async fn list_all(&self, watches: &mut Watches) {
+        while let Some(kind) = watches.next_listed().await {
+            if let Some(watch) = watches.0.get_mut(&kind) {
+                watch.listed = true;
+            }
+            self.served.set(kind, true);
+            info!(kind = kind.as_str(), "the cluster serves this API");
+            self.ask_all();
         }
     }
 
@@ -91,9 +115,8 @@ impl Discovery {
         }
     }
 
-    async fn begin(&self, kind: Kind, watches: &mut Watches) {
-        let mut tasks = Vec::new();
-        for namespace in &self.scopes {
+    fn begin(&self, kind: Kind) -> Watch {
+        let follow = |namespace: &Option<Arc<str>>| {
             let synced = Synced::default();
             let task = watch::follow_children(
                 self.client.clone(),
@@ -105,23 +128,14 @@ impl Discovery {
                 Arc::clone(&self.queue),
                 synced.clone(),
             );
-            tasks.push((AbortOnDropHandle::new(tokio::spawn(task)), synced));
+            (AbortOnDropHandle::new(tokio::spawn(task)), synced)
+        };
+        let (tasks, synced) = self.scopes.iter().map(follow).unzip();
+        Watch {
+            _tasks: tasks,
+            synced,
+            listed: false,
         }
-        for (_, synced) in &tasks {
-            // A kind whose objects may not be read is as good as not served; the watch itself says why.
-            if tokio::time::timeout(Duration::from_secs(10), synced.wait())
-                .await
-                .is_err()
-            {
-                return;
-            }
-        }
-        watches
-            .0
-            .insert(kind, tasks.into_iter().map(|(task, _)| task).collect());
-        self.served.set(kind, true);
-        info!(kind = kind.as_str(), "the cluster serves this API");
-        self.ask_all();
     }
 
     fn end(&self, kind: Kind, watches: &mut Watches) {
@@ -143,9 +157,35 @@ impl Discovery {
     }
 }
 
-/// The watches of optional kinds; they end when they are dropped.
+/// The watches of optional kinds.
 #[derive(Default)]
-struct Watches(HashMap<Kind, Vec<AbortOnDropHandle<()>>>);
+struct Watches(HashMap<Kind, Watch>);
+
+/// The watches of one kind; they end when this is dropped.
+struct Watch {
+    _tasks: Vec<AbortOnDropHandle<()>>,
+    synced: Vec<Synced>,
+    /// Whether every one of them has been listed.
+    listed: bool,
+}
+
+impl Watches {
+    /// The next kind that is known in every namespace; none when all are.
+    async fn next_listed(&self) -> Option<Kind> {
+        let mut unlisted: FuturesUnordered<_> = self
+            .0
+            .iter()
+            .filter(|(_, watch)| !watch.listed)
+            .map(async |(kind, watch)| {
+                for synced in &watch.synced {
+                    synced.wait().await;
+                }
+                *kind
+            })
+            .collect();
+        unlisted.next().await
+    }
+}
 
 impl std::fmt::Debug for Discovery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

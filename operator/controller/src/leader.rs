@@ -24,6 +24,13 @@ pub struct LeaseTiming {
     pub period: Duration,
 }
 
+impl LeaseTiming {
+    /// How long one try may take: a single request that hangs must leave time for others before the deadline.
+    fn attempt(&self) -> Duration {
+        self.deadline / 4
+    }
+}
+
 impl Default for LeaseTiming {
     fn default() -> Self {
         Self {
@@ -96,14 +103,20 @@ impl Candidate {
     pub async fn acquire(&self, lead: &Lead) {
         let mut sighting: Option<Sighting> = None;
         loop {
-            match self.try_acquire(lead, &mut sighting).await {
-                Ok(true) => {
+            match timeout(self.timing.attempt(), self.try_acquire(lead, &mut sighting)).await {
+                Ok(Ok(true)) => {
                     info!(lease = self.name, identity = self.identity, "leading");
                     return;
                 }
-                Ok(false) => {}
-                Err(error) => {
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => {
                     warn!(lease = self.name, %error, "the lease cannot be read or taken; tried again");
+                }
+                Err(_) => {
+                    warn!(
+                        lease = self.name,
+                        "the API server does not answer for the lease; tried again"
+                    );
                 }
             }
             sleep(self.timing.period).await;
@@ -174,7 +187,7 @@ impl Candidate {
         while lead.holds() {
             sleep(self.timing.period).await;
             let sent = Instant::now();
-            match timeout(self.timing.deadline, self.renew()).await {
+            match timeout(self.timing.attempt(), self.renew()).await {
                 Ok(Ok(true)) => lead.extend(sent + self.timing.deadline),
                 Ok(Ok(false)) => {
                     "another replica holds it".clone_into(&mut last_error);

@@ -31,8 +31,6 @@ use crate::server::{self, Health};
 use crate::watch::{self, Apps, IngressClasses, Pods, Scope, Store, Synced};
 use crate::{App, RunOptions, reconcile};
 
-/// The name of the Lease.
-const LEASE: &str = "observedapp";
 /// How long reconciles that are under way may take to end.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -209,7 +207,7 @@ impl Replica {
         }
         let candidate = Candidate {
             api: Api::<Lease>::namespaced(client.clone(), &options.leader_elect_namespace),
-            name: LEASE.to_owned(),
+            name: options.leader_elect_name.clone(),
             identity: options.identity.clone(),
             timing: timing.lease,
         };
@@ -262,6 +260,7 @@ impl Replica {
         let context = Arc::new(Context {
             client: client.clone(),
             settings: options.settings(),
+            reads_cluster: options.namespaces.is_empty(),
             lead,
             apps: apps.store(),
             store: Arc::new(Store::default()),

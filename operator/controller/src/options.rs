@@ -74,9 +74,18 @@ pub struct RunOptions {
     #[arg(long, env = "OBSERVEDAPP_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
 
-    /// Work only while holding the Lease `observedapp`, so that a second replica can stand by.
+    /// Work only while holding a Lease, so that a second replica can stand by.
     #[arg(long, env = "OBSERVEDAPP_LEADER_ELECT")]
     pub leader_elect: bool,
+
+    /// The name of the Lease: replicas that stand in for each other have the same, and no others.
+    #[arg(
+        long,
+        env = "OBSERVEDAPP_LEADER_ELECT_NAME",
+        value_name = "NAME",
+        default_value = "observedapp"
+    )]
+    pub leader_elect_name: String,
 
     /// The namespace of the Lease.
     #[arg(

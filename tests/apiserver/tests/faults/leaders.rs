@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use apiserver_tests::{
-    Gate, Proxy, Running, Space, Verdict, block_on, ends_as, eventually, options, settled,
+    Gate, Proxy, Running, Space, Verdict, block_on, ends_as, eventually, hasty, options, settled,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use observedapp_controller::Timing;
 use serde_json::{Value, json};
 
 use super::small;
@@ -142,4 +144,55 @@ async fn freeze_after(passing: usize, expected: &BTreeMap<String, String>) -> Re
     ends_as(&space, expected).await?;
     first.kill().await;
     Ok(())
+}
+
+/// A request for the Lease that nobody answers is given up in time for another: before, one cost the lead.
+#[test]
+fn a_request_for_the_lease_that_hangs_is_tried_again_in_time() -> Result<()> {
+    block_on(async {
+        let space = Space::new("hung").await?;
+        let proxy = Proxy::start(&space).await?;
+        let hang_once = || {
+            let hung = AtomicBool::new(false);
+            proxy.judge(move |call| {
+                if call.resource == "leases" && !hung.swap(true, Ordering::Relaxed) {
+                    Verdict::Swallow
+                } else {
+                    Verdict::Pass
+                }
+            });
+        };
+        let count = |verb: &str, resource: &str| {
+            let calls = proxy.calls();
+            let same = |call: &&apiserver_tests::Call| call.verb == verb && call.resource == resource;
+            calls.iter().filter(same).count()
+        };
+        // It is no other limit that ends the request.
+        let patient = Timing {
+            silence: Duration::from_mins(5),
+            ..hasty()
+        };
+        hang_once();
+        let arguments = [&space.elected()[..], &["--identity", "one"]].concat();
+        let _operator = Running::start_timed(options(&arguments), proxy.config(), patient);
+        space.apply("tasks", small()).await?;
+        space.applied("tasks").await?;
+
+        let (lists, renewals) = (count("list", "services"), count("update", "leases"));
+        hang_once();
+        eventually("the lease is renewed again", async || {
+            let now = count("update", "leases");
+            Ok(if now >= renewals + 3 {
+                Ok(())
+            } else {
+                Err(now.to_string())
+            })
+        })
+        .await?;
+        ensure!(
+            count("list", "services") == lists,
+            "the lead was lost: all has been listed again"
+        );
+        Ok(())
+    })
 }

@@ -1,7 +1,9 @@
 //! What the cluster lacks, and gets later: the app recovers by itself.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use apiserver_tests::{Running, Space, block_on, condition, ends_as, settled};
+use apiserver_tests::{Proxy, Running, Space, Verdict, block_on, condition, ends_as, options, settled};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
@@ -138,5 +140,28 @@ fn what_cannot_be_changed_is_told_with_the_way_out() -> Result<()> {
             .delete("tasks", &DeleteParams::background())
             .await?;
         ends_as(&space, &expected).await
+    })
+}
+
+/// A list of an optional kind may take longer than a round of discovery, and than reconciles wait for it at the start.
+#[test]
+fn a_kind_whose_list_takes_long_comes_up() -> Result<()> {
+    block_on(async {
+        let space = Space::new("slow-list").await?;
+        let proxy = Proxy::start(&space).await?;
+        proxy.judge(|call| match (call.verb, &*call.resource) {
+            ("list", "prometheusrules") => Verdict::Delay(Duration::from_secs(12)),
+            _ => Verdict::Pass,
+        });
+        let _operator = Running::start(options(&["--namespaces", &space.name]), proxy.config());
+        space.apply("tasks", small()).await?;
+        space.applied("tasks").await?;
+        assert_eq!(space.names(Kind::PrometheusRule).await?, ["tasks"]);
+        let calls = proxy.calls();
+        let lists = calls
+            .iter()
+            .filter(|call| call.verb == "list" && call.resource == "prometheusrules");
+        assert_eq!(lists.count(), 1, "it was begun anew");
+        Ok(())
     })
 }
