@@ -53,8 +53,8 @@ impl Queue {
         lock(&self.waiting).len()
     }
 
-    /// Sets which objects, beside its own, an app is to be told of.
-    pub fn set_interests(&self, namespace: &str, name: &str, keys: BTreeSet<Key>) {
+    /// Sets which objects, beside its own, an app is to be told of; names those that no app needs any more.
+    pub fn set_interests(&self, namespace: &str, name: &str, keys: BTreeSet<Key>) -> Vec<Key> {
         let app = (namespace.to_owned(), name.to_owned());
         let mut interests = lock(&self.interests);
         let before = if keys.is_empty() {
@@ -63,17 +63,20 @@ impl Queue {
             interests.keys.insert(app.clone(), keys.clone())
         }
         .unwrap_or_default();
+        let mut dropped = Vec::new();
         for key in before.difference(&keys) {
             if let Some(apps) = interests.apps.get_mut(key) {
                 apps.remove(&app);
                 if apps.is_empty() {
                     interests.apps.remove(key);
+                    dropped.push(key.clone());
                 }
             }
         }
         for key in keys {
             interests.apps.entry(key).or_default().insert(app.clone());
         }
+        dropped
     }
 
     /// Tells the apps that wait for this object.
@@ -117,7 +120,8 @@ mod tests {
         queue.tell_interested(&secret);
         assert_eq!(queue.depth(), 1);
         queue.taken("shop", "tasks");
-        queue.set_interests("shop", "tasks", BTreeSet::new());
+        let dropped = queue.set_interests("shop", "tasks", BTreeSet::new());
+        assert_eq!(dropped, [secret.clone()]);
         queue.tell_interested(&secret);
         assert_eq!(queue.depth(), 0);
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use observedapp_api::ObservedApp;
-use observedapp_desired::{Kind, desired, references, validate};
+use observedapp_desired::{Kind, Problems, desired, references, validate};
 use traces::{Attribute, CURRENT, Span, SpanKind};
 use tracing::{debug, info, warn};
 
@@ -26,9 +26,9 @@ pub const LIMIT: Duration = Duration::from_mins(3);
 /// How many times in a row what was read may have changed meanwhile before the status says so.
 const TOLD_AFTER: u32 = 5;
 
-/// How soon an app asks again for a host that another holds. The holder's Ingress is watched; that an app which has none
-/// yet asks no more, nobody tells.
-const HOST_RETRY: Duration = Duration::from_secs(30);
+/// How soon is looked again at what no watch tells of: a host that is held, where its holder has no Ingress yet, and a
+/// StorageClass.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Looks at one app. It never fails: what went wrong is in the status, and in how soon it is tried again.
 pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
@@ -149,31 +149,35 @@ impl Context {
             Err(problems) => {
                 self.report(&story, Progress::Invalid(&problems), None, &[], memory)
                     .await?;
-                return Ok(Look::Done);
+                return Ok(if waits_for_storage(&problems) {
+                    Look::Again(RETRY)
+                } else {
+                    Look::Done
+                });
             }
         };
-        let mut interests: BTreeSet<Key> = references(&valid)
+        let referred: BTreeSet<Key> = references(&valid)
             .iter()
             .map(|reference| Key::new(reference.kind, &story.namespace, &reference.name))
             .collect();
-        self.queue
-            .set_interests(&story.namespace, &story.name, interests.clone());
-        valid.observed.references_digest = match self
-            .references
-            .digest(&self.client, &self.store, &interests)
-            .await
-        {
-            Ok(digest) => digest,
-            Err(error) => return self.unobserved(&story, error, memory).await,
-        };
-        let absent: Vec<Key> = interests
+        let mut interests = referred.clone();
+        if let Some(holder) = &valid.observed.host_holder {
+            interests.insert(Key::new(Kind::Ingress, &holder.namespace, &holder.name));
+        }
+        self.set_interests(&story.namespace, &story.name, interests.clone());
+        valid.observed.references_digest =
+            match self.references.digest(&self.client, &self.store, &referred).await {
+                Ok(digest) => digest,
+                Err(error) => return self.unobserved(&story, error, memory).await,
+            };
+        let absent: Vec<Key> = referred
             .iter()
             .filter(|key| self.store.get(key).is_none())
             .cloned()
             .collect();
         let desired = desired(&valid);
         if app.spec.paused {
-            self.queue.set_interests(&story.namespace, &story.name, interests);
+            self.set_interests(&story.namespace, &story.name, interests);
             self.report(&story, Progress::Paused(&desired), None, &absent, memory)
                 .await?;
             return Ok(Look::Done);
@@ -188,10 +192,7 @@ impl Context {
         let recorded = app.status.as_ref().and_then(|status| status.applied.as_deref());
         let outcome = self.converge(owner, &desired, recorded, memory).await;
         interests.extend(outcome.in_the_way.iter().cloned());
-        if let Some(holder) = &desired.host_holder {
-            interests.insert(Key::new(Kind::Ingress, &holder.namespace, &holder.name));
-        }
-        self.queue.set_interests(&story.namespace, &story.name, interests);
+        self.set_interests(&story.namespace, &story.name, interests);
         self.tell_kept(memory, &outcome).await;
         if outcome.again || (desired.host_holder.is_none() && self.lost_host(app)) {
             return Ok(Look::GoOn);
@@ -212,12 +213,17 @@ impl Context {
             Some(error) => Err(error),
             None => reported.map(|()| {
                 if desired.host_holder.is_some() {
-                    Look::Again(HOST_RETRY)
+                    Look::Again(RETRY)
                 } else {
                     Look::Done
                 }
             }),
         }
+    }
+
+    fn set_interests(&self, namespace: &str, name: &str, keys: BTreeSet<Key>) {
+        let dropped = self.queue.set_interests(namespace, name, keys);
+        self.references.forget_contents(&dropped);
     }
 
     async fn unobserved(
@@ -245,7 +251,8 @@ impl Context {
     /// An app is gone: nothing is remembered or shown of it any more.
     pub async fn forget(&self, namespace: &str, name: &str) {
         self.queue.taken(namespace, name);
-        self.queue.set_interests(namespace, name, BTreeSet::new());
+        self.set_interests(namespace, name, BTreeSet::new());
+        self.references.forget_passwords(namespace, name);
         self.metrics.apps.show(namespace, name, None);
         let Some(memory) = self.memory.remove(namespace, name) else {
             return;
@@ -265,4 +272,12 @@ impl Context {
             self.tell_kept(&memory, &outcome).await;
         }
     }
+}
+
+/// An administrator may let the StorageClass's claims grow.
+fn waits_for_storage(problems: &Problems) -> bool {
+    problems
+        .0
+        .iter()
+        .any(|problem| problem.field == "spec.database.builtin.storage.size")
 }

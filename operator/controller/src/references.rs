@@ -21,10 +21,17 @@ struct Read<T> {
     value: T,
 }
 
+/// What is kept of an object's contents.
+#[derive(Clone, Debug)]
+struct Contents {
+    digest: String,
+    keys: Vec<String>,
+}
+
 /// The digests of contents, and the operator's own passwords, read once for each version.
 #[derive(Debug, Default)]
 pub struct References {
-    digests: Mutex<HashMap<Key, Read<String>>>,
+    contents: Mutex<HashMap<Key, Read<Contents>>>,
     passwords: Mutex<HashMap<Key, Read<Option<String>>>>,
 }
 
@@ -52,18 +59,21 @@ impl References {
     }
 
     async fn contents(&self, client: &Client, key: &Key, live: &Live) -> Result<String, Error> {
-        if let Some(digest) = known(&self.digests, key, live) {
-            return Ok(digest);
+        if let Some(contents) = known(&self.contents, key, live) {
+            return Ok(contents.digest);
         }
-        let digest = if key.kind == Kind::Secret {
+        let contents = if key.kind == Kind::Secret {
             let Some(secret) = read::<Secret>(client, key).await? else {
                 return Ok("absent".to_owned());
             };
             let data = secret.data.unwrap_or_default();
-            digest(
-                data.iter()
-                    .flat_map(|(name, value)| [name.as_bytes(), value.0.as_slice()]),
-            )
+            Contents {
+                digest: digest(
+                    data.iter()
+                        .flat_map(|(name, value)| [name.as_bytes(), value.0.as_slice()]),
+                ),
+                keys: data.into_keys().collect(),
+            }
         } else {
             let Some(map) = read::<ConfigMap>(client, key).await? else {
                 return Ok("absent".to_owned());
@@ -75,10 +85,36 @@ impl References {
             let binary = binary
                 .iter()
                 .flat_map(|(name, value)| [name.as_bytes(), value.0.as_slice()]);
-            digest(text.chain(binary))
+            Contents {
+                digest: digest(text.chain(binary)),
+                keys: Vec::new(),
+            }
         };
-        remember(&self.digests, key, live, digest.clone());
+        let digest = contents.digest.clone();
+        remember(&self.contents, key, live, contents);
         Ok(digest)
+    }
+
+    /// The keys of a Secret that was read for its digest.
+    pub fn secret_keys(&self, store: &Store, key: &Key) -> Option<Vec<String>> {
+        let live = store.get(key)?;
+        known(&self.contents, key, &live).map(|contents| contents.keys)
+    }
+
+    /// Nobody refers to these any more.
+    pub fn forget_contents(&self, keys: &[Key]) {
+        let mut contents = lock(&self.contents);
+        for key in keys {
+            contents.remove(key);
+        }
+    }
+
+    /// An app is gone, or its database is.
+    pub fn forget_passwords(&self, namespace: &str, app: &str) {
+        let mut passwords = lock(&self.passwords);
+        for name in ["db-app", "db-superuser"] {
+            passwords.remove(&Key::new(Kind::Secret, namespace, &format!("{app}-{name}")));
+        }
     }
 
     /// The password in one of the operator's own Secrets.
@@ -140,4 +176,33 @@ fn remember<T>(cache: &Mutex<HashMap<Key, Read<T>>>, key: &Key, live: &Live, val
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_needs_any_more_is_forgotten() {
+        let references = References::default();
+        let live = Live::default();
+        let own = Key::new(Kind::Secret, "shop", "tasks-db-app");
+        let secret: Secret =
+            serde_json::from_value(json!({"metadata": {}, "data": {"password": "c2VjcmV0"}})).unwrap();
+        references.drawn(&own, &live, &secret);
+        let referred = Key::new(Kind::Secret, "shop", "mail");
+        let contents = Contents {
+            digest: String::new(),
+            keys: Vec::new(),
+        };
+        remember(&references.contents, &referred, &live, contents);
+
+        references.forget_passwords("shop", "tasks");
+        references.forget_contents(&[referred]);
+        assert!(lock(&references.passwords).is_empty());
+        assert!(lock(&references.contents).is_empty());
+    }
 }
