@@ -80,7 +80,7 @@ pub struct CloudNativePgDatabase {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StorageSpec {
-    /// Its size. It may grow, where the storage class can, and never shrink.
+    /// Its size. It may grow, where the StorageClass lets claims grow; no claim shrinks.
     pub size: Quantity,
     /// Its StorageClass; without one the cluster's default. It cannot be changed.
     #[serde(skip_serializing_if = "Option::is_none")]

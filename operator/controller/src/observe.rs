@@ -1,8 +1,9 @@
 //! Looking up what bears on one app.
 
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt;
 use kube::api::Api;
-use observedapp_api::ObservedApp;
+use observedapp_api::{Amount, BuiltinDatabase, ObservedApp};
 use observedapp_desired::{
     FreshPasswords, Kind, Observed, ObservedClaim, ObservedDatabase, ObservedReplicas,
 };
@@ -40,6 +41,7 @@ impl Context {
         memory: &mut AppMemory,
     ) -> Result<ObservedDatabase, Error> {
         let Some(database) = &app.spec.database else {
+            self.references.forget_passwords(namespace, name);
             return Ok(ObservedDatabase::default());
         };
         let uid = app.uid().unwrap_or_default();
@@ -64,6 +66,10 @@ impl Context {
             .await?
             .filter(|live| !live.deleting && made_by_us(live));
         let ask = claim.is_some();
+        let class_that_cannot_grow = match (&claim, &database.builtin) {
+            (Some(claim), Some(builtin)) => self.class_that_cannot_grow(claim, builtin).await,
+            _ => None,
+        };
         let app_password = self.password(&secret("db-app"), ask, made_by_us).await?;
         let superuser_password = self.password(&secret("db-superuser"), ask, made_by_us).await?;
         Ok(ObservedDatabase {
@@ -72,6 +78,7 @@ impl Context {
                 ObservedClaim {
                     size: facts.requested.unwrap_or_default(),
                     version: facts.postgres_version,
+                    class_that_cannot_grow,
                 }
             }),
             fresh_passwords: (app_password.is_none() || superuser_password.is_none()).then(|| {
@@ -83,6 +90,21 @@ impl Context {
             app_password,
             superuser_password,
         })
+    }
+
+    /// The StorageClass of a claim that is to grow, if it is known not to let it. Where it cannot be read, the API server
+    /// says the same when the claim is applied.
+    async fn class_that_cannot_grow(&self, claim: &Live, database: &BuiltinDatabase) -> Option<String> {
+        let facts = claim.facts.as_deref()?;
+        let class = facts.storage_class.as_ref()?;
+        let there: Amount = facts.requested.as_ref()?.parse().ok()?;
+        let wanted = Amount::try_from(&database.storage.size).ok()?;
+        if wanted <= there || !self.reads_cluster {
+            return None;
+        }
+        let api: Api<StorageClass> = Api::all(self.client.clone());
+        let found = within("get", "StorageClass", class, api.get(class)).await.ok()?;
+        (found.allow_volume_expansion != Some(true)).then(|| class.clone())
     }
 
     /// The password in a Secret. The contents of somebody else's are none of ours; that such a one is in the way is

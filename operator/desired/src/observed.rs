@@ -73,6 +73,8 @@ pub struct ObservedClaim {
     pub size: String,
     /// The major version of the Postgres that wrote it, from the operator's annotation.
     pub version: Option<String>,
+    /// Its StorageClass, if that is known not to let claims grow.
+    pub class_that_cannot_grow: Option<String>,
 }
 
 /// Two passwords drawn by the controller.

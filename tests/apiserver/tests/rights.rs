@@ -9,6 +9,8 @@ use apiserver_tests::rights::{self, Right};
 use apiserver_tests::{
     Call, Proxy, Running, Space, block_on, condition, install, options, schemaless, schemaless_as,
 };
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{Api, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
@@ -76,12 +78,42 @@ async fn confined() -> Result<()> {
             space.applied("tasks").await?;
         }
     }
-    assert!(
-        other.apps().get("tasks").await?.status.is_none(),
-        "not its namespace"
-    );
+    let status = other.apps().get("tasks").await?.status.unwrap_or_default();
+    assert!(status.conditions.is_empty(), "not its namespace: {status:?}");
     other.delete("tasks").await?;
     operator.stop().await
+}
+
+/// Only an operator that may read StorageClasses can tell before it tries.
+async fn growth_on_a_class_that_cannot_is_refused(space: &Space) -> Result<()> {
+    let class = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fixed"},
+        "provisioner": "example.com/fixed",
+    });
+    Api::<StorageClass>::all(space.client.clone())
+        .patch("fixed", &PatchParams::apply("tests"), &Patch::Apply(&class))
+        .await?;
+    let of_size = |size: &str| {
+        json!({"image": "tasks:1", "database": {"builtin": {
+            "deletionPolicy": "Delete", "storage": {"size": size, "className": "fixed"},
+        }}})
+    };
+    space.apply("tasks", of_size("1Gi")).await?;
+    space.applied("tasks").await?;
+    space.apply("tasks", of_size("5Gi")).await?;
+    let app = space
+        .until("tasks", "the growth is refused", |app| {
+            condition(app, "Valid").1 == "InvalidSpecDatabaseBuiltinStorageSize"
+        })
+        .await?;
+    let (_, _, message) = condition(&app, "Valid");
+    assert!(
+        message.contains("StorageClass fixed does not let claims grow"),
+        "{message}"
+    );
+    space.apply("tasks", of_size("1Gi")).await?;
+    space.applied("tasks").await?;
+    Ok(())
 }
 
 /// Everything that an operator does in its life, and which rights that took.
@@ -101,6 +133,9 @@ async fn everywhere() -> Result<BTreeSet<Right>> {
         space.apply("tasks", spec).await?;
         space.applied("tasks").await?;
     }
+    growth_on_a_class_that_cannot_is_refused(&space).await?;
+    space.apply("tasks", bare()).await?;
+    space.applied("tasks").await?;
     // Of what happens twice the Event is written once and then counted.
     for _ in 0..2 {
         let mut nonsense = bare();

@@ -143,6 +143,7 @@ impl Case {
         database.claim = cluster.claim.as_ref().map(|claim| ObservedClaim {
             size: claim.size.clone(),
             version: claim.version.clone(),
+            ..ObservedClaim::default()
         });
         let mut settings = default_settings();
         settings.monitor_labels.clone_from(&cluster.monitor_labels);

@@ -150,8 +150,6 @@ pub const RULES: &[Rule] = &[
         "database.builtin.image must be an image reference such as docker.io/library/postgres:18"),
     Rule::new("spec.database.builtin.storage.size", PositiveQuantity,
         "database.builtin.storage.size must be a quantity above 0 such as 10Gi"),
-    Rule::new("spec.database.builtin.storage.size", NEVER_SHRINKS,
-        "database.builtin.storage.size may grow and never shrink"),
     Rule::new("spec.database.builtin.storage", SAME_CLASS,
         "database.builtin.storage.className cannot be changed").blaming("className"),
     Rule::new("spec.database.builtin.storage.className", Matches(DNS_SUBDOMAIN),

@@ -8,7 +8,7 @@ use crate::{Database, Observed};
 pub(super) fn check(name: &str, database: Option<&Database>, observed: &Observed, findings: &mut Findings) {
     if let Some(Database::Builtin(builtin)) = database {
         version(name, builtin, observed, findings);
-        size(builtin, observed, findings);
+        size(name, builtin, observed, findings);
     }
 }
 
@@ -36,7 +36,7 @@ fn version(name: &str, builtin: &BuiltinDatabase, observed: &Observed, findings:
 }
 
 /// A claim can grow and not shrink. One that was kept from before may well be larger: it is used as it is.
-fn size(builtin: &BuiltinDatabase, observed: &Observed, findings: &mut Findings) {
+fn size(name: &str, builtin: &BuiltinDatabase, observed: &Observed, findings: &mut Findings) {
     let Some(claim) = &observed.database.claim else {
         return;
     };
@@ -44,9 +44,27 @@ fn size(builtin: &BuiltinDatabase, observed: &Observed, findings: &mut Findings)
         Amount::try_from(&builtin.storage.size),
         claim.size.parse::<Amount>(),
     );
-    if let (Ok(wanted), Ok(there)) = (wanted, there)
-        && wanted < there
+    let (Ok(wanted), Ok(there)) = (wanted, there) else {
+        return;
+    };
+    if wanted > there
+        && let Some(class) = &claim.class_that_cannot_grow
     {
+        findings.problem(
+            "spec.database.builtin.storage.size",
+            format!(
+                "the claim {name}-db has {}, and its StorageClass {class} does not let claims grow",
+                claim.size
+            ),
+            format!(
+                "set size back to {}; for more room, dump the database with \
+                 `kubectl exec {name}-db-0 -- pg_dump -U app -Fc app > app.dump` and restore it with pg_restore into an app of \
+                 another name, or have an administrator set allowVolumeExpansion on {class} if its provisioner can do it",
+                claim.size
+            ),
+        );
+    }
+    if wanted < there {
         findings.note(
             "spec.database.builtin.storage.size",
             format!("the claim has {} already, and no claim can shrink", claim.size),
@@ -84,6 +102,7 @@ mod tests {
         observed.database.claim = Some(ObservedClaim {
             size: size.to_owned(),
             version: version.map(str::to_owned),
+            ..ObservedClaim::default()
         });
         observed
     }
@@ -115,6 +134,28 @@ mod tests {
         // A minor version reads what another has written, and what nobody has written to holds nothing yet.
         assert!(validated(database("18.1", "1Gi"), kept("1Gi", Some("18"))).is_ok());
         assert!(validated(database("18", "1Gi"), kept("1Gi", None)).is_ok());
+    }
+
+    #[test]
+    fn growth_on_a_class_that_cannot_is_refused_and_the_way_back_is_not() {
+        let mut stuck = kept("1Gi", Some("18"));
+        let claim = stuck.database.claim.as_mut().unwrap();
+        claim.class_that_cannot_grow = Some("local-path".to_owned());
+        let (field, problem, remedy) = only_problem(validated(database("18", "5Gi"), stuck.clone()));
+        assert_eq!(field, "spec.database.builtin.storage.size");
+        assert!(
+            problem.contains("StorageClass local-path does not let claims grow"),
+            "{problem}"
+        );
+        assert!(
+            remedy.starts_with("set size back to 1Gi") && remedy.contains("pg_dump"),
+            "{remedy}"
+        );
+        assert!(validated(database("18", "1Gi"), stuck).is_ok());
+        assert!(
+            validated(database("18", "5Gi"), kept("1Gi", Some("18"))).is_ok(),
+            "of a class that can, or may not be read"
+        );
     }
 
     #[test]

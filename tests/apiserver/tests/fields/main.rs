@@ -34,13 +34,15 @@ enum Promise {
     Stays,
     /// It changes in one direction. That the disk does, too: faults/database.rs.
     Grows,
+    /// It changes and is taken back, while what follows it may not: faults/database.rs.
+    TakenBack,
 }
 
-/// Fields that hold what they are given: the API server refuses a change.
+/// Fields that do not come true at once: the API server refuses a change, or the cluster does.
 const HELD: &[(&str, Promise)] = &[
     ("database.builtin.storage.className", Promise::Stays),
     ("database.cloudNativePG.storage.className", Promise::Stays),
-    ("database.builtin.storage.size", Promise::Grows),
+    ("database.builtin.storage.size", Promise::TakenBack),
     ("database.cloudNativePG.storage.size", Promise::Grows),
 ];
 
@@ -191,6 +193,15 @@ async fn hold(space: &Space, app: &str, trial: &Trial, promise: Promise) -> Resu
                 .await
                 .context("it does not grow")?;
             vec![space.replace(app, &trial.first).await]
+        }
+        Promise::TakenBack => {
+            for spec in [&trial.other, &trial.first] {
+                space
+                    .replace(app, spec)
+                    .await
+                    .context("it does not change back")?;
+            }
+            Vec::new()
         }
     };
     for answer in refused {
