@@ -163,6 +163,8 @@ fn build() -> Value {
     walk(&mut root, &mut bound_integers);
     walk(&mut root, &mut hand_down_defaults);
     walk(&mut root, &mut bound);
+    // Tools that follow kstatus take an object without a status for one that is done.
+    root["properties"]["status"]["default"] = json!({"observedGeneration": -1});
     for rule in RULES {
         change_at(&mut root, rule.at, &mut |schema| rule.add_to(schema));
     }

@@ -222,6 +222,9 @@ fn default_port() -> i32 {
     8080
 }
 
+/// How many pods are wanted where nothing is said.
+pub const DEFAULT_REPLICAS: i32 = 2;
+
 fn default_replicas() -> i32 {
-    2
+    DEFAULT_REPLICAS
 }

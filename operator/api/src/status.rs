@@ -45,7 +45,7 @@ pub struct ObservedAppStatus {
     pub slos: Vec<SloStatus>,
     /// What is true of the app, and where not, why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 
@@ -129,11 +129,11 @@ pub enum ConditionType {
     Applied,
     /// The wanted replicas of the newest revision answer; else what the pods say, with the remedy.
     Available,
-    /// The database accepts connections.
+    /// The database accepts connections; of an external one the Secret has the key, and no more is known.
     DatabaseReady,
-    /// The cache accepts connections.
+    /// The cache accepts connections; of an external one the Secret has the key, and no more is known.
     CacheReady,
-    /// The Ingress has its class, the load balancer its address.
+    /// The host is the app's, the Ingress has its class, the load balancer its address.
     Exposed,
     /// Prometheus has this app's targets and scrapes them; else why not.
     Monitored,
@@ -145,10 +145,16 @@ pub enum ConditionType {
     DashboardsReady,
     /// No SLO has spent its budget; without any data it is Unknown.
     SLOsMet,
+    /// With autoscaling: the autoscaler has its metrics and is not held at its maximum.
+    Scaled,
+    /// A change is under way; absent otherwise. For tools that follow kstatus.
+    Reconciling,
+    /// Only a change of the spec can help; absent otherwise. For tools that follow kstatus.
+    Stalled,
 }
 
 impl ConditionType {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Ready,
         Self::Valid,
         Self::Applied,
@@ -161,6 +167,9 @@ impl ConditionType {
         Self::HistoryKept,
         Self::DashboardsReady,
         Self::SLOsMet,
+        Self::Scaled,
+        Self::Reconciling,
+        Self::Stalled,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -177,6 +186,9 @@ impl ConditionType {
             Self::HistoryKept => "HistoryKept",
             Self::DashboardsReady => "DashboardsReady",
             Self::SLOsMet => "SLOsMet",
+            Self::Scaled => "Scaled",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
         }
     }
 }

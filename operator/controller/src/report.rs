@@ -6,7 +6,9 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
-use observedapp_api::{BindingStatus, ConditionType, ObservedApp, ObservedAppStatus, SloState};
+use observedapp_api::{
+    BindingStatus, ConditionType, ExternalCache, ObservedApp, ObservedAppStatus, SecretKey, SloState,
+};
 use observedapp_desired::{Desired, Kind, Object};
 use serde_json::json;
 use tracing::{info, warn};
@@ -95,6 +97,13 @@ impl Context {
             None => None,
         };
         let cache = get(Kind::Deployment, &format!("{name}-cache"));
+        let autoscaler = get(Kind::HorizontalPodAutoscaler, name);
+        let keys_of = |secret: Option<&String>| {
+            let key = Key::new(Kind::Secret, namespace, secret?);
+            self.references.secret_keys(&self.store, &key)
+        };
+        let database_keys = keys_of(external_database(app).map(|external| &external.secret_name));
+        let cache_keys = keys_of(external_cache(app).map(|external| &external.secret_name));
         let pods = self.pods.of(namespace, name);
         let classes = self.ingress_classes.known();
         let recorded_binding = binding(&progress, name);
@@ -117,6 +126,9 @@ impl Context {
             ingress: ingress.as_deref(),
             database: database.as_deref(),
             cache: cache.as_deref(),
+            autoscaler: autoscaler.as_deref(),
+            database_secret_keys: database_keys.as_deref(),
+            cache_secret_keys: cache_keys.as_deref(),
             pods: &pods,
             absent,
             ingress_classes: classes.as_deref(),
@@ -292,7 +304,8 @@ impl Context {
             .unwrap_or_default();
         let found = vec![
             Finding::no(ConditionType::Ready, "Unreadable", message.clone()),
-            Finding::no(ConditionType::Valid, "Unreadable", message),
+            Finding::no(ConditionType::Valid, "Unreadable", message.clone()),
+            Finding::yes(ConditionType::Stalled, "Unreadable", message),
         ];
         let (conditions, _) = merge(&old, found, invalid.metadata.generation, jiff::Timestamp::now());
         if conditions == old {
@@ -310,6 +323,14 @@ impl Context {
         .await?;
         Ok(())
     }
+}
+
+fn external_database(app: &ObservedApp) -> Option<&SecretKey> {
+    app.spec.database.as_ref()?.external.as_ref()
+}
+
+fn external_cache(app: &ObservedApp) -> Option<&ExternalCache> {
+    app.spec.cache.as_ref()?.external.as_ref()
 }
 
 /// Which write of an app this is; a later one has a higher number.

@@ -2,6 +2,7 @@
 //! thought of.
 
 use crate::observed::HostHolder;
+use crate::problem::Problem;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
@@ -100,6 +101,8 @@ pub struct Desired {
     pub database_lost: Option<SecretLost>,
     /// The app that holds the host of this app's Ingress, which is not made for that.
     pub host_holder: Option<HostHolder>,
+    /// What the app's author should know of; nothing is wrong.
+    pub notes: Vec<Problem>,
     /// Objects that are wanted, of kinds whose API this cluster does not serve.
     pub missing: Vec<Kind>,
 }

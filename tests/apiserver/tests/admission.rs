@@ -259,3 +259,14 @@ fn is_told(field: &str, told: &BTreeSet<String>) -> bool {
     told.iter()
         .any(|other| is_within(field, other) || is_within(other, field))
 }
+
+/// Tools that follow kstatus take an object without a status for one that is done.
+#[test]
+fn an_app_that_nobody_has_seen_says_so() -> Result<()> {
+    block_on(async {
+        let space = Space::new("unseen").await?;
+        let app = space.apply("tasks", json!({"image": "tasks:1"})).await?;
+        assert_eq!(app.status.and_then(|status| status.observed_generation), Some(-1));
+        Ok(())
+    })
+}

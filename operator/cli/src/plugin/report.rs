@@ -238,7 +238,12 @@ fn part(kind: String, type_: ConditionType, conditions: &[Standing]) -> Part {
 
 fn remarks(app: &ObservedApp) -> Vec<String> {
     let mut remarks = Vec::new();
-    let seen = app.status.as_ref().and_then(|status| status.observed_generation);
+    // The schema gives -1 to an app that nobody has looked at.
+    let seen = app
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation)
+        .filter(|generation| *generation >= 0);
     match (seen, app.metadata.generation) {
         (None, _) => remarks.push(
             "the operator has not looked at it yet: does it run, and is this one of its namespaces?".to_owned(),

@@ -213,16 +213,19 @@ fn alerts(page: &mut Page, report: &Report, now: Timestamp) {
 }
 
 fn conditions(page: &mut Page, report: &Report, now: Timestamp) {
-    let all = report.conditions.len();
+    // These two are for tools, and say nothing that the others do not say better.
+    let for_tools = [ConditionType::Reconciling, ConditionType::Stalled].map(ConditionType::as_str);
+    let shown: Vec<&Standing> = report
+        .conditions
+        .iter()
+        .filter(|standing| !for_tools.contains(&standing.condition.type_.as_str()))
+        .collect();
+    let all = shown.len();
     if all == 0 {
         return;
     }
     page.gap();
-    let broken: Vec<&Standing> = report
-        .conditions
-        .iter()
-        .filter(|standing| !standing.is_true())
-        .collect();
+    let broken: Vec<&Standing> = shown.into_iter().filter(|standing| !standing.is_true()).collect();
     let holding = match broken.len() {
         0 => format!(": all {all} are True"),
         broken => format!(": {} of {all} are True", all - broken),

@@ -3,7 +3,7 @@
 use observedapp_api::{ConditionType, ObservedAppSpec};
 use observedapp_desired::{Desired, Problems};
 
-use super::{availability, services};
+use super::{availability, change, scaling, services};
 use crate::error::Error;
 use crate::watch::{Key, Live, Pod};
 
@@ -85,6 +85,10 @@ pub struct AppFacts<'a> {
     /// The builtin database's StatefulSet, or CloudNativePG's Cluster.
     pub database: Option<&'a Live>,
     pub cache: Option<&'a Live>,
+    pub autoscaler: Option<&'a Live>,
+    /// The keys of the Secrets that `database.external` and `cache.external` name, if those were read.
+    pub database_secret_keys: Option<&'a [String]>,
+    pub cache_secret_keys: Option<&'a [String]>,
     pub pods: &'a [(String, std::sync::Arc<Pod>)],
     /// Referenced Secrets and ConfigMaps that do not exist.
     pub absent: &'a [Key],
@@ -103,11 +107,14 @@ pub fn findings(facts: &AppFacts<'_>) -> Vec<Finding> {
     findings.extend(services::cache_ready(facts));
     findings.extend(services::exposed(facts));
     findings.extend(dashboards_ready(facts));
+    findings.extend(scaling::scaled(facts));
+    findings.extend(change::reconciling(facts, &findings));
+    findings.extend(change::stalled(&facts.progress));
     findings.insert(0, ready(&findings));
     findings
 }
 
-fn valid(progress: &Progress<'_>) -> Finding {
+pub(super) fn valid(progress: &Progress<'_>) -> Finding {
     let type_ = ConditionType::Valid;
     match progress {
         Progress::Invalid(problems) => {
@@ -122,8 +129,16 @@ fn valid(progress: &Progress<'_>) -> Finding {
             "NotChecked",
             "the cluster could not be looked at, see Applied",
         ),
-        Progress::Paused(_) | Progress::Applied { .. } => {
-            Finding::yes(type_, "Valid", "the spec makes sense")
+        Progress::Paused(desired) | Progress::Applied { desired, .. } => {
+            if desired.notes.is_empty() {
+                return Finding::yes(type_, "Valid", "the spec makes sense");
+            }
+            let notes: Vec<String> = desired.notes.iter().map(ToString::to_string).collect();
+            Finding::yes(
+                type_,
+                "ValidWithNotes",
+                format!("the spec makes sense; worth knowing: {}", notes.join("; ")),
+            )
         }
     }
 }
@@ -248,9 +263,10 @@ fn ready(others: &[Finding]) -> Finding {
                 | ConditionType::Exposed
         )
     };
-    // A pause is wished for: an app that answers is ready all the same.
+    // A pause is wished for, and a right that the operator lacks says nothing of the app: one that answers is ready.
+    let harmless = |reason: &str| ["Paused", services::CLASSES_UNREADABLE].contains(&reason);
     let lowers = |finding: &&Finding| {
-        needed(finding.type_) && finding.status != Answer::True && finding.reason != "Paused"
+        needed(finding.type_) && finding.status != Answer::True && !harmless(&finding.reason)
     };
     match others.iter().find(lowers) {
         None => Finding::yes(type_, "Ready", "the app serves"),
@@ -282,6 +298,8 @@ mod tests {
         let good = Finding::yes(ConditionType::Valid, "Valid", "");
         let spent = Finding::no(ConditionType::SLOsMet, "BudgetSpent", "");
         assert_eq!(ready(&[good.clone(), spent]).status, Answer::True);
+        let unread = Finding::unknown(ConditionType::Exposed, services::CLASSES_UNREADABLE, "");
+        assert_eq!(ready(&[good.clone(), unread]).status, Answer::True);
         let refused = Finding::no(ConditionType::Applied, "Forbidden", "no");
         let ready = ready(&[good, refused]);
         assert_eq!(

@@ -1,8 +1,12 @@
 //! From facts to what the resource says of itself. All of it is pure: no cluster, no clock but the one given.
 
 mod availability;
+mod change;
 mod conditions;
 mod merge;
+#[cfg(test)]
+mod recorded;
+mod scaling;
 mod services;
 
 pub use conditions::{AppFacts, Finding, Progress, findings};

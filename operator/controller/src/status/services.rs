@@ -8,15 +8,20 @@ use super::conditions::{AppFacts, Finding, Progress};
 use crate::watch::{Live, Whose};
 use observedapp_desired::Kind;
 
+/// The reason of `Exposed` where the operator lacks the right to know. That says nothing of the app.
+pub const CLASSES_UNREADABLE: &str = "IngressClassesUnreadable";
+
 pub fn database_ready(facts: &AppFacts<'_>) -> Option<Finding> {
     let type_ = ConditionType::DatabaseReady;
     let database = facts.spec.database.as_ref()?;
     if let Some(external) = &database.external {
+        let keys = facts.database_secret_keys;
         return Some(external_secret(
             facts,
             type_,
-            &external.secret_name,
-            "spec.database.external.secretName",
+            (&external.secret_name, &external.key),
+            keys,
+            "spec.database.external",
         ));
     }
     if let Progress::Applied { desired, .. } | Progress::Paused(desired) = &facts.progress
@@ -60,36 +65,62 @@ pub fn cache_ready(facts: &AppFacts<'_>) -> Option<Finding> {
     let type_ = ConditionType::CacheReady;
     let cache = facts.spec.cache.as_ref()?;
     if let Some(external) = &cache.external {
+        let keys = facts.cache_secret_keys;
         return Some(external_secret(
             facts,
             type_,
-            &external.secret_name,
-            "spec.cache.external.secretName",
+            (&external.secret_name, &external.key),
+            keys,
+            "spec.cache.external",
         ));
     }
     Some(running(facts, type_, facts.cache, "cache"))
 }
 
-/// What answers elsewhere can only be told by the app's own readiness; that we know where it is can be told here.
-fn external_secret(facts: &AppFacts<'_>, type_: ConditionType, secret: &str, field: &str) -> Finding {
+/// Whether what answers elsewhere takes connections, only the app finds out.
+fn external_secret(
+    facts: &AppFacts<'_>,
+    type_: ConditionType,
+    (secret, key): (&String, &String),
+    keys: Option<&[String]>,
+    field: &str,
+) -> Finding {
     let absent = facts
         .absent
         .iter()
-        .any(|key| key.kind == Kind::Secret && *key.name == *secret);
+        .any(|absent| absent.kind == Kind::Secret && *absent.name == **secret);
     if absent {
-        Finding::no(
+        return Finding::no(
             type_,
             "SecretMissing",
-            format!("the Secret {secret} does not exist: create it, or correct {field}"),
-        )
-    } else {
-        Finding::yes(
+            format!("the Secret {secret} does not exist: create it, or correct {field}.secretName"),
+        );
+    }
+    match keys {
+        Some(keys) if !keys.contains(key) => Finding::no(
+            type_,
+            "KeyMissing",
+            format!(
+                "the Secret {secret} has no key {key}: it has {}: correct {field}.key, or add the key",
+                if keys.is_empty() {
+                    "none".to_owned()
+                } else {
+                    keys.join(", ")
+                }
+            ),
+        ),
+        Some(_) => Finding::yes(
             type_,
             "External",
             format!(
-                "the Secret {secret} says where it is; whether it answers, the app's own readiness tells"
+                "the Secret {secret} has the key {key}; whether it accepts connections is the app's to find out"
             ),
-        )
+        ),
+        None => Finding::unknown(
+            type_,
+            "NotChecked",
+            format!("the Secret {secret} has not been read, see Applied"),
+        ),
     }
 }
 
@@ -147,41 +178,21 @@ pub fn exposed(facts: &AppFacts<'_>) -> Option<Finding> {
                 "the Ingress does not exist yet, see Applied",
             ));
         }
-        if let Some(classes) = facts.ingress_classes {
-            let names = || {
-                classes
-                    .iter()
-                    .map(|(name, _)| name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
-            let known = || {
-                if classes.is_empty() {
-                    "there is none: install an ingress controller".to_owned()
-                } else {
-                    format!("there are: {}", names())
+        match facts.ingress_classes {
+            Some(classes) => {
+                if let Some(finding) = class_missing(ingress.class_name.as_deref(), classes) {
+                    return Some(finding);
                 }
-            };
-            match &ingress.class_name {
-                Some(class) if !classes.iter().any(|(name, _)| name == class) => {
-                    return Some(Finding::no(
-                        type_,
-                        "ClassMissing",
-                        format!("the IngressClass {class} does not exist; {}", known()),
-                    ));
-                }
-                None if !classes.iter().any(|(_, default)| *default) => {
-                    return Some(Finding::no(
-                        type_,
-                        "NoDefaultClass",
-                        format!(
-                            "spec.ingress.className is not given and no IngressClass is the default; {}",
-                            known()
-                        ),
-                    ));
-                }
-                _ => {}
             }
+            None if addresses(facts.ingress).is_empty() => {
+                return Some(Finding::unknown(
+                    type_,
+                    CLASSES_UNREADABLE,
+                    "an operator that is confined to some namespaces cannot read IngressClasses, and no ingress controller has \
+                     written an address into the Ingress: check that spec.ingress.className names a class that exists",
+                ));
+            }
+            None => {}
         }
     }
     Some(Finding::yes(
@@ -189,6 +200,32 @@ pub fn exposed(facts: &AppFacts<'_>) -> Option<Finding> {
         "Exposed",
         "requests from outside find their way",
     ))
+}
+
+fn class_missing(class: Option<&str>, classes: &[(String, bool)]) -> Option<Finding> {
+    let known = || {
+        if classes.is_empty() {
+            return "there is none: install an ingress controller".to_owned();
+        }
+        let names: Vec<&str> = classes.iter().map(|(name, _)| name.as_str()).collect();
+        format!("there are: {}", names.join(", "))
+    };
+    match class {
+        Some(class) if !classes.iter().any(|(name, _)| name == class) => Some(Finding::no(
+            ConditionType::Exposed,
+            "ClassMissing",
+            format!("the IngressClass {class} does not exist; {}", known()),
+        )),
+        None if !classes.iter().any(|(_, default)| *default) => Some(Finding::no(
+            ConditionType::Exposed,
+            "NoDefaultClass",
+            format!(
+                "spec.ingress.className is not given and no IngressClass is the default; {}",
+                known()
+            ),
+        )),
+        _ => None,
+    }
 }
 
 fn addresses(live: Option<&Live>) -> &[String] {
@@ -228,4 +265,131 @@ pub fn url(app: &ObservedApp, service: Option<&Live>, ingress: Option<&Live>) ->
         return format!("http://{host}{port}/");
     }
     format!("http://{name}.{}.svc{port}/", app.namespace().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use observedapp_desired::{Desired, HostHolder};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::watch::{Facts, Owner, Route};
+
+    fn app(spec: &Value) -> ObservedApp {
+        serde_json::from_value(json!({
+            "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
+            "metadata": {"name": "tasks", "namespace": "shop", "uid": "u"}, "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    fn facts<'a>(app: &'a ObservedApp, desired: &'a Desired) -> AppFacts<'a> {
+        AppFacts {
+            name: "tasks",
+            spec: &app.spec,
+            progress: Progress::Applied { desired, errors: &[] },
+            deployment: None,
+            service: None,
+            ingress: None,
+            database: None,
+            cache: None,
+            autoscaler: None,
+            database_secret_keys: None,
+            cache_secret_keys: None,
+            pods: &[],
+            absent: &[],
+            ingress_classes: None,
+        }
+    }
+
+    fn ingress(owner: &str, addresses: &[&str]) -> Live {
+        Live {
+            controller: Some(Owner {
+                is_app: true,
+                kind: "ObservedApp".to_owned(),
+                name: "tasks".to_owned(),
+                uid: owner.to_owned(),
+            }),
+            facts: Some(Box::new(Facts {
+                routes: vec![Route {
+                    host: "tasks.example.com".to_owned(),
+                    path: "/".to_owned(),
+                }],
+                addresses: addresses.iter().map(ToString::to_string).collect(),
+                ..Facts::default()
+            })),
+            ..Live::default()
+        }
+    }
+
+    #[test]
+    fn the_url_is_of_an_ingress_only_where_it_is_the_apps_own() {
+        let app = app(&json!({"image": "tasks:1", "ingress": {"host": "tasks.example.com"}}));
+        let own = ingress("u", &[]);
+        assert_eq!(url(&app, None, Some(&own)), "http://tasks.example.com/");
+        for not_ours in [None, Some(&ingress("another", &[]))] {
+            assert_eq!(url(&app, None, not_ours), "http://tasks.shop.svc/");
+        }
+    }
+
+    #[test]
+    fn a_host_that_another_has_is_told_with_its_holder() {
+        let app = app(&json!({"image": "tasks:1", "ingress": {"host": "tasks.example.com"}}));
+        let desired = Desired {
+            host_holder: Some(HostHolder {
+                namespace: "mail".to_owned(),
+                name: "web".to_owned(),
+            }),
+            ..Desired::default()
+        };
+        let finding = exposed(&facts(&app, &desired)).unwrap();
+        assert_eq!(finding.reason, "HostTaken");
+        assert!(finding.message.contains("mail/web"), "{}", finding.message);
+    }
+
+    #[test]
+    fn without_a_right_to_classes_only_an_address_proves_that_an_ingress_is_served() {
+        let app = app(&json!({"image": "tasks:1", "ingress": {"host": "tasks.example.com"}}));
+        let desired = Desired::default();
+        let exposed = |addresses: &[&str]| {
+            let ingress = ingress("u", addresses);
+            let facts = AppFacts {
+                ingress: Some(&ingress),
+                ..facts(&app, &desired)
+            };
+            let finding = super::exposed(&facts).unwrap();
+            (finding.status.as_str(), finding.reason)
+        };
+        assert_eq!(exposed(&[]), ("Unknown", CLASSES_UNREADABLE.to_owned()));
+        assert_eq!(exposed(&["10.0.0.1"]), ("True", "Exposed".to_owned()));
+    }
+
+    #[test]
+    fn of_an_external_database_no_more_is_said_than_its_secret_tells() {
+        let app = app(&json!({"image": "tasks:1", "database": {"external": {"secretName": "my-db"}}}));
+        let desired = Desired::default();
+        let ready = |keys: &[&str]| {
+            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+            let facts = AppFacts {
+                database_secret_keys: Some(&keys),
+                ..facts(&app, &desired)
+            };
+            database_ready(&facts).unwrap()
+        };
+        let there = ready(&["uri"]);
+        assert_eq!(there.status.as_str(), "True");
+        assert!(!there.message.contains("it accepts"), "{}", there.message);
+        assert!(
+            there.message.starts_with("the Secret my-db has the key uri;"),
+            "{}",
+            there.message
+        );
+        let missing = ready(&["url"]);
+        assert_eq!(
+            (missing.status.as_str(), missing.reason.as_str()),
+            ("False", "KeyMissing")
+        );
+        assert!(missing.message.contains("it has url"), "{}", missing.message);
+    }
 }

@@ -25,7 +25,9 @@ use tracing::{debug, warn};
 
 pub use apps::Apps;
 pub use classes::IngressClasses;
-pub use live::{Facts, Live, Route, Seen, Whose};
+#[cfg(test)]
+pub use live::Owner;
+pub use live::{Fact, Facts, Live, Route, Seen, Whose};
 pub use pods::{Pod, PodSeen, Pods, Trouble};
 pub use store::{Change, Key, Scope, Sent, Store};
 
@@ -57,7 +59,13 @@ impl Synced {
 pub fn has_facts(kind: Kind) -> bool {
     matches!(
         kind.as_str(),
-        "Deployment" | "StatefulSet" | "Service" | "Ingress" | "PersistentVolumeClaim" | "Cluster"
+        "Deployment"
+            | "StatefulSet"
+            | "Service"
+            | "Ingress"
+            | "PersistentVolumeClaim"
+            | "Cluster"
+            | "HorizontalPodAutoscaler"
     )
 }
 

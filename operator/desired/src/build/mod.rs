@@ -22,6 +22,7 @@ use crate::{App, Desired, Kind, Object};
 pub fn desired(app: &App) -> Desired {
     let mut desired = Desired {
         host_holder: app.observed.host_holder.clone(),
+        notes: app.notes.clone(),
         ..Desired::default()
     };
     database::add(app, &mut desired);

@@ -1,7 +1,7 @@
 //! What the fields of one spec mean together: whether it can run, roll and scale as it says.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use observedapp_api::{Amount, ObservedAppSpec, Scalar};
+use observedapp_api::{Amount, DEFAULT_REPLICAS, ObservedAppSpec, Scalar};
 use observedapp_slo::PromDuration;
 
 use super::{Findings, pods};
@@ -72,6 +72,18 @@ fn scaling(spec: &ObservedAppSpec, findings: &mut Findings) {
             "spec.resources.requests.cpu",
             "autoscaling aims at a share of the CPU requested, and none is",
             "request what one pod needs, such as 100m",
+        );
+    }
+    if let Some(autoscaling) = &spec.autoscaling
+        && spec.replicas != DEFAULT_REPLICAS
+    {
+        findings.note(
+            "spec.replicas",
+            format!(
+                "{} does nothing beside spec.autoscaling, which keeps between {} and {} pods; nor does `kubectl scale`",
+                spec.replicas, autoscaling.min_replicas, autoscaling.max_replicas
+            ),
+            "change minReplicas and maxReplicas, or remove spec.autoscaling",
         );
     }
     let (fewest, _) = pods(spec);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use apiserver_tests::{Gate, Proxy, Running, Space, Verdict, block_on, eventually, options};
+use apiserver_tests::{Gate, Proxy, Running, Space, Verdict, block_on, condition, eventually, options};
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, Patch, PatchParams};
@@ -154,6 +154,48 @@ fn a_count_of_a_leader_that_was_frozen_never_replaces_the_autoscalers() -> Resul
         space.applied("tasks").await?;
         let seen = counts.reach(9).await?;
         assert_eq!(seen, vec![9; seen.len()], "the count dropped on the way");
+        Ok(())
+    })
+}
+
+/// What the autoscaler says of itself, the app says too, with what to do about it.
+#[test]
+fn an_autoscaler_without_metrics_is_told() -> Result<()> {
+    block_on(async {
+        let space = Space::new("unscaled").await?;
+        let (_proxy, _operator) = Running::calm(&space).await?;
+        let app = space.apply("tasks", spec("tasks:1", true)).await?;
+        assert_eq!(app.spec.replicas, 4);
+        space.applied("tasks").await?;
+        let says = async |type_: &str, status: &str, reason: &str, message: &str| {
+            let condition = json!({"type": type_, "status": status, "reason": reason, "message": message});
+            let patch = json!({"status": {"conditions": [condition], "desiredReplicas": 2}});
+            space
+                .objects(Kind::HorizontalPodAutoscaler)
+                .patch_status("tasks", &PatchParams::default(), &Patch::Merge(patch))
+                .await
+        };
+        let missing = "the server could not find the requested resource (get pods.metrics.k8s.io)";
+        says("ScalingActive", "False", "FailedGetResourceMetric", missing).await?;
+        let app = space
+            .until("tasks", "the metrics are missed", |app| {
+                condition(app, "Scaled").1 == "FailedGetResourceMetric"
+            })
+            .await?;
+        let (status, _, message) = condition(&app, "Scaled");
+        assert_eq!(status, "False");
+        assert!(message.ends_with("install metrics-server"), "{message}");
+        // A count beside an autoscaler does nothing.
+        let (_, reason, message) = condition(&app, "Valid");
+        assert_eq!(reason, "ValidWithNotes");
+        assert!(message.contains("spec.replicas: 4 does nothing"), "{message}");
+
+        says("ScalingActive", "True", "ValidMetricFound", "it has them").await?;
+        space
+            .until("tasks", "the metrics are there", |app| {
+                condition(app, "Scaled").0 == "True"
+            })
+            .await?;
         Ok(())
     })
 }

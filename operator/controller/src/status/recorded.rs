@@ -1,0 +1,155 @@
+//! Statuses as this module makes them, kept under `tests/golden/statuses` for what other tools make of them.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use observedapp_api::{ConditionType, ObservedApp};
+use observedapp_desired::{Desired, Problems};
+use serde_json::{Value, json};
+
+use super::{AppFacts, Finding, Progress, findings, merge};
+use crate::error::Error;
+use crate::watch::{Fact, Facts, Live};
+
+fn app(spec: Value, generation: i64) -> ObservedApp {
+    let mut app = json!({
+        "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
+        "metadata": {"name": "tasks", "namespace": "shop", "generation": generation},
+        "spec": {"image": "tasks:1"},
+    });
+    app["spec"]
+        .as_object_mut()
+        .unwrap()
+        .extend(spec.as_object().unwrap().clone());
+    serde_json::from_value(app).unwrap()
+}
+
+fn deployment(updated: i32, available: i32, progressing: &str) -> Live {
+    Live {
+        facts: Some(Box::new(Facts {
+            wanted: Some(2),
+            replicas: 2,
+            ready: available,
+            updated,
+            available,
+            conditions: vec![Fact {
+                type_: "Progressing".to_owned(),
+                status: "True".to_owned(),
+                reason: progressing.to_owned(),
+                message: String::new(),
+            }],
+            ..Facts::default()
+        })),
+        ..Live::default()
+    }
+}
+
+/// The whole object, with the status that follows.
+fn recorded(app: &ObservedApp, seen: i64, progress: Progress<'_>, live: &Live, more: Vec<Finding>) -> Value {
+    let facts = AppFacts {
+        name: "tasks",
+        spec: &app.spec,
+        progress,
+        deployment: Some(live),
+        service: None,
+        ingress: None,
+        database: None,
+        cache: None,
+        autoscaler: None,
+        database_secret_keys: None,
+        cache_secret_keys: None,
+        pods: &[],
+        absent: &[],
+        ingress_classes: None,
+    };
+    let mut all = findings(&facts);
+    all.extend(more);
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let (conditions, _) = merge(&[], all, Some(seen), now);
+    let mut object = serde_json::to_value(app).unwrap();
+    object["status"] = json!({"observedGeneration": seen, "conditions": conditions});
+    object
+}
+
+#[test]
+fn the_recorded_statuses_are_what_is_written() {
+    let desired = Desired::default();
+    let applied = || Progress::Applied {
+        desired: &desired,
+        errors: &[],
+    };
+    let plain = app(json!({"dashboards": {"enabled": false}}), 1);
+    let done = deployment(2, 2, "NewReplicaSetAvailable");
+    let at_work = deployment(1, 1, "ReplicaSetUpdated");
+    let failed = [Error::timeout("apply", "Service", "tasks")];
+    let spent = Finding::no(
+        ConditionType::SLOsMet,
+        "BudgetSpent",
+        "availability has spent its budget",
+    );
+    let mut problems = Problems::default();
+    problems.add("spec.port", "two ports are the same", "choose another");
+    let mut fresh = serde_json::to_value(&plain).unwrap();
+    fresh["status"] = observedapp_api::schema()["properties"]["status"]["default"].clone();
+    let paused = app(json!({"dashboards": {"enabled": false}, "paused": true}), 1);
+    let newer = app(json!({"dashboards": {"enabled": false}}), 2);
+    let cases = [
+        ("fresh", fresh),
+        (
+            "newer-generation",
+            recorded(&newer, 1, applied(), &done, Vec::new()),
+        ),
+        (
+            "applying",
+            recorded(
+                &plain,
+                1,
+                Progress::Applied {
+                    desired: &desired,
+                    errors: &failed,
+                },
+                &done,
+                Vec::new(),
+            ),
+        ),
+        (
+            "rolling-out",
+            recorded(&plain, 1, applied(), &at_work, Vec::new()),
+        ),
+        ("healthy", recorded(&plain, 1, applied(), &done, Vec::new())),
+        ("budget-spent", recorded(&plain, 1, applied(), &done, vec![spent])),
+        (
+            "crashing",
+            recorded(
+                &plain,
+                1,
+                applied(),
+                &deployment(2, 0, "NewReplicaSetAvailable"),
+                Vec::new(),
+            ),
+        ),
+        (
+            "invalid",
+            recorded(&plain, 1, Progress::Invalid(&problems), &done, Vec::new()),
+        ),
+        (
+            "paused",
+            recorded(&paused, 1, Progress::Paused(&desired), &done, Vec::new()),
+        ),
+    ];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/statuses");
+    for (name, object) in cases {
+        let file = folder.join(format!("{name}.json"));
+        let text = format!("{}\n", serde_json::to_string_pretty(&object).unwrap());
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&file, &text).unwrap();
+        }
+        let found = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            found == text,
+            "{} is not what is written now: UPDATE_GOLDEN=1 cargo test -p observedapp-controller\n{text}",
+            file.display()
+        );
+    }
+}
