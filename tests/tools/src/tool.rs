@@ -10,6 +10,7 @@ pub enum Tool {
     Kubectl,
     Promtool,
     Kubeconform,
+    Kstatus,
     Helm,
     KubeControllerManager,
     KubeScheduler,
@@ -115,6 +116,7 @@ impl Tool {
         Self::Kubectl,
         Self::Promtool,
         Self::Kubeconform,
+        Self::Kstatus,
         Self::Helm,
         Self::KubeControllerManager,
         Self::KubeScheduler,
@@ -246,6 +248,17 @@ impl Tool {
                     )
                     .with(&[("main.version", "v0.7.0")])
                     .or_on_path(&["-v"])
+                }
+            }
+            Self::Kstatus => {
+                const {
+                    &go(
+                        "kstatus",
+                        "kstatus",
+                        "observedapp.dev/tools/kstatus",
+                        "0.37.2",
+                        20,
+                    )
                 }
             }
             Self::Coredns => const { &go("coredns", "stack", "github.com/coredns/coredns", "1.15.0", 83) },

@@ -1,0 +1,34 @@
+-- How Argo CD judges an ObservedApp: by what the operator says of it, never by how much of an error budget is left.
+local hs = {}
+if obj.spec ~= nil and obj.spec.paused then
+  hs.status = "Suspended"
+  hs.message = "spec.paused is true: nothing is changed until it is false again"
+  return hs
+end
+
+local status = obj.status or {}
+local conditions = {}
+for _, condition in ipairs(status.conditions or {}) do
+  conditions[condition.type] = condition
+end
+local function holds(name)
+  return conditions[name] ~= nil and conditions[name].status == "True"
+end
+
+if status.observedGeneration ~= obj.metadata.generation or conditions.Ready == nil then
+  hs.status = "Progressing"
+  hs.message = "the operator has not seen this generation yet"
+elseif holds("Stalled") then
+  hs.status = "Degraded"
+  hs.message = conditions.Stalled.message
+elseif holds("Ready") then
+  hs.status = "Healthy"
+  hs.message = conditions.Ready.message
+elseif holds("Reconciling") then
+  hs.status = "Progressing"
+  hs.message = conditions.Reconciling.message
+else
+  hs.status = "Degraded"
+  hs.message = conditions.Ready.message
+end
+return hs
