@@ -113,6 +113,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
+        "UPDATE_GOLDEN=1 cargo test -p observedapp-controller",
+        Elsewhere("operator/controller/src/status/recorded.rs", "UPDATE_GOLDEN"),
+    ),
+    (
+        "",
         "UPDATE_GOLDEN=1 cargo test -p golden-tests",
         Elsewhere("tests/golden/tests/objects/golden.rs", "UPDATE_GOLDEN"),
     ),

@@ -20,7 +20,10 @@ pub fn scaled(facts: &AppFacts<'_>) -> Option<Finding> {
         return Some(Finding::unknown(
             TYPE,
             "NotKnown",
-            "the HorizontalPodAutoscaler has not said anything yet",
+            format!(
+                "the HorizontalPodAutoscaler has not said anything yet: if it stays so, look at `kubectl describe hpa {}`",
+                facts.name
+            ),
         ));
     };
     if active.status != "True" {
