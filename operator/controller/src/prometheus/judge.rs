@@ -90,7 +90,7 @@ struct Case<'a> {
 impl Case<'_> {
     /// The alerts that fire; nothing while it is not known whether any do.
     fn firing(&self) -> Option<&Alerts> {
-        let known = self.known.said == Said::Answered && !self.view.hashes.is_empty();
+        let known = self.server.said == Said::Answered && !self.view.hashes.is_empty();
         known.then_some(&self.view.alerts)
     }
 

@@ -215,6 +215,7 @@ struct WireContainer {
     name: String,
     ready: bool,
     started: bool,
+    restart_count: i32,
     state: WireState,
     last_state: WireState,
 }
