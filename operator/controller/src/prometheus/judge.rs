@@ -569,10 +569,11 @@ mod tests {
             settings: &settings,
             rules_hash: Some("h"),
             missing: &[],
+            is_probed: false,
             wanted: 2,
         };
         let before = proof(&known(None)).slos;
-        let after = judge(&known(overdue), &app(), &expected, &before);
+        let after = judge(&known(overdue), &app(), &expected, &before).unwrap();
         assert_eq!(after.slos, before);
         assert_eq!(after.worst_slo, before.first().cloned());
         let finding = after.findings.last().unwrap();
@@ -596,13 +597,14 @@ mod tests {
             settings: &settings,
             rules_hash: Some("h"),
             missing: &[],
+            is_probed: false,
             wanted: 2,
         };
         let away = known(
             Said::Unreachable("connection refused".to_owned()),
             View::default(),
         );
-        let after = judge(&away, &app(), &expected, &before);
+        let after = judge(&away, &app(), &expected, &before).unwrap();
         assert_eq!((after.slos, after.firing_alerts), (before, None));
     }
 
