@@ -109,12 +109,8 @@ fn objectives(page: &mut Page, report: &Report) {
     let outdated = report
         .condition(ConditionType::SLOsMet)
         .is_some_and(|standing| OUTDATED.contains(&standing.condition.reason.as_str()));
-    let remark = if anything && outdated {
-        ", as last known (see SLOsMet)"
-    } else {
-        ""
-    };
-    page.line(&[(Ink::Strong, "SLOs"), (Ink::Warn, remark)]);
+    let remark = (anything && outdated).then_some(", as last known (see SLOsMet)");
+    page.line(&[(Ink::Strong, "SLOs"), (Ink::Warn, remark.unwrap_or_default())]);
     for slo in &report.slos {
         objective(page, slo);
     }
@@ -359,10 +355,7 @@ mod tests {
         let mut app = app("healthy");
         assert!(drawn(&app, &day(), WIDE).contains("\nSLOs\n"));
         let conditions = &mut app.status.as_mut().unwrap().conditions;
-        let met = conditions
-            .iter_mut()
-            .find(|condition| condition.type_ == "SLOsMet")
-            .unwrap();
+        let met = conditions.last_mut().unwrap();
         "Unknown".clone_into(&mut met.status);
         "PrometheusUnreachable".clone_into(&mut met.reason);
         assert!(drawn(&app, &day(), WIDE).contains("\nSLOs, as last known (see SLOsMet)\n"));

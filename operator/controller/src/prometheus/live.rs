@@ -148,7 +148,7 @@ async fn every_figure_alert_and_failure_that_prometheus_knows_reaches_the_status
     assert!(burning.exhausts_in.is_some(), "{burning:?}");
     let observed_at = burning.observed_at.as_ref().unwrap().0.as_second();
     assert!(
-        (now as i64..=seconds_now() as i64).contains(&observed_at),
+        (now.cast_signed()..=seconds_now().cast_signed()).contains(&observed_at),
         "{observed_at}"
     );
     assert_eq!(view.slos["quiet"].evaluated, Evaluated::Yes);

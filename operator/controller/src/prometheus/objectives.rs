@@ -98,7 +98,7 @@ pub(super) fn worst(slos: &[SloStatus]) -> Option<&SloStatus> {
 /// Whether any of the objectives has spent its budget, as far as Prometheus tells.
 pub(super) fn met(standings: &[Standing], view: &View) -> Finding {
     let type_ = ConditionType::SLOsMet;
-    let named = |which: fn(&Standing) -> bool| -> Option<String> {
+    let list = |which: fn(&Standing) -> bool| -> Option<String> {
         let names: Vec<&str> = standings
             .iter()
             .filter(|standing| which(standing))
@@ -107,7 +107,7 @@ pub(super) fn met(standings: &[Standing], view: &View) -> Finding {
         (!names.is_empty()).then(|| names.join(", "))
     };
     let violated = |standing: &Standing| standing.is_current && standing.status.state == SloState::Violated;
-    if let Some(names) = named(violated) {
+    if let Some(names) = list(violated) {
         return Finding::no(
             type_,
             "BudgetSpent",
@@ -124,7 +124,7 @@ pub(super) fn met(standings: &[Standing], view: &View) -> Finding {
             format!("the objective {slo} has events and cannot be judged: {why}"),
         );
     }
-    if let Some(names) = named(|standing| !standing.is_current && standing.status.sli.is_some()) {
+    if let Some(names) = list(|standing| !standing.is_current && standing.status.sli.is_some()) {
         return Finding::unknown(
             type_,
             "NotEvaluated",
@@ -143,7 +143,7 @@ pub(super) fn met(standings: &[Standing], view: &View) -> Finding {
             "there is no data yet: no traffic, or the rules are young",
         );
     }
-    match named(|standing| standing.status.state == SloState::AtRisk) {
+    match list(|standing| standing.status.state == SloState::AtRisk) {
         Some(names) => Finding::yes(
             type_,
             "AtRisk",
