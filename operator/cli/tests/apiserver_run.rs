@@ -12,7 +12,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::Api;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use serde_json::{Value, json};
@@ -158,6 +159,26 @@ fn attribute<'a>(span: &'a Value, key: &str) -> &'a Value {
         .map_or(&Value::Null, |attribute| &attribute["value"])
 }
 
+/// A pod of the app whose container the kubelet has started again so often.
+async fn restarted(space: &Space, name: &str, restarts: i32) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(space.client.clone(), &space.name);
+    let pod = json!({
+        "metadata": {"name": name, "labels": {
+            "app.kubernetes.io/instance": "tasks", "app.kubernetes.io/component": "app",
+            "app.kubernetes.io/managed-by": "observedapp",
+        }},
+        "spec": {"containers": [{"name": "tasks", "image": "tasks:1"}]},
+    });
+    pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
+        .await?;
+    let status = json!({"status": {"containerStatuses": [{
+        "name": "tasks", "image": "tasks:1", "imageID": "", "ready": false, "restartCount": restarts,
+    }]}});
+    pods.patch_status(name, &PatchParams::default(), &Patch::Merge(status))
+        .await?;
+    Ok(())
+}
+
 #[test]
 fn what_it_does_can_be_followed() -> Result<()> {
     block_on(async {
@@ -185,6 +206,12 @@ fn what_it_does_can_be_followed() -> Result<()> {
             space.name
         );
         program.shows(&[&ready]).await?;
+        restarted(&space, "tasks-5d8f9c7b6d-x7k2p", 3).await?;
+        let restarts = format!(
+            "observedapp_app_restarts{{namespace=\"{}\",app=\"tasks\",pod=\"tasks-5d8f9c7b6d-x7k2p\"}} 3",
+            space.name
+        );
+        program.shows(&[&restarts]).await?;
         let applied = |line: &Value| {
             line["message"] == "applied"
                 && (&line["namespace"], &line["kind"], &line["object"])
@@ -236,6 +263,21 @@ fn what_it_does_can_be_followed() -> Result<()> {
         program
             .shows(&["observedapp_errors_total{error=\"Forbidden\"}"])
             .await?;
+        let failures = format!(
+            "observedapp_app_failed_reconciles{{namespace=\"{}\",app=\"tasks\"}} ",
+            space.name
+        );
+        eventually("the app's failures are counted", async || {
+            let (_, text) = program.ask("/metrics").await?;
+            let count = text.lines().find_map(|line| line.strip_prefix(&failures));
+            Ok(match count {
+                Some(count) if count != "0" => Ok(()),
+                _ => Err(text),
+            })
+        })
+        .await?;
+        proxy.judge(|_| Verdict::Pass);
+        program.shows(&[&format!("{failures}0\n")]).await?;
         program.terminate().await?;
         Ok(())
     })
