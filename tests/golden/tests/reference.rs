@@ -173,7 +173,8 @@ fn rules() -> String {
     table(
         "Rules",
         "What the API server and `observedapp check` refuse beside what the types say. What only `check` and the condition \
-         `Valid` can tell is not listed: they say it themselves, with the remedy.",
+         `Valid` can tell is not listed: they say it themselves, with the remedy. What takes a cluster to know, such as a \
+         host that another app holds, only `Valid` says.",
         ["field", "rule"],
         &rows,
     )
