@@ -93,8 +93,8 @@ pub const ALERT_NAME: &str = r"^[a-zA-Z_][a-zA-Z0-9_]*$";
 /// Whether a text matches one of the patterns above; each is compiled once.
 pub fn matches(pattern: &'static str, text: &str) -> bool {
     // Shared, not cloned: each clone of a Regex would make its working memory anew.
-    static COMPILED: LazyLock<Mutex<HashMap<&'static str, Option<Arc<Regex>>>>> =
-        LazyLock::new(Mutex::default);
+    type Compiled = HashMap<&'static str, Option<Arc<Regex>>>;
+    static COMPILED: LazyLock<Mutex<Compiled>> = LazyLock::new(Mutex::default);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let regex = compiled
         .entry(pattern)

@@ -107,13 +107,7 @@ fn what_is_small_alone_is_bounded_together() {
     for (problems, told) in [
         (problems_of(words, 50), "regular expressions"),
         (
-            problems_of(
-                &"longest_name_there_is + "
-                    .repeat(100)
-                    .trim_end_matches(" + ")
-                    .to_owned(),
-                50,
-            ),
+            problems_of("longest_name_there_is + ".repeat(100).trim_end_matches(" + "), 50),
             "bytes long together",
         ),
         (problems_of("sum_over_time(x[20d])", 50), "samples"),

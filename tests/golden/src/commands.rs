@@ -251,6 +251,16 @@ const PROOFS: &[(&str, &str, Proof)] = &[
         Elsewhere("workload/Cargo.toml", "[[bench]]"),
     ),
     (
+        "operator/fuzz/",
+        "cargo install cargo-fuzz",
+        Elsewhere("operator/fuzz/Cargo.toml", "cargo-fuzz = true"),
+    ),
+    (
+        "operator/fuzz/",
+        "cargo +nightly fuzz run --fuzz-dir operator/fuzz promql",
+        Elsewhere("operator/fuzz/Cargo.toml", r#"name = "promql""#),
+    ),
+    (
         "",
         "observedapp check app.yaml",
         Elsewhere("operator/cli/tests/check.rs", "check"),
