@@ -17,17 +17,9 @@ pub struct Sample {
 
 /// Two expressions: failed and all events of one step, for a range query with that step.
 pub fn queries(slo: &Slo, step: PromDuration) -> (String, String) {
-    let indicator = &slo.indicator;
-    // As the slots: one scrape more than the step, so that nothing falls between two.
-    let range = indicator
-        .slot_range()
-        .minus(PromDuration::from_minutes(5))
-        .plus(step);
-    let seconds = step.seconds();
-    (
-        format!("({}) * {seconds}", indicator.errors(range)),
-        format!("({}) * {seconds}", indicator.events(range)),
-    )
+    let events = slo.indicator.more_events(step);
+    let errors = slo.indicator.more_errors(step);
+    (format!("{errors} or ({events}) * 0"), events)
 }
 
 /// One alert that would have fired.

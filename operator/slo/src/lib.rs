@@ -28,7 +28,7 @@
 //! let (slos, problems) = parse_slos(&[slo], &app);
 //! assert!(problems.is_empty());
 //! let rules = rules_for(&app, &slos, &Symptoms::default(), &[]);
-//! assert_eq!(rules.groups.len(), 4);
+//! assert_eq!(rules.groups.len(), 5);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -6,6 +6,22 @@ use crate::duration::PromDuration;
 pub const ERRORS_RATE: &str = "slo:errors:rate5m";
 /// All events a second over five minutes.
 pub const EVENTS_RATE: &str = "slo:events:rate5m";
+/// All failed events since these rules began to run.
+pub const ERRORS_TOTAL: &str = "slo:errors:total";
+/// All judged events since these rules began to run.
+pub const EVENTS_TOTAL: &str = "slo:events:total";
+/// `slo:errors:total` at the end of the last slot.
+pub const ERRORS_CLOSED: &str = "slo:errors:closed";
+/// `slo:events:total` at the end of the last slot.
+pub const EVENTS_CLOSED: &str = "slo:events:closed";
+/// `slo:errors:total` where the SLO's window begins.
+pub const ERRORS_BASE: &str = "slo:errors:base";
+/// `slo:events:total` where the SLO's window begins.
+pub const EVENTS_BASE: &str = "slo:events:base";
+/// 1 with each slot that covers a missed one before it.
+pub const SLOTS_MISSED: &str = "slo:slots:missed";
+/// Seconds since 1970: the present less the part of the SLO's window that these rules have watched.
+pub const WATCHED_BEGIN: &str = "slo:watched:begin";
 /// Failed events of one five-minute slot, recorded every five minutes: add them up, never average them.
 pub const ERRORS_SLOT: &str = "slo:errors:slot5m";
 /// All events of one five-minute slot.

@@ -1,5 +1,5 @@
-//! The records and alerts of one SLO, in three groups: what must be quick, the five-minute slots, and
-//! the long windows that are sums of those.
+//! The records and alerts of one SLO, in four groups: the page, the figures that people read, the
+//! five-minute slots, and the ticket's windows, which are sums of those.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,15 @@ use crate::template;
 use crate::window::{BurnPair, Speed};
 
 const FAST_INTERVAL: PromDuration = PromDuration::from_secs(30);
-/// Below the five minutes after which a sample is stale, and not more often than that demands: a period of thirty days is
-/// twenty-five thousand samples, and moves only when a slot is closed.
+/// No figure is older than a minute.
+const FIGURES_INTERVAL: PromDuration = PromDuration::from_minutes(1);
+/// Below the five minutes after which a sample is stale, and not more often than that demands.
 const SLOW_INTERVAL: PromDuration = PromDuration::from_minutes(4);
+/// For so long what the slots' group has recorded holds: one evaluation may be missed.
+const SLOT_HOLDS: PromDuration = PromDuration::from_minutes(15);
+/// For so long a running total is carried on where nothing was evaluated. It is longer than
+/// `SLOT_HOLDS`: a total that began anew less an older base would be taken for an untouched budget.
+const TOTAL_HOLDS: PromDuration = PromDuration::from_hours(1);
 /// Up to here every window is read from the raw series, beyond it from the slots.
 const LONGEST_RAW: PromDuration = PromDuration::from_hours(1);
 const SHORT_RATE: PromDuration = PromDuration::from_minutes(5);
@@ -29,9 +35,9 @@ const KEEP_SLOW: PromDuration = SLOW_INTERVAL;
 /// Every rule here gives one series.
 const LIMIT: u32 = 1;
 
-pub(crate) fn groups(app: &App, slo: &Slo) -> [Group; 3] {
+pub(crate) fn groups(app: &App, slo: &Slo) -> [Group; 4] {
     let builder = Builder::new(app, slo);
-    [builder.fast(), builder.slots(), builder.slow()]
+    [builder.fast(), builder.figures(), builder.slots(), builder.slow()]
 }
 
 struct Builder<'a> {
@@ -81,59 +87,159 @@ impl<'a> Builder<'a> {
         self.group("fast", FAST_INTERVAL, rules)
     }
 
-    fn slots(&self) -> Group {
-        let indicator = &self.slo.indicator;
-        let range = indicator.slot_range();
-        let slot = SLOT.seconds();
+    fn figures(&self) -> Group {
+        let window = self.slo.window.length();
+        let budget = self.slo.objective.budget();
+        let [errors, events] = self.totals();
+        let so_far = |total, base| format!("({} - {})", self.own(total), self.held(base, SLOT_HOLDS));
         let rules = vec![
+            self.record(names::ERRORS_TOTAL, errors),
+            self.record(names::EVENTS_TOTAL, events),
+            self.record(names::BURN_RATE, self.burn_rate()),
             self.record(
-                names::EVENTS_SLOT,
-                format!("({}) * {slot}", indicator.events(range)),
+                names::WINDOW_COVERAGE,
+                format!(
+                    "clamp_max((time() - {}) / {}, 1)",
+                    self.held(names::WATCHED_BEGIN, SLOT_HOLDS),
+                    window.seconds(),
+                ),
             ),
             self.record(
+                names::ERROR_RATIO_PERIOD,
+                format!(
+                    // Less than an event is what is left of a difference of large numbers.
+                    "clamp_min({}, 0) / ({} >= 0.5)",
+                    so_far(names::ERRORS_TOTAL, names::ERRORS_BASE),
+                    so_far(names::EVENTS_TOTAL, names::EVENTS_BASE),
+                ),
+            ),
+            self.record(
+                names::BUDGET_REMAINING,
+                format!(
+                    "1 - {} * {} / {budget}",
+                    self.own(names::ERROR_RATIO_PERIOD),
+                    self.own(names::WINDOW_COVERAGE)
+                ),
+            ),
+        ];
+        self.group("figures", FIGURES_INTERVAL, rules)
+    }
+
+    /// The running totals: the one of a minute ago and what came since. After a missed evaluation it is
+    /// the one of five minutes ago, or the last before a longer outage, and what came in five minutes.
+    fn totals(&self) -> [String; 2] {
+        let indicator = &self.slo.indicator;
+        let total = |name: &str, lately: String, since: String, first: String| {
+            let own = self.own(name);
+            format!(
+                "last_over_time({own}[{FAST_INTERVAL}] offset {FIGURES_INTERVAL}) + on () group_left () ({lately} or vector(0))\n\
+                 or on ()\n\
+                 last_over_time({own}[{TOTAL_HOLDS}] offset {SLOT}) + on () group_left () ({since} or vector(0))\n\
+                 or on ()\n\
+                 {first}"
+            )
+        };
+        let (errors, events) = (indicator.more_errors(SLOT), indicator.more_events(SLOT));
+        let errors = total(
+            names::ERRORS_TOTAL,
+            indicator.more_errors(FIGURES_INTERVAL),
+            errors.clone(),
+            // Begins with the events, though none has failed.
+            format!("({errors} or on () {} * 0)", self.own(names::ERRORS_RATE)),
+        );
+        let events = total(
+            names::EVENTS_TOTAL,
+            indicator.more_events(FIGURES_INTERVAL),
+            events.clone(),
+            events,
+        );
+        let events = format!(
+            "({events})\nand on () {}",
+            self.just_recorded(names::ERRORS_TOTAL)
+        );
+        [errors, events]
+    }
+
+    fn slots(&self) -> Group {
+        let window = self.slo.window.length();
+        // What came since the last slot, however long ago that was.
+        let slot = |total: &str, closed: &str| {
+            let (total, closed) = (self.own(total), self.held(closed, TOTAL_HOLDS));
+            format!("({total} - {closed} >= 0 or {total} - {total} offset {TOTAL_HOLDS} or {total})")
+        };
+        let events = format!(
+            "{} and {}",
+            slot(names::EVENTS_TOTAL, names::EVENTS_CLOSED),
+            self.just_recorded(names::ERRORS_SLOT),
+        );
+        let closed = |name: &str, total: &str| {
+            let expr = format!(
+                "{} and {}",
+                self.own(total),
+                self.just_recorded(names::EVENTS_SLOT)
+            );
+            self.record(name, expr)
+        };
+        // From what is stored, whatever was missed since.
+        let base = |name: &str, closed: &str, slot: &str| {
+            let expr = format!(
+                "{} - sum_over_time({}[{window}])",
+                self.own(closed),
+                self.own(slot)
+            );
+            self.record(name, expr)
+        };
+        let rules = vec![
+            self.record(
                 names::ERRORS_SLOT,
-                format!("({}) * {slot}", indicator.errors(range)),
+                slot(names::ERRORS_TOTAL, names::ERRORS_CLOSED),
+            ),
+            self.record(names::EVENTS_SLOT, events),
+            closed(names::ERRORS_CLOSED, names::ERRORS_TOTAL),
+            closed(names::EVENTS_CLOSED, names::EVENTS_TOTAL),
+            base(names::ERRORS_BASE, names::ERRORS_CLOSED, names::ERRORS_SLOT),
+            base(names::EVENTS_BASE, names::EVENTS_CLOSED, names::EVENTS_SLOT),
+            self.record(names::SLOTS_MISSED, self.missed_slot()),
+            self.record(
+                names::WATCHED_BEGIN,
+                // There is a slot for all time in which these rules run, and not only while the app has traffic.
+                format!(
+                    "time() - (count_over_time({slot}[{window}]) + (sum_over_time({}[{window}]) or {slot} * 0)) * {}",
+                    self.own(names::SLOTS_MISSED),
+                    SLOT.seconds(),
+                    slot = self.own(names::EVENTS_SLOT),
+                ),
             ),
         ];
         self.group("slots", SLOT, rules)
     }
 
+    /// 1 where the slot before was not recorded, so that this one covers it.
+    fn missed_slot(&self) -> String {
+        let slot = self.own(names::EVENTS_SLOT);
+        let before = |ago: PromDuration| format!("last_over_time({slot}[{FAST_INTERVAL}] offset {ago})");
+        format!(
+            "({slot} * 0 + 1 and {}) unless {}",
+            before(SLOT.plus(SLOT)),
+            before(SLOT)
+        )
+    }
+
+    /// This record where it has been evaluated at this very moment: events must not be counted where their
+    /// failures are not.
+    fn just_recorded(&self, record: &str) -> String {
+        format!("(timestamp({}) == time())", self.own(record))
+    }
+
     fn slow(&self) -> Group {
-        let slo = self.slo;
-        let budget = slo.objective.budget();
-        let window = slo.window.length();
         let mut rules = vec![
-            self.record(names::OBJECTIVE, format!("vector({})", slo.objective.ratio())),
-            self.info(),
-            // No alert reads it, and an hour's mean does not change within seconds.
-            self.record(names::BURN_RATE, self.burn_rate()),
             self.record(
-                names::WINDOW_COVERAGE,
-                // The objective is recorded whatever the app does: its samples count the time that
-                // these rules have run, and not the hours in which the app had traffic.
-                format!(
-                    "clamp_max(count_over_time({}[{window}]) * {} / {}, 1)",
-                    self.own(names::OBJECTIVE),
-                    SLOW_INTERVAL.seconds(),
-                    window.seconds(),
-                ),
+                names::OBJECTIVE,
+                format!("vector({})", self.slo.objective.ratio()),
             ),
+            self.info(),
         ];
         rules.extend(self.ratios(Speed::Slow));
-        // Before the first slot is full there is the page's long window.
-        let youngest = self.own(&names::error_ratio(self.pairs[0].long));
-        rules.push(self.record(
-            names::ERROR_RATIO_PERIOD,
-            format!("{} or {youngest}", self.ratio_of_closed_slots(window)),
-        ));
-        rules.push(self.record(
-            names::BUDGET_REMAINING,
-            format!(
-                "1 - {} * {} / {budget}",
-                self.own(names::ERROR_RATIO_PERIOD),
-                self.own(names::WINDOW_COVERAGE)
-            ),
-        ));
         rules.extend(self.alert(Speed::Slow));
         self.group("slow", SLOW_INTERVAL, rules)
     }
@@ -179,29 +285,30 @@ impl<'a> Builder<'a> {
 
     /// The share of failed events in a window of an alert: slots, and the part of the slot that is still
     /// open at the present rate, so that the window ends now; it is up to a slot shorter, never longer.
-    /// Where no slot was closed lately, as when nothing is scraped, there is no open one either.
+    /// Where the last slot was missed, or nothing is scraped, it is what the totals have counted since.
     fn ratio_of_slots(&self, window: PromDuration) -> String {
-        // Any series that is always there, with these labels.
-        let nothing = format!("{} * 0", self.own(names::OBJECTIVE));
-        let until_now = |slots, rate| {
-            let (slots, rate) = (self.own(slots), self.own(rate));
+        let until_now = |slots, rate, total, closed| {
+            let (slots, rate, total) = (self.own(slots), self.own(rate), self.own(total));
             let whole = window.minus(SLOT);
             format!(
-                "(sum_over_time({slots}[{whole}]) + ({rate} * (time() - timestamp({slots})) or {nothing}))"
+                "(sum_over_time({slots}[{whole}]) + ({rate} * (time() - timestamp({slots})) or {total} - {}))",
+                self.held(closed, TOTAL_HOLDS)
             )
         };
         format!(
             "{} / ({} > 0)",
-            until_now(names::ERRORS_SLOT, names::ERRORS_RATE),
-            until_now(names::EVENTS_SLOT, names::EVENTS_RATE),
-        )
-    }
-
-    fn ratio_of_closed_slots(&self, window: PromDuration) -> String {
-        format!(
-            "sum_over_time({}[{window}]) / (sum_over_time({}[{window}]) > 0)",
-            self.own(names::ERRORS_SLOT),
-            self.own(names::EVENTS_SLOT),
+            until_now(
+                names::ERRORS_SLOT,
+                names::ERRORS_RATE,
+                names::ERRORS_TOTAL,
+                names::ERRORS_CLOSED
+            ),
+            until_now(
+                names::EVENTS_SLOT,
+                names::EVENTS_RATE,
+                names::EVENTS_TOTAL,
+                names::EVENTS_CLOSED
+            ),
         )
     }
 
@@ -334,6 +441,11 @@ impl<'a> Builder<'a> {
     /// This SLO's own series of a record, all of whose names need no quotes.
     fn own(&self, record: &str) -> String {
         [record, &self.own].concat()
+    }
+
+    /// The same, the last that was recorded within `span`.
+    fn held(&self, record: &str, span: PromDuration) -> String {
+        format!("last_over_time({}[{span}])", self.own(record))
     }
 
     fn group(&self, part: &str, interval: PromDuration, rules: Vec<Rule>) -> Group {

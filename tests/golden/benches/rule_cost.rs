@@ -158,7 +158,6 @@ fn write_history(out: &mut impl Write, slos: usize, time: Range<u64>, present: u
     for (record, every, value) in [
         ("slo:errors:slot5m", 300, 20.0),
         ("slo:events:slot5m", 300, 20_000.0),
-        ("slo:objective:ratio", 240, 0.999),
     ] {
         for i in 0..slos {
             series(&format!("{record}{}", own(i)), 30, every, &|_| value);

@@ -100,58 +100,6 @@ impl Prometheus {
     pub fn url(&self) -> &str {
         &self.server.as_ref().expect("it runs").1
     }
-
-    /// Evaluates recording rules at their groups' own intervals over past time; alerts are left out.
-    pub fn backfill(&mut self, groups: &serde_json::Value, from: u64, to: u64) {
-        // A group's place within its interval is a hash of its file's path and its name. Under the folder's random path
-        // each run would evaluate at other times, and promtool drops what falls into the last second before a block's
-        // end: a whole slot, once in some hundred runs.
-        let rules = "rules.yaml";
-        fs::write(
-            self.folder.path().join(rules),
-            serde_json::json!({"groups": groups}).to_string(),
-        )
-        .unwrap();
-        run(promtool()
-            .current_dir(self.folder.path())
-            .args(["tsdb", "create-blocks-from", "rules", "--url", self.url()])
-            .args([
-                "--start",
-                &from.to_string(),
-                "--end",
-                &to.to_string(),
-                "--output-dir",
-            ])
-            .arg(self.data())
-            .arg(rules));
-        // Blocks are looked for when it starts.
-        self.stop();
-        self.start();
-    }
-
-    /// The value of an expression that gives one series.
-    pub fn value(&self, query: &str, at: u64) -> Option<f64> {
-        let output = promtool()
-            .args([
-                "query",
-                "instant",
-                "--format",
-                "json",
-                "--time",
-                &at.to_string(),
-                self.url(),
-                query,
-            ])
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{query}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        answer.pointer("/0/value/1")?.as_str()?.parse().ok()
-    }
 }
 
 impl Drop for Prometheus {
