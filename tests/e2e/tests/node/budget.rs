@@ -11,8 +11,7 @@ use crate::burn::fault;
 
 /// Of the budget that was spent.
 const TOLERANCE: f64 = 0.02;
-/// Of the events: a slot is a rate over a little more than its length, so a burst near its edge counts some percent more
-/// or less, its failures by the same share.
+/// Of the events: what comes before a counter's first scrape is not seen, nor what a pod counts after its last.
 const COUNTED: f64 = 0.1;
 
 #[tokio::test]
