@@ -34,7 +34,8 @@ pub enum Histogram {
     Classic,
     /// One series a histogram, buckets inside.
     Native,
-    /// Classic where there are such series, else native: nobody has to say which, and an app may change.
+    /// Each replica's classic form where it has the threshold's bucket, else its native one: nobody has to say
+    /// which, and an app may change.
     #[default]
     Either,
 }

@@ -140,7 +140,13 @@ fn budget_agrees_with_the_events(seed: u64, phase: u64) {
         random: Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
     };
     let seen = day.run(unseen);
-    let rules = rules(&[slo("99", "1d")]);
+    let mut rules = rules(&[slo("99", "1d")]);
+    // The windows of alerts have tests of their own, and take most of the time.
+    for group in &mut rules.groups {
+        group
+            .rules
+            .retain(|rule| !rule.name().starts_with("slo:error_ratio:rate"));
+    }
     let mut test = UnitTest::live(&rules, phase, &down, seen.series.clone());
     // Between two slots, at every age of the open one, and right after each restart.
     let mut moments: Vec<u64> = (DAY + 3 * SLOT..SECONDS).step_by(360).collect();
@@ -167,8 +173,11 @@ fn budget_agrees_with_the_events(seed: u64, phase: u64) {
 }
 
 #[test]
-fn budgets_agree_with_the_events_within_one_percent_of_the_budget_whenever_prometheus_restarts() {
-    for (seed, phase) in [(1, 0), (3, 240)] {
-        budget_agrees_with_the_events(seed, phase);
-    }
+fn budgets_agree_within_one_percent_whenever_prometheus_restarts() {
+    budget_agrees_with_the_events(1, 0);
+}
+
+#[test]
+fn budgets_agree_within_one_percent_at_another_phase_of_the_slots() {
+    budget_agrees_with_the_events(3, 240);
 }

@@ -10,5 +10,5 @@ pub(crate) use fixture::{app, labels, record, rules, slo};
 pub(crate) use promtool::{Series, UnitTest, check_rules};
 pub(crate) use traffic::{SCRAPE, Traffic};
 
-/// Seconds between two evaluations of the slow group, whose coverage counts them.
+/// Seconds between two evaluations of the slow group.
 pub(crate) const SLOW: u64 = 240;
