@@ -251,10 +251,11 @@ async fn set(space: &Space, app: &str, spec: &Value) -> Result<()> {
     if status != "True" {
         bail!("{message}; {}", condition(&app, "Valid").2);
     }
+    let name = app.name_any();
+    // With every spec, so that no status of a Deployment tells one from another.
+    answers(space, &name, 1).await?;
     if spec["probe"].is_object() {
         // It is made when the app answers for the first time.
-        let name = app.name_any();
-        answers(space, &name, 1).await?;
         eventually("it is probed", async || {
             let probe = space.objects(Kind::Probe).get_opt(&name).await?;
             Ok(probe.map(drop).ok_or_else(String::new))
