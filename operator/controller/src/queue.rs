@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(queue.depth(), 1);
         queue.taken("shop", "tasks");
         let dropped = queue.set_interests("shop", "tasks", BTreeSet::new());
-        assert_eq!(dropped, [secret.clone()]);
+        assert_eq!(dropped, std::slice::from_ref(&secret));
         queue.tell_interested(&secret);
         assert_eq!(queue.depth(), 0);
     }
