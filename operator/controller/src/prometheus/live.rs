@@ -10,11 +10,12 @@ use observedapp_desired::{Observed, Settings, rules, validate};
 use serde_json::{Value, json};
 
 use super::client::{Access, Sample, Server};
+use super::found::{Found, PrometheusSettings};
 use super::judge::{Expected, judge};
 use super::poll::{answers, rule_error};
 use super::queries;
 use super::view::{Evaluated, View};
-use super::{Known, Proof, Said};
+use super::{Known, Proof, Said, ServerState};
 
 /// Seconds between two samples.
 const SCRAPE: u64 = 15;
@@ -86,18 +87,27 @@ fn rules_of(app: &ObservedApp) -> (Value, String) {
 }
 
 fn proof_of(app: &ObservedApp, view: View, hash: &str) -> Proof {
-    let known = Known {
+    let url = "http://prometheus".to_owned();
+    let server = ServerState {
         said: Said::Answered,
+        retention: None,
+    };
+    let known = Known {
+        found: Found::nothing(PrometheusSettings {
+            url: Some(url.clone()),
+            ..PrometheusSettings::default()
+        }),
+        servers: [(url, server)].into(),
         views: [(("shop".to_owned(), "tasks".to_owned()), view)].into(),
-        ..Known::default()
     };
     let expected = Expected {
         settings: &Settings::default(),
         rules_hash: Some(hash),
         missing: &[],
+        is_probed: false,
         wanted: 2,
     };
-    judge(&known, app, &expected, &[])
+    judge(&known, app, &expected, &[]).unwrap()
 }
 
 #[tokio::test]

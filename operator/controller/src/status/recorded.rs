@@ -60,6 +60,7 @@ fn recorded(app: &ObservedApp, seen: i64, progress: Progress<'_>, live: &Live, m
         database_secret_keys: None,
         cache_secret_keys: None,
         pods: &[],
+        events: None,
         absent: &[],
         ingress_classes: None,
     };

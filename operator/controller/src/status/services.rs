@@ -309,6 +309,7 @@ mod tests {
             database_secret_keys: None,
             cache_secret_keys: None,
             pods: &[],
+            events: None,
             absent: &[],
             ingress_classes: None,
         }
