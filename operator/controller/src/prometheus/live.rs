@@ -151,7 +151,7 @@ async fn every_figure_alert_and_failure_that_prometheus_knows_reaches_the_status
         (now.cast_signed()..=seconds_now().cast_signed()).contains(&observed_at),
         "{observed_at}"
     );
-    assert_eq!(view.slos["quiet"].evaluated, Evaluated::Yes);
+    assert_eq!(view.slos["availability"].evaluated, Evaluated::Yes);
     assert_eq!((quiet.state, &quiet.sli), (SloState::NoData, &None));
     assert_eq!(proof.worst_slo.as_ref(), Some(burning));
 
