@@ -13,7 +13,7 @@ const CAPTION: usize = 56;
 /// No bar says anything in less.
 const SHORTEST: usize = 10;
 /// Why `SLOsMet` is Unknown while what is shown of the objectives is of earlier.
-const OUTDATED: [&str; 2] = ["PrometheusUnreachable", "NotEvaluated"];
+const OUTDATED: [&str; 2] = ["PrometheusUnreachable", "NotRecorded"];
 /// A budget that burns at this rate is just spent when its window ends.
 const SUSTAINABLE: f64 = 1.0;
 

@@ -579,7 +579,7 @@ mod tests {
         let finding = after.findings.last().unwrap();
         assert_eq!(
             (finding.status.as_str(), finding.reason.as_str()),
-            ("Unknown", "NotEvaluated")
+            ("Unknown", "NotRecorded")
         );
         // A status that says nothing yet has nothing to keep.
         let finding = proof(&known(overdue)).findings.pop().unwrap();

@@ -127,9 +127,9 @@ pub(super) fn met(standings: &[Standing], view: &View) -> Finding {
     if let Some(names) = list(|standing| !standing.is_current && standing.status.sli.is_some()) {
         return Finding::unknown(
             type_,
-            "NotEvaluated",
+            "NotRecorded",
             format!(
-                "Prometheus has not evaluated the rules of {names} for some minutes, and what is shown is from then: see RulesLoaded and Prometheus' log"
+                "Prometheus has recorded nothing of {names} for some minutes, and what is shown is from then: see Monitored, RulesLoaded and Prometheus' log"
             ),
         );
     }

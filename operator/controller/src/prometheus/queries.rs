@@ -27,8 +27,8 @@ pub fn figures() -> String {
     format!(r#"{{__name__=~"{}"}}"#, records.join("|"))
 }
 
-/// When the figures were recorded. The coverage is recorded at every evaluation, whatever the app does, together with
-/// the period and the budget; the burn rate may be recorded more often.
+/// When the figures were recorded. Once the app had traffic the coverage is recorded at every evaluation, together
+/// with the period and the budget; the burn rate may be recorded more often.
 pub fn recorded_at() -> String {
     [names::WINDOW_COVERAGE, names::BURN_RATE]
         .map(|record| format!(r#"label_replace(timestamp({record}), "record", "{record}", "", "")"#))
