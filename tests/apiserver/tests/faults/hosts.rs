@@ -93,9 +93,9 @@ fn an_older_app_does_not_take_a_host_and_gets_it_when_it_is_given_up() -> Result
         ingresses(&ours, &["login", "tasks"]).await?;
 
         for app in ["again", "login"] {
-            ours.delete(app).await?;
-            ours.gone(app).await?;
+            ours.apply(app, small()).await?;
         }
+        ingresses(&ours, &["tasks"]).await?;
         ours.apply("tasks", asking("other.taken.example.com", "/"))
             .await?;
         ingresses(&theirs, &["older"]).await
