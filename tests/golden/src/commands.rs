@@ -93,6 +93,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ("", "docker build -f …", Unproven("Docker and its registry")),
     ("", "kind load docker-image …", Unproven("kind")),
     (
+        "operator/fuzz/README.md",
+        "cargo +nightly fuzz run …",
+        Unproven("a nightly compiler; the same properties are tested by proptest"),
+    ),
+    (
         "charts/observedapp/README.md",
         "helm install observedapp …",
         // Where it is run from.

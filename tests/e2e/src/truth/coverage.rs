@@ -40,7 +40,7 @@ mod tests {
     ];
     const STATUS: [&str; 5] = ["firingAlerts", "alerts", "worstSLO", "slos", "conditions"];
     /// Printed columns without a figure of an objective or an alert.
-    const OTHER_COLUMNS: [&str; 3] = ["Ready", "Replicas", "Age"];
+    const OTHER_COLUMNS: [&str; 5] = ["Ready", "Replicas", "Age", "URL", "Image"];
 
     fn properties(schema: &Value) -> BTreeSet<String> {
         schema["properties"]

@@ -16,7 +16,8 @@ use tokio::process::Command;
 use crate::{App, Cluster, OPERATOR_NAMESPACE, Prometheus, filled_in};
 
 /// What a printed column shows.
-pub const COLUMNS: [(&str, &str); 4] = [
+pub const COLUMNS: [(&str, &str); 5] = [
+    ("OBJECTIVE", "name"),
     ("SLI", "sli"),
     ("BUDGET", "budgetRemaining"),
     ("BURN", "burnRate"),
@@ -192,7 +193,11 @@ impl Surfaces {
     }
 
     async fn columns(&mut self, cluster: &Cluster, app: &App<'_>, worst: Option<&str>) -> Result<()> {
-        let table = kubectl(cluster, &["get", "oapp", &app.name, "-n", &app.namespace]).await?;
+        let table = kubectl(
+            cluster,
+            &["get", "oapp", &app.name, "-n", &app.namespace, "-o", "wide"],
+        )
+        .await?;
         for (column, figure) in COLUMNS {
             let text = cell(&table, column, &app.name)?;
             let slo = (figure != "alerts").then_some(worst).flatten();
