@@ -204,7 +204,7 @@ pub fn disagreements(seen: &Surfaces, truth: &Truth) -> Vec<String> {
         .filter(|name| seen.slos.iter().any(|slo| slo == name))
         .map(|name| Slo::of(name, truth, seen))
         .collect();
-    let least = slos.iter().filter_map(|slo| slo.left()).reduce(f64::min);
+    let least = slos.iter().filter_map(Slo::left).reduce(f64::min);
     let mut wrong = Vec::new();
     for Shown {
         surface,

@@ -20,6 +20,8 @@ use self::surfaces::Surfaces;
 use crate::{App, Cluster, Prometheus, SMALL, eventually};
 
 pub const OBSERVED: Duration = Duration::from_mins(4);
+/// A slot is closed every five minutes.
+const FIRST_SLOT: Duration = Duration::from_mins(7);
 /// Three times what is promised: a figure is at most 60 s older than the scrape that it rests on.
 pub const FRESH: Duration = Duration::from_mins(3);
 
@@ -119,15 +121,22 @@ pub async fn all_agree(situation: &str, cluster: &Cluster, app: &App<'_>, truth:
     Ok(())
 }
 
-/// Since when Prometheus evaluates this app's rules: what the window coverage is counted from.
+/// Since when Prometheus evaluates this app's rules, in seconds since the epoch: what the window coverage is counted from.
+/// It waits until their first slot is closed, before which only the last minutes are shown.
 pub async fn rules_since(cluster: &Cluster, app: &App<'_>) -> Result<f64> {
     let of = format!(r#"{{namespace="{}",app="{}"}}"#, app.namespace, app.name);
-    eventually("the rules are evaluated", OBSERVED, async || {
-        Prometheus(cluster)
-            .value(&format!(
-                "min_over_time(timestamp(observedapp:rules:info{of})[1h:15s])"
-            ))
-            .await
+    let prometheus = Prometheus(cluster);
+    let coverage = format!(
+        r#"slo:window_coverage:ratio{{namespace="{}",app="{}",slo="availability"}}"#,
+        app.namespace, app.name
+    );
+    eventually("the first slot is closed", FIRST_SLOT, async || {
+        prometheus.value(&coverage).await
     })
-    .await
+    .await?;
+    prometheus
+        .value(&format!(
+            "min_over_time(timestamp(observedapp:rules:info{of})[1h:15s])"
+        ))
+        .await
 }
