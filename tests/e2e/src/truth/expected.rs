@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use super::surfaces::{Shown, Surfaces};
 
 const WINDOW: f64 = 86_400.0;
+const SLOT: f64 = 300.0;
+const MINUTE: f64 = 60.0;
 /// Of a figure, where its last printed digit is finer.
 const TOLERANCE: f64 = 0.02;
 
@@ -44,7 +46,10 @@ struct Slo {
     objective: f64,
     /// Absent without events.
     error_ratio: Option<f64>,
-    coverage: f64,
+    /// Seconds since its rules are evaluated, by the clock.
+    watched: f64,
+    /// How much of the window is known, as Prometheus has recorded it: in whole slots.
+    coverage: Option<f64>,
     alert_fires: bool,
 }
 
@@ -64,7 +69,8 @@ impl Slo {
             name,
             objective,
             error_ratio,
-            coverage: ((now - truth.rules_since) / WINDOW).clamp(0.0, 1.0),
+            watched: now - truth.rules_since,
+            coverage: seen.coverage.get(name).copied(),
             alert_fires: seen
                 .firing
                 .iter()
@@ -77,7 +83,7 @@ impl Slo {
     }
 
     fn left(&self) -> Option<f64> {
-        Some(1.0 - self.error_ratio? * self.coverage / self.allowed())
+        Some(1.0 - self.error_ratio? * self.coverage? / self.allowed())
     }
 
     fn burn(&self) -> Option<f64> {
@@ -107,7 +113,16 @@ impl Slo {
             "objective" => same(shown, Some(&format!("{}%", self.objective))),
             "window" => same(shown, Some("1d")),
             "state" => same(shown, Some(self.state())),
-            "windowCoverage" => near(shown, Some(self.coverage * 100.0), 1.0, self.coverage * 100.0),
+            "windowCoverage" => {
+                let recorded = self.coverage.unwrap_or(0.0) * WINDOW;
+                if (recorded - self.watched).abs() > SLOT + MINUTE {
+                    return Err(format!(
+                        "{recorded:.0} s are recorded, {:.0} s have passed",
+                        self.watched
+                    ));
+                }
+                near(shown, Some(self.watched / WINDOW * 100.0), 1.0, 0.0)
+            }
             "sli" => {
                 let failed = self.error_ratio.map(|ratio| ratio * 100.0);
                 near(

@@ -55,6 +55,8 @@ pub struct Surfaces {
     pub worst: Option<String>,
     /// The labels of the app's alerts that fire, as Prometheus has them.
     pub firing: Vec<BTreeMap<String, String>>,
+    /// How much of the window is known, by objective, as Prometheus has recorded it.
+    pub coverage: BTreeMap<String, f64>,
     alerts: Vec<Map<String, Value>>,
     observed: Vec<Timestamp>,
 }
@@ -76,6 +78,14 @@ impl Surfaces {
         );
         let firing = Prometheus(cluster).query(&firing).await?;
         seen.firing = firing.into_iter().map(|sample| sample.labels).collect();
+        let coverage = format!(
+            r#"slo:window_coverage:ratio{{namespace="{}",app="{}"}}"#,
+            app.namespace, app.name
+        );
+        for sample in Prometheus(cluster).query(&coverage).await? {
+            let slo = sample.labels.get("slo").cloned().unwrap_or_default();
+            seen.coverage.insert(slo, sample.value);
+        }
         Ok(seen)
     }
 

@@ -287,7 +287,13 @@ fn a_spent_budget_never_looks_untouched_after_an_outage_of_prometheus() {
             .unseen(4 * HOUR..back + SCRAPE);
         let rules = rules(&[slo("99.9", "30d")]);
         // The slots' group has its turn four minutes later.
-        let mut test = UnitTest::live(&rules, 4 * MINUTE, &[4 * HOUR..back], traffic.counters());
+        let down = 4 * HOUR..back;
+        let mut test = UnitTest::live(
+            &rules,
+            4 * MINUTE,
+            std::slice::from_ref(&down),
+            traffic.counters(),
+        );
         for at in (back..=back + HOUR).step_by(MINUTE as usize) {
             test.absent(at, "slo:budget_remaining:ratio > 0");
         }

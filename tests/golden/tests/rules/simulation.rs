@@ -139,7 +139,7 @@ fn budget_agrees_with_the_events(seed: u64, phase: u64) {
     let day = Day {
         random: Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
     };
-    let seen = day.run(unseen);
+    let observed = day.run(unseen);
     let mut rules = rules(&[slo("99", "1d")]);
     // The windows of alerts have tests of their own, and take most of the time.
     for group in &mut rules.groups {
@@ -147,7 +147,7 @@ fn budget_agrees_with_the_events(seed: u64, phase: u64) {
             .rules
             .retain(|rule| !rule.name().starts_with("slo:error_ratio:rate"));
     }
-    let mut test = UnitTest::live(&rules, phase, &down, seen.series.clone());
+    let mut test = UnitTest::live(&rules, phase, &down, observed.series.clone());
     // Between two slots, at every age of the open one, and right after each restart.
     let mut moments: Vec<u64> = (DAY + 3 * SLOT..SECONDS).step_by(360).collect();
     moments.extend(down.iter().map(|down| (down.end / 60 + 1) * 60));
@@ -156,7 +156,7 @@ fn budget_agrees_with_the_events(seed: u64, phase: u64) {
         let mut spent: Vec<f64> = Vec::new();
         for until in [at - SCRAPE, at] {
             for after in (at - DAY - 3 * SLOT..=at - DAY).step_by(SCRAPE as usize) {
-                let truth = seen.between(after, until);
+                let truth = observed.between(after, until);
                 spent.push(truth.failed / truth.all / 0.01);
             }
         }
