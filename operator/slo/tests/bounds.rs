@@ -94,7 +94,8 @@ fn regular_expressions_that_compile_to_much_are_refused_before_they_are_compiled
         });
         assert!(import::import(&pyrra).unwrap().slos.is_empty());
     }
-    let cost = peak() - before;
+    // The kernel counts in batches, and may take some back.
+    let cost = peak().saturating_sub(before);
     assert!(cost < MOST_KIB, "{cost} KiB");
 }
 
