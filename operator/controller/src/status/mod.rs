@@ -2,6 +2,7 @@
 
 mod availability;
 mod change;
+mod cloud_native_pg;
 mod conditions;
 mod merge;
 mod pod_faults;

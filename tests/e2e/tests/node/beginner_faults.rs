@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e_tests::{App, Cluster, eventually};
 use futures::future::join_all;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Three times what is promised.
 const TOLD: Duration = Duration::from_secs(90);
@@ -164,6 +164,12 @@ fn manifest(fault: &Fault) -> String {
     for (field, value) in fault.spec.as_object().into_iter().flatten() {
         spec[field] = value.clone();
     }
+    // A field that is null is not given.
+    let given = spec.as_object_mut().into_iter().flatten();
+    let spec: Map<String, Value> = given
+        .filter(|(_, value)| !value.is_null())
+        .map(|(field, value)| (field.clone(), value.take()))
+        .collect();
     json!({
         "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
         "metadata": {"name": fault.name}, "spec": spec,

@@ -18,10 +18,12 @@ async fn every_figure_is_what_users_counted() -> Result<()> {
     let idle = App::apply(
         &cluster,
         &namespace.name,
-        &manifest("idle").replace("probe: {path: /readyz}\n", "").replace(
-            "  - {name: probe, objective: 99, window: 1d, indicator: {probe: {}}}\n",
-            "",
-        ),
+        &manifest("idle")
+            .replace("probe: {path: /readyz}\n  ", "")
+            .replace(
+                "  - {name: probe, objective: 99, window: 1d, indicator: {probe: {}}}\n",
+                "",
+            ),
     )
     .await?;
     // What happens before the first scrape is counted by nobody but the service.
