@@ -421,7 +421,7 @@ fn from_a_cluster_without_the_api_to_sparklines() -> Result<()> {
         install_prometheus(&client, reachable(prometheus.url()).await?).await?;
         let screen = text(config.clone(), &["status", "tasks"]).await?;
         assert!(
-            screen.contains("14.2x now, 14.2x at most in the last day"),
+            screen.contains("14.2x last hour, at most 14.2x last day"),
             "{screen}"
         );
         assert!(screen.contains("▁▁▁█"), "{screen}");

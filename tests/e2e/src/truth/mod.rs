@@ -30,12 +30,13 @@ pub fn manifest(name: &str) -> String {
     let slos = r#"slos:
   - {name: availability, objective: 99.9, window: 1d, indicator: {availability: {matchers: 'route=~"/tasks.*"'}}}
   - {name: latency, objective: 99, window: 1d, indicator: {latency: {threshold: 300ms, matchers: 'route=~"/tasks.*"'}}}
-  - {name: ratio, objective: 99.5, window: 1d, indicator: {ratio: {errors: 'http_requests_total{code=~"5..",route=~"/tasks.*"}', total: 'http_requests_total{route=~"/tasks.*"}'}}}
+  - {name: ratio, objective: 99.5, window: 1d, indicator: {ratio: {errors: 'http_requests_total{job="tasks",code=~"5..",route=~"/tasks.*"}', total: 'http_requests_total{job="tasks",route=~"/tasks.*"}'}}}
   - {name: probe, objective: 99, window: 1d, indicator: {probe: {}}}
 "#;
     let (before, _) = SMALL.split_once("slos:").unwrap_or((SMALL, ""));
     format!("{before}probe: {{path: /readyz}}\n  {slos}")
         .replace("name: tasks}", &format!("name: {name}}}"))
+        .replace("job=\"tasks\"", &format!("job=\"{name}\""))
         .replace("env: [", "env: [{name: FAULTS, value: \"on\"}, ")
         .replace("metrics: {port: 8000}", "metrics: {port: 8000, interval: 5s}")
         // A burst of slow requests needs more than a quarter of a small container's memory.
