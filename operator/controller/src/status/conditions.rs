@@ -99,6 +99,30 @@ pub struct AppFacts<'a> {
     pub ingress_classes: Option<&'a [(String, bool)]>,
 }
 
+#[cfg(test)]
+impl<'a> AppFacts<'a> {
+    /// The app `tasks` of which nothing exists yet.
+    pub fn without_objects(spec: &'a ObservedAppSpec, progress: Progress<'a>) -> Self {
+        Self {
+            name: "tasks",
+            spec,
+            progress,
+            deployment: None,
+            service: None,
+            ingress: None,
+            database: None,
+            cache: None,
+            autoscaler: None,
+            database_secret_keys: None,
+            cache_secret_keys: None,
+            pods: &[],
+            events: None,
+            absent: &[],
+            ingress_classes: None,
+        }
+    }
+}
+
 /// Every condition that applies and that needs no Prometheus, `Ready` included.
 pub fn findings(facts: &AppFacts<'_>) -> Vec<Finding> {
     let mut findings = vec![

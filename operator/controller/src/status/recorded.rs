@@ -48,21 +48,8 @@ fn deployment(updated: i32, available: i32, progressing: &str) -> Live {
 /// The whole object, with the status that follows.
 fn recorded(app: &ObservedApp, seen: i64, progress: Progress<'_>, live: &Live, more: Vec<Finding>) -> Value {
     let facts = AppFacts {
-        name: "tasks",
-        spec: &app.spec,
-        progress,
         deployment: Some(live),
-        service: None,
-        ingress: None,
-        database: None,
-        cache: None,
-        autoscaler: None,
-        database_secret_keys: None,
-        cache_secret_keys: None,
-        pods: &[],
-        events: None,
-        absent: &[],
-        ingress_classes: None,
+        ..AppFacts::without_objects(&app.spec, progress)
     };
     let mut all = findings(&facts);
     all.extend(more);

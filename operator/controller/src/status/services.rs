@@ -271,23 +271,7 @@ mod tests {
     }
 
     fn facts<'a>(app: &'a ObservedApp, desired: &'a Desired) -> AppFacts<'a> {
-        AppFacts {
-            name: "tasks",
-            spec: &app.spec,
-            progress: Progress::Applied { desired, errors: &[] },
-            deployment: None,
-            service: None,
-            ingress: None,
-            database: None,
-            cache: None,
-            autoscaler: None,
-            database_secret_keys: None,
-            cache_secret_keys: None,
-            pods: &[],
-            events: None,
-            absent: &[],
-            ingress_classes: None,
-        }
+        AppFacts::without_objects(&app.spec, Progress::Applied { desired, errors: &[] })
     }
 
     fn ingress(owner: &str, addresses: &[&str]) -> Live {

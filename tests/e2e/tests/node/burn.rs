@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use e2e_tests::truth::behave;
 use e2e_tests::{Alertmanager, App, Cluster, OPERATOR_NAMESPACE, Prometheus, eventually};
-use kube::ResourceExt;
-use serde_json::json;
 
 use crate::{SAMPLE, dashboard};
 
@@ -73,7 +72,7 @@ async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()
                 )
                 .await
         };
-        fault(&app, 1.0).await?;
+        behave(&app, 1.0, 0).await?;
         page(true, Duration::from_mins(3)).await?;
         eventually("the status names the alert", Duration::from_mins(2), async || {
             let status = app.api().get(&app.name).await?.status.context("no status")?;
@@ -96,7 +95,7 @@ async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()
             None
         );
 
-        fault(&app, 0.0).await?;
+        behave(&app, 0.0, 0).await?;
         page(false, Duration::from_mins(9)).await?;
 
         let of_the_app = format!("{}-dashboards", app.name);
@@ -118,18 +117,6 @@ async fn traffic(app: &App<'_>) -> Result<()> {
         // Failing is what some of them are for.
         let _ = app.request("GET", "/tasks", None).await;
     }
-}
-
-/// Makes every pod fail this share of its requests.
-pub async fn fault(app: &App<'_>, ratio: f64) -> Result<()> {
-    for pod in app.pods("app").await? {
-        let body = json!({ "error_ratio": ratio, "latency_ms": 0 });
-        let reply = app
-            .one_pod_request(&pod.name_any(), 8000, "PUT", "/faults", Some(&body))
-            .await?;
-        ensure!(reply.status == 200, "{reply:?}");
-    }
-    Ok(())
 }
 
 /// Before there was any request, the objectives have no data: `SLOsMet` alone may then be Unknown.

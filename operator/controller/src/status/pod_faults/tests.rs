@@ -17,23 +17,7 @@ fn spec(more: &Value) -> ObservedAppSpec {
 }
 
 fn facts<'a>(spec: &'a ObservedAppSpec, desired: &'a Desired) -> AppFacts<'a> {
-    AppFacts {
-        name: "tasks",
-        spec,
-        progress: Progress::Applied { desired, errors: &[] },
-        deployment: None,
-        service: None,
-        ingress: None,
-        database: None,
-        cache: None,
-        autoscaler: None,
-        database_secret_keys: None,
-        cache_secret_keys: None,
-        pods: &[],
-        events: None,
-        absent: &[],
-        ingress_classes: None,
-    }
+    AppFacts::without_objects(spec, Progress::Applied { desired, errors: &[] })
 }
 
 fn trouble(reason: &str, exit_code: Option<i32>, message: &str) -> Trouble {
