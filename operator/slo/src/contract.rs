@@ -387,6 +387,8 @@ mod tests {
             "info(x)",
             "x + fill(0) y",
             "x{a=~\"(\"}",
+            "x{a=\"\\é\"}",
+            "x{a=~\"\\é\"}",
             "x{a=\"b\" or a=\"c\"}",
             "label_replace(x, \"a\", \"b\", \"c\", \"(?=x)\")",
             "holt_winters(x[1h], 0.1, 0.1)",

@@ -86,19 +86,24 @@ pub(super) fn check(text: &str) -> Result<u64, Refusal> {
 
 /// What a quoted regular expression costs.
 fn weigh(literal: &str) -> Result<u64, Refusal> {
-    let pattern = unquote_string(literal).map_err(|_| {
-        Refusal::new(
-            format!("the string {literal} holds an escape that PromQL does not know"),
-            "double each backslash of a regular expression",
-        )
-    })?;
+    let pattern = unquote_string(literal).map_err(|_| unknown_escape(literal))?;
     regex::weigh(&pattern)
+}
+
+fn unknown_escape(text: &str) -> Refusal {
+    Refusal::new(
+        format!("the string {text} holds an escape that PromQL does not know"),
+        "double each backslash of a regular expression",
+    )
 }
 
 fn skip_string(text: &str, quote: char) -> Result<&str, Refusal> {
     let mut escaped = false;
     for (at, c) in text.char_indices() {
-        if escaped {
+        if escaped && !c.is_ascii() {
+            // The parser would cut this character in two, and panic.
+            return Err(unknown_escape(&format!("{quote}…\\{c}…{quote}")));
+        } else if escaped {
             escaped = false;
         } else if c == '\\' && quote == '`' {
             // Raw for Prometheus, an escape for the parser.
