@@ -10,13 +10,13 @@ use observedapp_desired::{Desired, Kind, Object};
 use serde_json::Value;
 use tracing::info;
 
-use crate::context::{AppMemory, Context, Done};
+use crate::context::{AppCache, AppliedDigest, Context};
 use crate::digest::Digest;
 use crate::error::{Class, Error};
-use crate::request::within;
-use crate::watch::{self, Key, Live, Seen, Sent, Whose};
+use crate::request::with_timeout;
+use crate::watch::{self, ChildState, Key, Ownership, Partial, RequestMark};
 
-/// The app whose objects are applied.
+/// The app ownership objects are applied.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
     pub namespace: &'a str,
@@ -24,7 +24,7 @@ pub struct Owner<'a> {
     pub uid: &'a str,
     /// Where an autoscaler is to decide the number of pods: the version of the Deployment at which the count that is
     /// sent was read, or an older one.
-    pub count_read_at: Option<u64>,
+    pub replicas_version: Option<u64>,
 }
 
 /// What came of it.
@@ -39,7 +39,7 @@ pub struct Outcome {
     /// Objects that were the app's and outlive the part of it that they belonged to.
     pub kept: Vec<Key>,
     /// Strangers' objects in the way: their going is to be told.
-    pub in_the_way: BTreeSet<Key>,
+    pub blockers: BTreeSet<Key>,
     /// What was drawn at random is there, and all else can be built with it.
     pub again: bool,
 }
@@ -51,7 +51,7 @@ impl Context {
         owner: Owner<'_>,
         desired: &Desired,
         recorded: Option<&str>,
-        memory: &mut AppMemory,
+        cache: &mut AppCache,
     ) -> Outcome {
         let mut outcome = Outcome::default();
         let wanted: Vec<Wanted> = desired
@@ -71,12 +71,12 @@ impl Context {
             keep.insert(Key::new(*kind, owner.namespace, name));
         }
 
-        if memory.applied.is_empty() && recorded.is_some() && recorded == self.hash(owner, &wanted).as_deref()
+        if cache.applied.is_empty() && recorded.is_some() && recorded == self.hash(owner, &wanted).as_deref()
         {
             // All is as a reconcile before this process began has left it.
             for object in &wanted {
                 if let Some(live) = self.store.get(&object.key) {
-                    memory.applied.insert(object.id(), object.done(&live));
+                    cache.applied.insert(object.id(), object.applied_digest(&live));
                 }
             }
         }
@@ -101,15 +101,15 @@ impl Context {
             if outcome.stopped() {
                 break;
             }
-            if outcome.in_the_way.iter().any(|key| object.lives_on(key)) {
+            if outcome.blockers.iter().any(|key| object.depends_on(key)) {
                 continue; // That it is in the way has been told.
             }
-            match self.ensure(owner, object, memory).await {
-                Ok(done) => {
-                    memory.applied.insert(object.id(), done);
+            match self.ensure(owner, object, cache).await {
+                Ok(digest) => {
+                    cache.applied.insert(object.id(), digest);
                 }
                 Err(error) => {
-                    memory.applied.remove(&object.id());
+                    cache.applied.remove(&object.id());
                     outcome.fail(error, owner);
                 }
             }
@@ -118,14 +118,14 @@ impl Context {
             self.prune(owner, &keep, |kind| !autoscalers_first(kind), &mut outcome)
                 .await;
         }
-        let forgotten: Vec<(Kind, String)> = memory
+        let forgotten: Vec<(Kind, String)> = cache
             .applied
             .keys()
             .filter(|(kind, name)| !keep.contains(&Key::new(*kind, owner.namespace, name)))
             .cloned()
             .collect();
         for id in forgotten {
-            memory.applied.remove(&id);
+            cache.applied.remove(&id);
             let key = Key::new(id.0, owner.namespace, &id.1);
             if self
                 .store
@@ -146,64 +146,69 @@ impl Context {
         let mut hash = Digest::new();
         for object in wanted {
             let live = self.store.get(&object.key)?;
-            if live.deleting || matches!(live.whose(owner.name, owner.uid), Whose::Foreign(_)) {
+            if live.deleting || matches!(live.ownership(owner.name, owner.uid), Ownership::Foreign(_)) {
                 return None;
             }
-            let done = object.done(&live);
+            let digest = object.applied_digest(&live);
             hash = hash
                 .text(object.key.kind.as_str())
                 .text(&object.key.name)
-                .number(done.wanted)
-                .number(done.found);
+                .number(digest.desired)
+                .number(digest.found);
         }
         Some(format!("{:016x}", hash.finish()))
     }
 
-    async fn ensure(&self, owner: Owner<'_>, object: &Wanted, memory: &AppMemory) -> Result<Done, Error> {
+    async fn ensure(
+        &self,
+        owner: Owner<'_>,
+        object: &Wanted,
+        cache: &AppCache,
+    ) -> Result<AppliedDigest, Error> {
         let known = match self.store.get(&object.key) {
             Some(live) => Some((*live).clone()),
-            None if memory.absent.contains(&object.key) => None,
+            None if cache.absent.contains(&object.key) => None,
             None => self.look(&object.key).await?,
         };
         if let Some(live) = &known {
-            may_write(owner, &object.key, live)?;
-            let done = object.done(live);
-            if memory.applied.get(&object.id()) == Some(&done) && live.applied.is_some() {
-                return Ok(done);
+            check_ownership(owner, &object.key, live)?;
+            let digest = object.applied_digest(live);
+            if cache.applied.get(&object.id()) == Some(&digest) && live.applied.is_some() {
+                return Ok(digest);
             }
         }
-        let sent = self.store.sending();
+        let sent = self.store.mark_request();
         let live = self.apply(object, known.as_ref()).await?;
-        let done = object.done(&live);
+        let digest = object.applied_digest(&live);
         if let Some(known) = &known {
             self.references.moved(&object.key, known, &live);
         }
-        self.enter(sent, object.key.clone(), live);
-        Ok(done)
+        self.record_response(sent, object.key.clone(), live);
+        Ok(digest)
     }
 
     /// What this process has written itself is no news when the watch shows it: who waits for it hears of it here.
-    fn enter(&self, sent: Sent, key: Key, live: Live) {
-        self.store.enter(sent, key.clone(), live);
-        self.queue.tell_interested(&key);
+    fn record_response(&self, sent: RequestMark, key: Key, live: ChildState) {
+        self.store.record_response(sent, key.clone(), live);
+        self.queue.enqueue_dependents(&key);
     }
 
     /// Asks the API server itself for an object that no watch has shown.
-    pub async fn look(&self, key: &Key) -> Result<Option<Live>, Error> {
-        let api: Api<Seen<true>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
-        let seen = within("get", key.kind.as_str(), &key.name, api.get_opt(&key.name)).await?;
-        Ok(seen.map(Seen::into_live))
+    pub async fn look(&self, key: &Key) -> Result<Option<ChildState>, Error> {
+        let api: Api<Partial<true>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
+        let seen = with_timeout("get", key.kind.as_str(), &key.name, api.get_opt(&key.name)).await?;
+        Ok(seen.map(Partial::into_state))
     }
 
     /// Applies an object: by force, if it is known to be the app's, and then only to what is known. So a write that was
     /// decided on something older changes nothing, be it that of a leader that was frozen and is no leader any more.
-    async fn apply(&self, object: &Wanted, known: Option<&Live>) -> Result<Live, Error> {
+    async fn apply(&self, object: &Wanted, known: Option<&ChildState>) -> Result<ChildState, Error> {
         self.check_lead()?;
         let key = &object.key;
         let mut value = object.value.clone();
         if let Some(live) = known {
             // A count that is repeated until its new owner has taken it never goes over one newer than that it was read at.
-            let version = object.hands_over.unwrap_or(live.resource_version);
+            let version = object.replica_handover.unwrap_or(live.resource_version);
             value["metadata"]["resourceVersion"] = version.to_string().into();
         }
         let params = PatchParams {
@@ -217,9 +222,9 @@ impl Context {
         } else {
             self.patch::<true>(key, &params, &value).await
         }
-        .map_err(|error| if known.is_some() { error.or_moved() } else { error })?;
+        .map_err(|error| if known.is_some() { error.or_stale() } else { error })?;
         info!(namespace = %key.namespace, kind = key.kind.as_str(), object = %key.name, "applied");
-        self.prometheus.stir();
+        self.prometheus.request_poll();
         Ok(live)
     }
 
@@ -228,12 +233,12 @@ impl Context {
         key: &Key,
         params: &PatchParams,
         value: &Value,
-    ) -> Result<Live, Error> {
-        let api: Api<Seen<META>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
+    ) -> Result<ChildState, Error> {
+        let api: Api<Partial<META>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
         let patch = Patch::Apply(value);
         let request = api.patch(&key.name, params, &patch);
-        let seen = within("apply", key.kind.as_str(), &key.name, request).await?;
-        Ok(seen.into_live())
+        let seen = with_timeout("apply", key.kind.as_str(), &key.name, request).await?;
+        Ok(seen.into_state())
     }
 
     /// Creates a Secret with what was drawn at random. One that exists is never written: it is read, and all begins anew.
@@ -242,8 +247,8 @@ impl Context {
         self.check_lead()?;
         let name = secret.metadata.name.clone().unwrap_or_default();
         let key = Key::new(Kind::Secret, owner.namespace, &name);
-        let sent = self.store.sending();
-        match within("create", "Secret", &name, self.create(owner.namespace, secret)).await {
+        let sent = self.store.mark_request();
+        match with_timeout("create", "Secret", &name, self.create(owner.namespace, secret)).await {
             Ok(live) => {
                 info!(
                     namespace = owner.namespace,
@@ -252,26 +257,26 @@ impl Context {
                     "created with a new password"
                 );
                 self.references.drawn(&key, &live, secret);
-                self.enter(sent, key, live);
+                self.record_response(sent, key, live);
                 Ok(())
             }
             Err(Error::Api {
                 class: Class::Conflict,
                 ..
             }) => {
-                let sent = self.store.sending();
+                let sent = self.store.mark_request();
                 if let Some(live) = self.look(&key).await? {
-                    may_write(owner, &key, &live)?;
-                    self.store.enter(sent, key, live);
+                    check_ownership(owner, &key, &live)?;
+                    self.store.record_response(sent, key, live);
                 }
-                Err(Error::Moved)
+                Err(Error::Stale)
             }
             Err(error) => Err(error),
         }
     }
 
     /// `Api::create` would answer with a Secret: here its metadata is read as a watch reads it.
-    async fn create(&self, namespace: &str, secret: &Secret) -> kube::Result<Live> {
+    async fn create(&self, namespace: &str, secret: &Secret) -> kube::Result<ChildState> {
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
@@ -280,8 +285,8 @@ impl Context {
         let request = Request::new(Secret::url_path(&(), Some(namespace)))
             .create(&params, body)
             .map_err(kube::Error::BuildRequest)?;
-        let seen: Seen<true> = self.client.request(request).await?;
-        Ok(seen.into_live())
+        let seen: Partial<true> = self.client.request(request).await?;
+        Ok(seen.into_state())
     }
 
     /// Deletes what carries the app's controller reference and is no longer wanted.
@@ -307,14 +312,14 @@ impl Context {
     }
 
     /// Deletes an object as it is known: not one that somebody has changed meanwhile, nor another by the same name.
-    async fn delete(&self, key: &Key, live: &Live) -> Result<(), Error> {
+    async fn delete(&self, key: &Key, live: &ChildState) -> Result<(), Error> {
         self.check_lead()?;
-        let api: Api<Seen<true>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
+        let api: Api<Partial<true>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
         let params = DeleteParams::background().preconditions(Preconditions {
             uid: Some(live.uid.clone()),
             resource_version: Some(live.resource_version.to_string()),
         });
-        match within(
+        match with_timeout(
             "delete",
             key.kind.as_str(),
             &key.name,
@@ -330,10 +335,10 @@ impl Context {
                 class: Class::ApiMissing,
                 ..
             }) => {}
-            Err(error) => return Err(error.or_moved()),
+            Err(error) => return Err(error.or_stale()),
         }
-        self.store.leave(key.clone(), live.resource_version);
-        self.queue.tell_interested(key);
+        self.store.remove_deleted(key.clone(), live.resource_version);
+        self.queue.enqueue_dependents(key);
         Ok(())
     }
 
@@ -347,27 +352,27 @@ impl Context {
 }
 
 /// Refuses what is not this app's.
-fn may_write(owner: Owner<'_>, key: &Key, live: &Live) -> Result<(), Error> {
+fn check_ownership(owner: Owner<'_>, key: &Key, live: &ChildState) -> Result<(), Error> {
     let name = key.name.to_string();
     let kind = key.kind;
-    if let Whose::Foreign(whose) = live.whose(owner.name, owner.uid) {
+    if let Ownership::Foreign(holder) = live.ownership(owner.name, owner.uid) {
         let of_an_earlier_life = live.app() == Some(owner.name);
         return Err(if of_an_earlier_life && live.controller.is_some() {
-            Error::Leaving { kind, name }
+            Error::Terminating { kind, name }
         } else {
-            Error::Foreign { kind, name, whose }
+            Error::Foreign { kind, name, holder }
         });
     }
     if live.deleting {
-        return Err(Error::Leaving { kind, name });
+        return Err(Error::Terminating { kind, name });
     }
     Ok(())
 }
 
 impl Outcome {
     fn fail(&mut self, error: Error, owner: Owner<'_>) {
-        if let Error::Foreign { kind, name, .. } | Error::Leaving { kind, name } = &error {
-            self.in_the_way.insert(Key::new(*kind, owner.namespace, name));
+        if let Error::Foreign { kind, name, .. } | Error::Terminating { kind, name } = &error {
+            self.blockers.insert(Key::new(*kind, owner.namespace, name));
         }
         self.errors.push(error);
     }
@@ -383,7 +388,7 @@ struct Wanted {
     value: Value,
     digest: u64,
     /// Where its replica count is on its way to an autoscaler: the version at which that was read.
-    hands_over: Option<u64>,
+    replica_handover: Option<u64>,
 }
 
 impl Wanted {
@@ -394,7 +399,7 @@ impl Wanted {
         Self {
             key: Key::new(kind, owner.namespace, object.name()),
             digest: Digest::new().text(&value.to_string()).finish(),
-            hands_over: owner.count_read_at.filter(|_| {
+            replica_handover: owner.replicas_version.filter(|_| {
                 kind == Kind::Deployment
                     && object.name() == owner.name
                     && value["spec"].get("replicas").is_some()
@@ -405,7 +410,7 @@ impl Wanted {
 
     /// Whether its pods would have the rights of this ServiceAccount, or the data of this claim: a stranger's must not
     /// come to an app by its name alone.
-    fn lives_on(&self, key: &Key) -> bool {
+    fn depends_on(&self, key: &Key) -> bool {
         let pod = &self.value["spec"]["template"]["spec"];
         match key.kind {
             Kind::ServiceAccount => pod["serviceAccountName"] == *key.name,
@@ -421,9 +426,9 @@ impl Wanted {
         (self.key.kind, self.key.name.to_string())
     }
 
-    fn done(&self, live: &Live) -> Done {
-        Done {
-            wanted: self.digest,
+    fn applied_digest(&self, live: &ChildState) -> AppliedDigest {
+        AppliedDigest {
+            desired: self.digest,
             found: Digest::new()
                 .text(&live.uid)
                 .number(live.applied.unwrap_or_default())

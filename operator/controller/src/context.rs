@@ -14,7 +14,7 @@ use traces::Traces;
 use crate::App;
 use crate::discovery::Served;
 use crate::events::Reporter;
-use crate::leader::Lead;
+use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::pod_events::PodEvents;
 use crate::prometheus::Prometheus;
@@ -28,7 +28,7 @@ pub struct Context {
     pub settings: Settings,
     /// Whether objects outside of namespaces may be read: an operator that is confined to some has no right to.
     pub reads_cluster: bool,
-    pub lead: Arc<Lead>,
+    pub lead: Arc<Leadership>,
     pub apps: AppStore<App>,
     pub store: Arc<Store>,
     pub pods: Arc<Pods>,
@@ -40,21 +40,21 @@ pub struct Context {
     pub events: Reporter,
     pub references: References,
     pub prometheus: Arc<Prometheus>,
-    pub memory: Memory,
+    pub caches: AppCaches,
     /// How often an app that asked for nothing is looked at again.
     pub resync: Duration,
 }
 
 /// What is remembered of each app between reconciles; all of it can be lost.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<HashMap<(String, String), AppMemory>>);
+pub struct AppCaches(Mutex<HashMap<(String, String), AppCache>>);
 
 /// What is remembered of one app.
 #[derive(Clone, Debug, Default)]
-pub struct AppMemory {
+pub struct AppCache {
     pub uid: String,
     /// Each object as it was wanted and as it was found after it was applied.
-    pub applied: BTreeMap<(Kind, String), Done>,
+    pub applied: BTreeMap<(Kind, String), AppliedDigest>,
     /// What the API server itself said is not there, in this look.
     pub absent: BTreeSet<Key>,
     /// How many reconciles have failed in a row.
@@ -69,8 +69,8 @@ pub struct AppMemory {
 
 /// An object that is as wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Done {
-    pub wanted: u64,
+pub struct AppliedDigest {
+    pub desired: u64,
     pub found: u64,
 }
 
@@ -81,27 +81,26 @@ pub struct Written {
     pub status: ObservedAppStatus,
 }
 
-impl Memory {
-    /// Takes an app's memory out for one reconcile; nobody else looks at the same app meanwhile.
-    pub fn take(&self, namespace: &str, name: &str, uid: &str) -> AppMemory {
+impl AppCaches {
+    /// Takes an app's cache out for one reconcile; nobody else looks at the same app meanwhile.
+    pub fn take(&self, namespace: &str, name: &str, uid: &str) -> AppCache {
         self.remove(namespace, name)
-            .filter(|memory| memory.uid == uid)
-            .unwrap_or_else(|| AppMemory {
+            .filter(|cache| cache.uid == uid)
+            .unwrap_or_else(|| AppCache {
                 uid: uid.to_owned(),
-                ..AppMemory::default()
+                ..AppCache::default()
             })
     }
 
-    pub fn put(&self, namespace: &str, name: &str, memory: AppMemory) {
-        self.lock()
-            .insert((namespace.to_owned(), name.to_owned()), memory);
+    pub fn put(&self, namespace: &str, name: &str, cache: AppCache) {
+        self.lock().insert((namespace.to_owned(), name.to_owned()), cache);
     }
 
-    pub fn remove(&self, namespace: &str, name: &str) -> Option<AppMemory> {
+    pub fn remove(&self, namespace: &str, name: &str) -> Option<AppCache> {
         self.lock().remove(&(namespace.to_owned(), name.to_owned()))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), AppMemory>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), AppCache>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,7 +18,7 @@ use crate::watch::{self, Apps, Scope, Store, Synced};
 /// How long reconciles wait for the first lists of optional kinds: what is known later is taken up then.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
-/// The optional kinds that are served and whose objects are known.
+/// The optional kinds that are served and ownership objects are known.
 #[derive(Debug, Default)]
 pub struct Served(RwLock<BTreeSet<Kind>>);
 
@@ -90,7 +90,7 @@ impl Discovery {
     }
 
     /// Returns when all that is watched is known. A list may take longer than a round: then it goes on in the next. Of a
-    /// kind whose objects may not be read it never ends, and the watch itself says why.
+    /// kind ownership objects may not be read it never ends, and the watch itself says why.
     async fn list_all(&self, watches: &mut Watches) {
         while let Some(kind) = watches.next_listed().await {
             if let Some(watch) = watches.0.get_mut(&kind) {
@@ -98,7 +98,7 @@ impl Discovery {
             }
             self.served.set(kind, true);
             info!(kind = kind.as_str(), "the cluster serves this API");
-            self.ask_all();
+            self.enqueue_all();
         }
     }
 
@@ -118,7 +118,7 @@ impl Discovery {
     fn begin(&self, kind: Kind) -> Watch {
         let follow = |namespace: &Option<Arc<str>>| {
             let synced = Synced::default();
-            let task = watch::follow_children(
+            let task = watch::watch_children(
                 self.client.clone(),
                 Scope {
                     kind,
@@ -149,11 +149,11 @@ impl Discovery {
             watch::forget_kind(&scope, &self.store, &self.queue);
         }
         info!(kind = kind.as_str(), "the cluster serves this API no more");
-        self.ask_all();
+        self.enqueue_all();
     }
 
-    fn ask_all(&self) {
-        self.apps.ask_all(&self.queue);
+    fn enqueue_all(&self) {
+        self.apps.enqueue_all(&self.queue);
     }
 }
 

@@ -18,12 +18,16 @@ pub enum Error {
         /// How long the API server asked to wait.
         retry_after: Option<Duration>,
     },
-    #[error("the {} {name} exists already and is left alone: {whose}; rename the app, or delete or move that object", kind.as_str())]
-    Foreign { kind: Kind, name: String, whose: String },
+    #[error("the {} {name} exists already and is left alone: {holder}; rename the app, or delete or move that object", kind.as_str())]
+    Foreign {
+        kind: Kind,
+        name: String,
+        holder: String,
+    },
     #[error("the {} {name} of an earlier life is being deleted; it is made again when it is gone", kind.as_str())]
-    Leaving { kind: Kind, name: String },
+    Terminating { kind: Kind, name: String },
     #[error("what was read has changed meanwhile; it is read again")]
-    Moved,
+    Stale,
     #[error("the lease was lost, so nothing is written any more")]
     NotLeader,
 }
@@ -167,12 +171,12 @@ impl Error {
     }
 
     /// The error of a write that was bound to the version that was read: a conflict means that there is a newer one.
-    pub fn or_moved(self) -> Self {
+    pub fn or_stale(self) -> Self {
         match self {
             Self::Api {
                 class: Class::Conflict,
                 ..
-            } => Self::Moved,
+            } => Self::Stale,
             error => error,
         }
     }
@@ -193,8 +197,8 @@ impl Error {
         match self {
             Self::Api { class, .. } => class.as_str(),
             Self::Foreign { .. } => "ForeignObject",
-            Self::Leaving { .. } => "BeingDeleted",
-            Self::Moved => "Moved",
+            Self::Terminating { .. } => "BeingDeleted",
+            Self::Stale => "Stale",
             Self::NotLeader => "NotLeader",
         }
     }
@@ -213,18 +217,18 @@ impl Error {
                         | Class::Terminating
                 )
             }
-            Self::Moved | Self::NotLeader => true,
-            Self::Foreign { .. } | Self::Leaving { .. } => false,
+            Self::Stale | Self::NotLeader => true,
+            Self::Foreign { .. } | Self::Terminating { .. } => false,
         }
     }
 
     /// Whether it is about the object of this name.
     pub fn concerns(&self, object: &str) -> bool {
         match self {
-            Self::Api { name, .. } | Self::Foreign { name, .. } | Self::Leaving { name, .. } => {
+            Self::Api { name, .. } | Self::Foreign { name, .. } | Self::Terminating { name, .. } => {
                 name == object
             }
-            Self::Moved | Self::NotLeader => false,
+            Self::Stale | Self::NotLeader => false,
         }
     }
 
@@ -293,8 +297,8 @@ impl Error {
                 | Class::Terminating => growing(2_000, 60_000),
                 Class::Forbidden | Class::Invalid | Class::Immutable => growing(5_000, 300_000),
             },
-            Self::Moved => growing(20, 5_000),
-            Self::Leaving { .. } => growing(500, 30_000),
+            Self::Stale => growing(20, 5_000),
+            Self::Terminating { .. } => growing(500, 30_000),
             Self::Foreign { .. } | Self::NotLeader => growing(5_000, 300_000),
         };
         jittered(wait)

@@ -1,4 +1,4 @@
-//! Which app has a host: the one whose Ingress carries it, else the one that has asked for it longest.
+//! Which app has a host: the one ownership Ingress carries it, else the one that has asked for it longest.
 //!
 //! A host belongs to one namespace, whatever the path: an app elsewhere could otherwise put its own login page under it.
 //! Apps of one namespace share a host by different paths.
@@ -45,13 +45,13 @@ impl Context {
         for rival in self.carried(&ingress.host) {
             let shares = rival.app.namespace == own.namespace && rival.path != ingress.path;
             if rival.app != own && !shares {
-                self.queue.ask(&rival.app.namespace, &rival.app.name);
+                self.queue.enqueue(&rival.app.namespace, &rival.app.name);
             }
         }
         false
     }
 
-    /// The apps whose Ingresses carry the host.
+    /// The apps ownership Ingresses carry the host.
     fn carried(&self, host: &str) -> Vec<Claim> {
         let mut claims = Vec::new();
         for (key, live) in self.store.ingresses_of(host) {

@@ -1,7 +1,7 @@
 //! One leader among the replicas, by a Lease.
 //!
 //! A Lease fences nobody: a leader that was frozen and thaws may believe it still leads. So every write asks
-//! [`Lead::holds`], which counts from *before* the last renewal was sent and gives up earlier than another replica may
+//! [`Leadership::holds`], which counts from *before* the last renewal was sent and gives up earlier than another replica may
 //! take over, and what still slips through is idempotent.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,15 +43,15 @@ impl Default for LeaseTiming {
 
 /// Whether this replica may write now.
 #[derive(Debug)]
-pub struct Lead {
+pub struct Leadership {
     epoch: Instant,
     /// Milliseconds after `epoch` until which writes are allowed; `u64::MAX` without leader election.
     until: AtomicU64,
 }
 
-impl Lead {
+impl Leadership {
     /// Leads always: there is no election.
-    pub fn alone() -> Self {
+    pub fn always() -> Self {
         Self {
             epoch: Instant::now(),
             until: AtomicU64::new(u64::MAX),
@@ -100,7 +100,7 @@ struct Sighting {
 
 impl Candidate {
     /// Returns when this replica holds the Lease.
-    pub async fn acquire(&self, lead: &Lead) {
+    pub async fn acquire(&self, lead: &Leadership) {
         let mut sighting: Option<Sighting> = None;
         loop {
             match timeout(self.timing.attempt(), self.try_acquire(lead, &mut sighting)).await {
@@ -123,7 +123,7 @@ impl Candidate {
         }
     }
 
-    async fn try_acquire(&self, lead: &Lead, sighting: &mut Option<Sighting>) -> kube::Result<bool> {
+    async fn try_acquire(&self, lead: &Leadership, sighting: &mut Option<Sighting>) -> kube::Result<bool> {
         let now = Instant::now();
         let Some(lease) = self.api.get_opt(&self.name).await? else {
             let lease = Lease {
@@ -170,7 +170,7 @@ impl Candidate {
     }
 
     /// A conflict means that another was faster.
-    fn taken(&self, lead: &Lead, sent: Instant, answer: kube::Result<Lease>) -> kube::Result<bool> {
+    fn taken(&self, lead: &Leadership, sent: Instant, answer: kube::Result<Lease>) -> kube::Result<bool> {
         match answer {
             Ok(_) => {
                 lead.extend(sent + self.timing.deadline);
@@ -182,7 +182,7 @@ impl Candidate {
     }
 
     /// Renews the Lease; returns when it is lost.
-    pub async fn keep(&self, lead: &Lead) {
+    pub async fn keep(&self, lead: &Leadership) {
         let mut last_error = String::new();
         while lead.holds() {
             sleep(self.timing.period).await;
@@ -226,7 +226,7 @@ impl Candidate {
     }
 
     /// Gives the Lease up, so that another replica need not wait for it to run out.
-    pub async fn release(&self, lead: &Lead) {
+    pub async fn release(&self, lead: &Leadership) {
         let held = lead.holds();
         lead.end();
         if !held {
@@ -286,12 +286,12 @@ mod tests {
 
     #[test]
     fn a_lead_ends_by_itself() {
-        let lead = Lead::none();
+        let lead = Leadership::none();
         assert!(!lead.holds());
         lead.extend(Instant::now() + Duration::from_mins(1));
         assert!(lead.holds());
         lead.extend(Instant::now());
         assert!(!lead.holds());
-        assert!(Lead::alone().holds());
+        assert!(Leadership::always().holds());
     }
 }

@@ -9,14 +9,14 @@ use observedapp_desired::{
 };
 use rand::RngExt;
 
-use crate::context::{AppMemory, Context};
+use crate::context::{AppCache, Context};
 use crate::error::Error;
-use crate::request::within;
-use crate::watch::{Key, Live, Seen, Whose};
+use crate::request::with_timeout;
+use crate::watch::{ChildState, Key, Ownership, Partial};
 
 impl Context {
     /// All that bears on an app but the contents of what it refers to: that is known only when it is valid.
-    pub async fn observe(&self, app: &ObservedApp, memory: &mut AppMemory) -> Result<Observed, Error> {
+    pub async fn observe(&self, app: &ObservedApp, cache: &mut AppCache) -> Result<Observed, Error> {
         let name = app.name_any();
         let namespace = app.namespace().unwrap_or_default();
         let deployment = self.store.get(&Key::new(Kind::Deployment, &namespace, &name));
@@ -28,11 +28,11 @@ impl Context {
         let is_probed = self
             .store
             .get(&Key::new(Kind::Probe, &namespace, &name))
-            .is_some_and(|live| live.whose(&name, &uid) == Whose::Ours);
+            .is_some_and(|live| live.ownership(&name, &uid) == Ownership::Owned);
         Ok(Observed {
             optional_kinds: self.served.kinds(),
             prometheus: self.prometheus.observed(&namespace, &self.settings),
-            database: self.observe_database(app, &namespace, &name, memory).await?,
+            database: self.observe_database(app, &namespace, &name, cache).await?,
             replicas: deployment.and_then(|live| replicas(&live)),
             has_answered: is_available || is_probed,
             references_digest: None,
@@ -41,24 +41,24 @@ impl Context {
     }
 
     /// The database as it exists. Where the watches show no claim the API server itself is asked: a password is drawn
-    /// only where there is certainly none whose data needs the old one. A Secret that no watch has shown is found out
+    /// only where there is certainly none ownership data needs the old one. A Secret that no watch has shown is found out
     /// when the new one is to be created.
     async fn observe_database(
         &self,
         app: &ObservedApp,
         namespace: &str,
         name: &str,
-        memory: &mut AppMemory,
+        cache: &mut AppCache,
     ) -> Result<ObservedDatabase, Error> {
         let Some(database) = &app.spec.database else {
             self.references.forget_passwords(namespace, name);
             return Ok(ObservedDatabase::default());
         };
         let uid = app.uid().unwrap_or_default();
-        let made_by_us = |live: &Live| !matches!(live.whose(name, &uid), Whose::Foreign(_));
+        let made_by_us = |live: &ChildState| !matches!(live.ownership(name, &uid), Ownership::Foreign(_));
         let secret = |suffix: &str| Key::new(Kind::Secret, namespace, &format!("{name}-{suffix}"));
         if database.cloud_native_pg.is_some() {
-            let made_by_cluster = |live: &Live| {
+            let made_by_cluster = |live: &ChildState| {
                 live.controller
                     .as_ref()
                     .is_some_and(|owner| owner.kind == "Cluster")
@@ -72,7 +72,7 @@ impl Context {
             return Ok(ObservedDatabase::default());
         }
         let claim = self
-            .claim(namespace, &format!("{name}-db"), memory)
+            .claim(namespace, &format!("{name}-db"), cache)
             .await?
             .filter(|live| !live.deleting && made_by_us(live));
         let ask = claim.is_some();
@@ -104,7 +104,7 @@ impl Context {
 
     /// The StorageClass of a claim that is to grow, if it is known not to let it. Where it cannot be read, the API server
     /// says the same when the claim is applied.
-    async fn class_that_cannot_grow(&self, claim: &Live, database: &BuiltinDatabase) -> Option<String> {
+    async fn class_that_cannot_grow(&self, claim: &ChildState, database: &BuiltinDatabase) -> Option<String> {
         let facts = claim.facts.as_deref()?;
         let class = facts.storage_class.as_ref()?;
         let there: Amount = facts.requested.as_ref()?.parse().ok()?;
@@ -113,7 +113,9 @@ impl Context {
             return None;
         }
         let api: Api<StorageClass> = Api::all(self.client.clone());
-        let found = within("get", "StorageClass", class, api.get(class)).await.ok()?;
+        let found = with_timeout("get", "StorageClass", class, api.get(class))
+            .await
+            .ok()?;
         (found.allow_volume_expansion != Some(true)).then(|| class.clone())
     }
 
@@ -123,7 +125,7 @@ impl Context {
         &self,
         key: &Key,
         ask: bool,
-        may_read: impl Fn(&Live) -> bool,
+        may_read: impl Fn(&ChildState) -> bool,
     ) -> Result<Option<String>, Error> {
         let live = match self.store.get(key) {
             Some(live) => Some((*live).clone()),
@@ -140,25 +142,25 @@ impl Context {
         &self,
         namespace: &str,
         name: &str,
-        memory: &mut AppMemory,
-    ) -> Result<Option<Live>, Error> {
+        cache: &mut AppCache,
+    ) -> Result<Option<ChildState>, Error> {
         let key = Key::new(Kind::PersistentVolumeClaim, namespace, name);
         if let Some(live) = self.store.get(&key) {
             return Ok(Some((*live).clone()));
         }
-        if memory.absent.contains(&key) {
+        if cache.absent.contains(&key) {
             return Ok(None);
         }
-        let api: Api<Seen<false>> = Api::namespaced_with(self.client.clone(), namespace, &key.kind);
-        let seen = within("get", key.kind.as_str(), name, api.get_opt(name)).await?;
+        let api: Api<Partial<false>> = Api::namespaced_with(self.client.clone(), namespace, &key.kind);
+        let seen = with_timeout("get", key.kind.as_str(), name, api.get_opt(name)).await?;
         if seen.is_none() {
-            memory.absent.insert(key);
+            cache.absent.insert(key);
         }
-        Ok(seen.map(Seen::into_live))
+        Ok(seen.map(Partial::into_state))
     }
 }
 
-fn replicas(live: &Live) -> Option<ObservedReplicas> {
+fn replicas(live: &ChildState) -> Option<ObservedReplicas> {
     let facts = live.facts.as_ref()?;
     Some(ObservedReplicas {
         count: facts.wanted?,

@@ -19,10 +19,10 @@ use traces::Traces;
 use tracing::{error, info};
 
 use crate::client::observed_client;
-use crate::context::{Context, Memory};
+use crate::context::{AppCaches, Context};
 use crate::discovery::{Discovery, Served};
 use crate::events::Reporter;
-use crate::leader::{Candidate, Lead, LeaseTiming};
+use crate::leader::{Candidate, Leadership, LeaseTiming};
 use crate::metrics::Metrics;
 use crate::prometheus::{Poller, Prometheus};
 use crate::queue::Queue;
@@ -151,7 +151,7 @@ impl Operator {
 
         let outcome = tokio::select! {
             outcome = replica.work(&stop) => outcome,
-            () = turn(&replica.health) => Ok(()),
+            () = heartbeat(&replica.health) => Ok(()),
         };
         serving.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
@@ -162,20 +162,20 @@ impl Operator {
 }
 
 /// Says that the runtime turns; it never ends.
-async fn turn(health: &Health) {
+async fn heartbeat(health: &Health) {
     loop {
-        health.turn();
+        health.heartbeat();
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
 /// Says whether apps wait for their turn; it never ends.
-async fn attend(queue: &Queue, health: &Health) {
+async fn track_queue(queue: &Queue, health: &Health) {
     loop {
         if queue.depth() > 0 {
-            health.waits();
+            health.queue_stalled();
         } else {
-            health.looked();
+            health.progress();
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -203,7 +203,7 @@ impl Replica {
         } = self;
         if !options.leader_elect {
             metrics.leader.set(1);
-            return self.lead_apps(Arc::new(Lead::alone()), stop).await;
+            return self.lead_apps(Arc::new(Leadership::always()), stop).await;
         }
         let candidate = Candidate {
             api: Api::<Lease>::namespaced(client.clone(), &options.leader_elect_namespace),
@@ -214,7 +214,7 @@ impl Replica {
         // Who stands by is ready: it is all that is asked of it.
         health.set_ready();
         loop {
-            let lead = Arc::new(Lead::none());
+            let lead = Arc::new(Leadership::none());
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = candidate.acquire(&lead) => {}
@@ -227,7 +227,7 @@ impl Replica {
             };
             metrics.leader.set(0);
             metrics.apps.clear();
-            health.looked();
+            health.progress();
             if let Some(outcome) = outcome {
                 candidate.release(&lead).await;
                 return outcome;
@@ -236,7 +236,7 @@ impl Replica {
     }
 
     /// Watches and reconciles; dropping it ends all watches and all that is under way.
-    async fn lead_apps(&self, lead: Arc<Lead>, stop: &CancellationToken) -> Result<(), RunError> {
+    async fn lead_apps(&self, lead: Arc<Leadership>, stop: &CancellationToken) -> Result<(), RunError> {
         let Self {
             options,
             timing,
@@ -274,7 +274,7 @@ impl Replica {
             events: Reporter::new(client.clone(), options.identity.clone()),
             references: References::default(),
             prometheus: Arc::new(Prometheus::new(prometheus.clone())),
-            memory: Memory::default(),
+            caches: AppCaches::default(),
             resync: timing.resync,
         });
 
@@ -290,7 +290,7 @@ impl Replica {
             soon: timing.soon,
         };
         let mut tasks = JoinSet::new();
-        let synced = follow(&context, &apps, &scopes, &mut tasks);
+        let synced = spawn_watches(&context, &apps, &scopes, &mut tasks);
         let (discovered, first_round) = tokio::sync::oneshot::channel();
         let discovery = Discovery {
             client: client.clone(),
@@ -320,7 +320,7 @@ impl Replica {
         info!(apps = context.apps.len(), "everything is known; reconciling");
         tokio::select! {
             () = reconcile_all(options, &context, health, requests, stop) => {}
-            () = attend(&queue, health) => {}
+            () = track_queue(&queue, health) => {}
             Some(ended) = tasks.join_next() => {
                 error!(?ended, "a watch has ended by itself");
                 return Err(RunError::LoopEnded);
@@ -335,7 +335,7 @@ impl Replica {
 }
 
 /// Starts every watch that does not depend on an optional API.
-fn follow(
+fn spawn_watches(
     context: &Context,
     apps: &Arc<Apps>,
     scopes: &[Option<Arc<str>>],
@@ -355,7 +355,7 @@ fn follow(
                 kind,
                 namespace: namespace.clone(),
             };
-            tasks.spawn(watch::follow_children(
+            tasks.spawn(watch::watch_children(
                 client.clone(),
                 scope,
                 Arc::clone(&context.store),
@@ -363,14 +363,14 @@ fn follow(
                 next(),
             ));
         }
-        tasks.spawn(watch::follow_pods(
+        tasks.spawn(watch::watch_pods(
             client.clone(),
             namespace.clone(),
             Arc::clone(&context.pods),
             Arc::clone(queue),
             next(),
         ));
-        tasks.spawn(watch::follow_apps(
+        tasks.spawn(watch::watch_apps(
             client.clone(),
             namespace.clone(),
             Arc::clone(apps),
@@ -378,7 +378,7 @@ fn follow(
         ));
     }
     if scopes.iter().all(Option::is_none) {
-        tasks.spawn(watch::follow_ingress_classes(
+        tasks.spawn(watch::watch_ingress_classes(
             client.clone(),
             Arc::clone(&context.ingress_classes),
             Arc::clone(apps),
@@ -414,7 +414,7 @@ async fn reconcile_all(
         Config::default().concurrency(options.concurrency),
     );
     let all = results.for_each(|result| async {
-        health.looked();
+        health.progress();
         context
             .metrics
             .depth

@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
 use tracing::warn;
 
-use crate::context::{AppMemory, Context};
+use crate::context::{AppCache, Context};
 use crate::error::Error;
-use crate::request::within;
+use crate::request::with_timeout;
 use crate::status::is_available;
 use crate::watch::{Key, Pod, Stage, Trouble};
 use observedapp_desired::Kind;
@@ -78,18 +78,18 @@ impl PodEvents {
 impl Context {
     /// Lists the Events about the pod that keeps an app from being available, when that is due. It is no failure if
     /// they cannot be read: the condition then says less.
-    pub async fn observe_pod_events(&self, namespace: &str, name: &str, memory: &mut AppMemory) {
+    pub async fn observe_pod_events(&self, namespace: &str, name: &str, cache: &mut AppCache) {
         let deployment = self.store.get(&Key::new(Kind::Deployment, namespace, name));
         let waits = deployment
             .and_then(|live| live.facts.clone())
             .is_some_and(|facts| !is_available(&facts));
         let pods = self.pods.of(namespace, name);
         let Some((pod, seen)) = unexplained(&pods).filter(|_| waits) else {
-            memory.pod_events = None;
+            cache.pod_events = None;
             return;
         };
         let now = Instant::now();
-        let mut known = memory
+        let mut known = cache
             .pod_events
             .take()
             .filter(|known| known.pod == *pod)
@@ -105,7 +105,7 @@ impl Context {
             }
             known.listed = Some(Instant::now());
         }
-        memory.pod_events = Some(known);
+        cache.pod_events = Some(known);
     }
 
     async fn list_pod_events(&self, namespace: &str, pod: &str) -> Result<Vec<PodEvent>, Error> {
@@ -113,12 +113,12 @@ impl Context {
         let params = ListParams::default()
             .fields(&format!("involvedObject.kind=Pod,involvedObject.name={pod}"))
             .limit(LIMIT);
-        let events = within("list", "Event", pod, api.list(&params)).await?;
+        let events = with_timeout("list", "Event", pod, api.list(&params)).await?;
         Ok(newest_first(events.items))
     }
 }
 
-/// The pod of the newest revision that has been unready for longest and whose own status does not say why.
+/// The pod of the newest revision that has been unready for longest and ownership own status does not say why.
 fn unexplained(pods: &[(String, Arc<Pod>)]) -> Option<(&String, &Pod)> {
     let apps = || pods.iter().filter(|(_, pod)| pod.component == "app");
     let newest = apps().max_by(|(_, a), (_, b)| a.created.cmp(&b.created))?;

@@ -14,12 +14,12 @@ use crate::watch::Key;
 pub struct Queue {
     sender: UnboundedSender<ObjectRef<App>>,
     waiting: Mutex<HashSet<(String, String)>>,
-    interests: Mutex<Interests>,
+    dependencies: Mutex<Dependencies>,
 }
 
 /// Apps are told of objects that are not theirs: the Secrets they refer to, and what is in their way.
 #[derive(Debug, Default)]
-struct Interests {
+struct Dependencies {
     apps: HashMap<Key, BTreeSet<(String, String)>>,
     keys: HashMap<(String, String), BTreeSet<Key>>,
 }
@@ -30,13 +30,13 @@ impl Queue {
         let queue = Self {
             sender,
             waiting: Mutex::default(),
-            interests: Mutex::default(),
+            dependencies: Mutex::default(),
         };
         (queue, receiver)
     }
 
     /// Has an app looked at.
-    pub fn ask(&self, namespace: &str, name: &str) {
+    pub fn enqueue(&self, namespace: &str, name: &str) {
         let app = (namespace.to_owned(), name.to_owned());
         if lock(&self.waiting).insert(app) {
             // The receiver goes only when the operator stops.
@@ -45,7 +45,7 @@ impl Queue {
     }
 
     /// An app's turn has come.
-    pub fn taken(&self, namespace: &str, name: &str) {
+    pub fn dequeued(&self, namespace: &str, name: &str) {
         lock(&self.waiting).remove(&(namespace.to_owned(), name.to_owned()));
     }
 
@@ -54,36 +54,40 @@ impl Queue {
     }
 
     /// Sets which objects, beside its own, an app is to be told of; names those that no app needs any more.
-    pub fn set_interests(&self, namespace: &str, name: &str, keys: BTreeSet<Key>) -> Vec<Key> {
+    pub fn set_dependencies(&self, namespace: &str, name: &str, keys: BTreeSet<Key>) -> Vec<Key> {
         let app = (namespace.to_owned(), name.to_owned());
-        let mut interests = lock(&self.interests);
+        let mut dependencies = lock(&self.dependencies);
         let before = if keys.is_empty() {
-            interests.keys.remove(&app)
+            dependencies.keys.remove(&app)
         } else {
-            interests.keys.insert(app.clone(), keys.clone())
+            dependencies.keys.insert(app.clone(), keys.clone())
         }
         .unwrap_or_default();
         let mut dropped = Vec::new();
         for key in before.difference(&keys) {
-            if let Some(apps) = interests.apps.get_mut(key) {
+            if let Some(apps) = dependencies.apps.get_mut(key) {
                 apps.remove(&app);
                 if apps.is_empty() {
-                    interests.apps.remove(key);
+                    dependencies.apps.remove(key);
                     dropped.push(key.clone());
                 }
             }
         }
         for key in keys {
-            interests.apps.entry(key).or_default().insert(app.clone());
+            dependencies.apps.entry(key).or_default().insert(app.clone());
         }
         dropped
     }
 
     /// Tells the apps that wait for this object.
-    pub fn tell_interested(&self, key: &Key) {
-        let apps = lock(&self.interests).apps.get(key).cloned().unwrap_or_default();
+    pub fn enqueue_dependents(&self, key: &Key) {
+        let apps = lock(&self.dependencies)
+            .apps
+            .get(key)
+            .cloned()
+            .unwrap_or_default();
         for (namespace, name) in apps {
-            self.ask(&namespace, &name);
+            self.enqueue(&namespace, &name);
         }
     }
 }
@@ -101,11 +105,11 @@ mod tests {
     #[test]
     fn an_app_waits_once() {
         let (queue, mut receiver) = Queue::new();
-        queue.ask("shop", "tasks");
-        queue.ask("shop", "tasks");
+        queue.enqueue("shop", "tasks");
+        queue.enqueue("shop", "tasks");
         assert_eq!(queue.depth(), 1);
-        queue.taken("shop", "tasks");
-        queue.ask("shop", "tasks");
+        queue.dequeued("shop", "tasks");
+        queue.enqueue("shop", "tasks");
         drop(queue);
         assert!(receiver.try_recv().is_ok());
         assert!(receiver.try_recv().is_ok());
@@ -116,13 +120,13 @@ mod tests {
     fn only_who_still_waits_is_told() {
         let (queue, _receiver) = Queue::new();
         let secret = Key::new(Kind::Secret, "shop", "mail");
-        queue.set_interests("shop", "tasks", [secret.clone()].into());
-        queue.tell_interested(&secret);
+        queue.set_dependencies("shop", "tasks", [secret.clone()].into());
+        queue.enqueue_dependents(&secret);
         assert_eq!(queue.depth(), 1);
-        queue.taken("shop", "tasks");
-        let dropped = queue.set_interests("shop", "tasks", BTreeSet::new());
+        queue.dequeued("shop", "tasks");
+        let dropped = queue.set_dependencies("shop", "tasks", BTreeSet::new());
         assert_eq!(dropped, std::slice::from_ref(&secret));
-        queue.tell_interested(&secret);
+        queue.enqueue_dependents(&secret);
         assert_eq!(queue.depth(), 0);
     }
 }

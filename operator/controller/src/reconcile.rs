@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use crate::App;
 use crate::apply::{Outcome, Owner};
-use crate::context::{AppMemory, Context};
+use crate::context::{AppCache, Context};
 use crate::error::{Error, jittered};
 use crate::metrics::{ErrorLabel, ResultLabel};
 use crate::report::Story;
@@ -35,23 +35,23 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
     let namespace = app.namespace().unwrap_or_default();
     let name = app.name_any();
     let uid = app.uid().unwrap_or_default();
-    context.queue.taken(&namespace, &name);
+    context.queue.dequeued(&namespace, &name);
     let began = Instant::now();
-    let mut memory = context.memory.take(&namespace, &name, &uid);
-    memory.reference = app.object_ref(&());
+    let mut cache = context.caches.take(&namespace, &name, &uid);
+    cache.reference = app.object_ref(&());
     let span = context.traces.begin(None);
     let look = async {
         match &app.0 {
             _ if app.meta().deletion_timestamp.is_some() => {
-                memory.pod_events = None;
+                cache.pod_events = None;
                 Ok(Look::Done)
             }
-            Ok(app) => match tokio::time::timeout(LIMIT, Box::pin(context.look_at(app, &mut memory))).await {
+            Ok(app) => match tokio::time::timeout(LIMIT, Box::pin(context.look_at(app, &mut cache))).await {
                 Ok(looked) => looked,
                 Err(_) => Err(Error::timeout("reconcile", "ObservedApp", &name)),
             },
             Err(invalid) => {
-                memory.pod_events = None;
+                cache.pod_events = None;
                 context
                     .report_unreadable(&namespace, &name, invalid)
                     .await
@@ -63,19 +63,19 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
     let mut reason = None;
     let (result, wait) = match looked {
         Ok(Look::Done) => {
-            memory.failures = 0;
+            cache.failures = 0;
             ("done", jittered(context.resync))
         }
         Ok(Look::Again(wait)) => {
-            memory.failures = 0;
+            cache.failures = 0;
             ("again", jittered(wait))
         }
         // Drawn twice in one look: somebody deletes what is drawn.
         Ok(Look::GoOn) => ("again", jittered(Duration::from_secs(1))),
         Err(error) => {
             reason = Some(error.reason());
-            let wait = error.patience(memory.failures);
-            memory.failures = memory.failures.saturating_add(1);
+            let wait = error.patience(cache.failures);
+            cache.failures = cache.failures.saturating_add(1);
             context
                 .metrics
                 .errors
@@ -83,13 +83,13 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
                     error: error.reason(),
                 })
                 .inc();
-            if !matches!(error, Error::Moved) {
-                warn!(namespace, app = name, failures = memory.failures, %error, "tried again in {wait:.1?}");
+            if !matches!(error, Error::Stale) {
+                warn!(namespace, app = name, failures = cache.failures, %error, "tried again in {wait:.1?}");
             }
             ("failed", wait)
         }
     };
-    let wait = memory.pod_events.as_ref().map_or(wait, |pod| {
+    let wait = cache.pod_events.as_ref().map_or(wait, |pod| {
         wait.min(pod.due_in(Instant::now()).max(Duration::from_secs(1)))
     });
     context
@@ -100,7 +100,7 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
     context
         .metrics
         .apps
-        .show_failures(&namespace, &name, memory.failures);
+        .show_failures(&namespace, &name, cache.failures);
     let duration = began.elapsed();
     context.metrics.duration.observe(duration.as_secs_f64());
     let attributes: Vec<_> = [
@@ -121,7 +121,7 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
         attributes: &attributes,
         failed: reason.is_some(),
     });
-    context.memory.put(&namespace, &name, memory);
+    context.caches.put(&namespace, &name, cache);
     debug!(namespace, app = name, result, "looked at");
     Action::requeue(wait)
 }
@@ -136,15 +136,15 @@ enum Look {
 }
 
 impl Context {
-    async fn look_at(&self, app: &ObservedApp, memory: &mut AppMemory) -> Result<Look, Error> {
-        memory.absent.clear();
-        match self.look_once(app, memory).await {
-            Ok(Look::GoOn) => self.look_once(app, memory).await,
+    async fn look_at(&self, app: &ObservedApp, cache: &mut AppCache) -> Result<Look, Error> {
+        cache.absent.clear();
+        match self.look_once(app, cache).await {
+            Ok(Look::GoOn) => self.look_once(app, cache).await,
             looked => looked,
         }
     }
 
-    async fn look_once(&self, app: &ObservedApp, memory: &mut AppMemory) -> Result<Look, Error> {
+    async fn look_once(&self, app: &ObservedApp, cache: &mut AppCache) -> Result<Look, Error> {
         let story = Story {
             app,
             namespace: app.namespace().unwrap_or_default(),
@@ -152,17 +152,17 @@ impl Context {
         };
         // Read before all else: whatever changes from here on makes a write that rests on it fail.
         let deployment = Key::new(Kind::Deployment, &story.namespace, &story.name);
-        let count_read_at = self.store.get(&deployment).map(|live| live.resource_version);
-        let observed = match self.observe(app, memory).await {
+        let replicas_version = self.store.get(&deployment).map(|live| live.resource_version);
+        let observed = match self.observe(app, cache).await {
             Ok(observed) => observed,
-            Err(error) => return self.unobserved(&story, error, memory).await,
+            Err(error) => return self.unobserved(&story, error, cache).await,
         };
         // Bounded to some tens of milliseconds by what it lets in; the other apps need not wait for even that.
         let validated = tokio::task::block_in_place(|| validate(app, observed, self.settings.clone()));
         let mut valid = match validated {
             Ok(valid) => valid,
             Err(problems) => {
-                self.report(&story, Progress::Invalid(&problems), None, &[], memory)
+                self.report(&story, Progress::Invalid(&problems), None, &[], cache)
                     .await?;
                 return Ok(if waits_for_storage(&problems) {
                     Look::Again(RETRY)
@@ -175,15 +175,15 @@ impl Context {
             .iter()
             .map(|reference| Key::new(reference.kind, &story.namespace, &reference.name))
             .collect();
-        let mut interests = referred.clone();
+        let mut dependencies = referred.clone();
         if let Some(holder) = &valid.observed.host_holder {
-            interests.insert(Key::new(Kind::Ingress, &holder.namespace, &holder.name));
+            dependencies.insert(Key::new(Kind::Ingress, &holder.namespace, &holder.name));
         }
-        self.set_interests(&story.namespace, &story.name, interests.clone());
+        self.set_dependencies(&story.namespace, &story.name, dependencies.clone());
         valid.observed.references_digest =
             match self.references.digest(&self.client, &self.store, &referred).await {
                 Ok(digest) => digest,
-                Err(error) => return self.unobserved(&story, error, memory).await,
+                Err(error) => return self.unobserved(&story, error, cache).await,
             };
         let absent: Vec<Key> = referred
             .iter()
@@ -192,8 +192,8 @@ impl Context {
             .collect();
         let desired = desired(&valid);
         if app.spec.paused {
-            self.set_interests(&story.namespace, &story.name, interests);
-            self.report(&story, Progress::Paused(&desired), None, &absent, memory)
+            self.set_dependencies(&story.namespace, &story.name, dependencies);
+            self.report(&story, Progress::Paused(&desired), None, &absent, cache)
                 .await?;
             return Ok(Look::Done);
         }
@@ -202,27 +202,27 @@ impl Context {
             namespace: &story.namespace,
             name: &story.name,
             uid: &uid,
-            count_read_at: count_read_at.filter(|_| app.spec.autoscaling.is_some()),
+            replicas_version: replicas_version.filter(|_| app.spec.autoscaling.is_some()),
         };
         let recorded = app.status.as_ref().and_then(|status| status.applied.as_deref());
-        let outcome = self.converge(owner, &desired, recorded, memory).await;
-        interests.extend(outcome.in_the_way.iter().cloned());
-        self.set_interests(&story.namespace, &story.name, interests);
-        self.tell_kept(memory, &outcome).await;
+        let outcome = self.converge(owner, &desired, recorded, cache).await;
+        dependencies.extend(outcome.blockers.iter().cloned());
+        self.set_dependencies(&story.namespace, &story.name, dependencies);
+        self.tell_kept(cache, &outcome).await;
         if outcome.again || (desired.host_holder.is_none() && self.lost_host(app)) {
             return Ok(Look::GoOn);
         }
-        let moved = matches!(outcome.errors.first(), Some(Error::Moved));
-        if moved && memory.failures < TOLD_AFTER {
+        let moved = matches!(outcome.errors.first(), Some(Error::Stale));
+        if moved && cache.failures < TOLD_AFTER {
             // It is done again at once: there is nothing to tell yet.
-            return Err(Error::Moved);
+            return Err(Error::Stale);
         }
         let progress = Progress::Applied {
             desired: &desired,
             errors: &outcome.errors,
         };
         let reported = self
-            .report(&story, progress, outcome.hash.clone(), &absent, memory)
+            .report(&story, progress, outcome.hash.clone(), &absent, cache)
             .await;
         match outcome.errors.into_iter().next() {
             Some(error) => Err(error),
@@ -236,43 +236,38 @@ impl Context {
         }
     }
 
-    fn set_interests(&self, namespace: &str, name: &str, keys: BTreeSet<Key>) {
-        let dropped = self.queue.set_interests(namespace, name, keys);
+    fn set_dependencies(&self, namespace: &str, name: &str, keys: BTreeSet<Key>) {
+        let dropped = self.queue.set_dependencies(namespace, name, keys);
         self.references.forget_contents(&dropped);
     }
 
-    async fn unobserved(
-        &self,
-        story: &Story<'_>,
-        error: Error,
-        memory: &mut AppMemory,
-    ) -> Result<Look, Error> {
-        self.report(story, Progress::Unobserved(&error), None, &[], memory)
+    async fn unobserved(&self, story: &Story<'_>, error: Error, cache: &mut AppCache) -> Result<Look, Error> {
+        self.report(story, Progress::Unobserved(&error), None, &[], cache)
             .await?;
         Err(error)
     }
 
-    async fn tell_kept(&self, memory: &AppMemory, outcome: &Outcome) {
+    async fn tell_kept(&self, cache: &AppCache, outcome: &Outcome) {
         for key in &outcome.kept {
             let note = format!(
                 "the {} {} is kept: its deletionPolicy is Retain; delete it by hand if it is not needed any more",
                 key.kind.as_str(),
                 key.name
             );
-            self.events.tell(&memory.reference, true, "Kept", &note).await;
+            self.events.tell(&cache.reference, true, "Kept", &note).await;
         }
     }
 
     /// An app is gone: nothing is remembered or shown of it any more.
     pub async fn forget(&self, namespace: &str, name: &str) {
-        self.queue.taken(namespace, name);
-        self.set_interests(namespace, name, BTreeSet::new());
+        self.queue.dequeued(namespace, name);
+        self.set_dependencies(namespace, name, BTreeSet::new());
         self.references.forget_passwords(namespace, name);
         self.metrics.apps.show(namespace, name, None);
-        let Some(memory) = self.memory.remove(namespace, name) else {
+        let Some(cache) = self.caches.remove(namespace, name) else {
             return;
         };
-        let kept: Vec<Key> = memory
+        let kept: Vec<Key> = cache
             .applied
             .keys()
             .map(|(kind, object)| Key::new(*kind, namespace, object))
@@ -284,7 +279,7 @@ impl Context {
             ..Outcome::default()
         };
         if self.lead.holds() {
-            self.tell_kept(&memory, &outcome).await;
+            self.tell_kept(&cache, &outcome).await;
         }
     }
 }

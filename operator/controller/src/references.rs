@@ -10,8 +10,8 @@ use kube::{Client, Resource};
 use observedapp_desired::{Kind, digest};
 
 use crate::error::Error;
-use crate::request::within;
-use crate::watch::{Key, Live, Store};
+use crate::request::with_timeout;
+use crate::watch::{ChildState, Key, Store};
 
 /// What was read, as it stood at one version.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl References {
         Ok(Some(digest(all.iter().map(String::as_bytes))))
     }
 
-    async fn contents(&self, client: &Client, key: &Key, live: &Live) -> Result<String, Error> {
+    async fn contents(&self, client: &Client, key: &Key, live: &ChildState) -> Result<String, Error> {
         if let Some(contents) = known(&self.contents, key, live) {
             return Ok(contents.digest);
         }
@@ -118,7 +118,12 @@ impl References {
     }
 
     /// The password in one of the operator's own Secrets.
-    pub async fn password(&self, client: &Client, key: &Key, live: &Live) -> Result<Option<String>, Error> {
+    pub async fn password(
+        &self,
+        client: &Client,
+        key: &Key,
+        live: &ChildState,
+    ) -> Result<Option<String>, Error> {
         if let Some(password) = known(&self.passwords, key, live) {
             return Ok(password);
         }
@@ -128,12 +133,12 @@ impl References {
     }
 
     /// Takes up the password of a Secret that was made just now.
-    pub fn drawn(&self, key: &Key, live: &Live, secret: &Secret) {
+    pub fn drawn(&self, key: &Key, live: &ChildState, secret: &Secret) {
         remember(&self.passwords, key, live, password_in(secret.clone()));
     }
 
     /// A Secret was applied as it was known. Its data went along unchanged, so its password is still the same.
-    pub fn moved(&self, key: &Key, before: &Live, now: &Live) {
+    pub fn moved(&self, key: &Key, before: &ChildState, now: &ChildState) {
         if let Some(password) = known(&self.passwords, key, before) {
             remember(&self.passwords, key, now, password);
         }
@@ -155,17 +160,17 @@ where
         + std::fmt::Debug,
 {
     let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
-    within("get", key.kind.as_str(), &key.name, api.get_opt(&key.name)).await
+    with_timeout("get", key.kind.as_str(), &key.name, api.get_opt(&key.name)).await
 }
 
-fn known<T: Clone>(cache: &Mutex<HashMap<Key, Read<T>>>, key: &Key, live: &Live) -> Option<T> {
+fn known<T: Clone>(cache: &Mutex<HashMap<Key, Read<T>>>, key: &Key, live: &ChildState) -> Option<T> {
     lock(cache)
         .get(key)
         .filter(|read| read.uid == live.uid && read.version == live.resource_version)
         .map(|read| read.value.clone())
 }
 
-fn remember<T>(cache: &Mutex<HashMap<Key, Read<T>>>, key: &Key, live: &Live, value: T) {
+fn remember<T>(cache: &Mutex<HashMap<Key, Read<T>>>, key: &Key, live: &ChildState, value: T) {
     let read = Read {
         uid: live.uid.clone(),
         version: live.resource_version,
@@ -188,7 +193,7 @@ mod tests {
     #[test]
     fn what_nobody_needs_any_more_is_forgotten() {
         let references = References::default();
-        let live = Live::default();
+        let live = ChildState::default();
         let own = Key::new(Kind::Secret, "shop", "tasks-db-app");
         let secret: Secret =
             serde_json::from_value(json!({"metadata": {}, "data": {"password": "c2VjcmV0"}})).unwrap();

@@ -13,12 +13,12 @@ use observedapp_desired::{Desired, Kind, Object};
 use serde_json::json;
 use tracing::{info, warn};
 
-use crate::context::{AppMemory, Context, Written};
+use crate::context::{AppCache, Context, Written};
 use crate::error::{Class, Error};
 use crate::metrics::AppState;
 use crate::pod_events::PodEvents;
 use crate::prometheus::{Expected, Proof};
-use crate::request::within;
+use crate::request::with_timeout;
 use crate::status::{AppFacts, Finding, Progress, Transition, carried, findings, merge, noteworthy, url};
 use crate::watch::Key;
 
@@ -43,27 +43,27 @@ impl Context {
         progress: Progress<'_>,
         applied: Option<String>,
         absent: &[Key],
-        memory: &mut AppMemory,
+        cache: &mut AppCache,
     ) -> Result<(), Error> {
         let Story { app, namespace, name } = story;
         let version = version_of(app);
         // The watch may not have brought back yet what was written last.
-        if memory
+        if cache
             .written
             .as_ref()
             .is_some_and(|written| written.version <= version)
         {
-            memory.written = None;
+            cache.written = None;
         }
-        let before = memory
+        let before = cache
             .written
             .as_ref()
             .map(|written| written.status.clone())
             .or_else(|| app.status.clone())
             .unwrap_or_default();
 
-        self.observe_pod_events(namespace, name, memory).await;
-        let events = memory.pod_events.as_ref();
+        self.observe_pod_events(namespace, name, cache).await;
+        let events = cache.pod_events.as_ref();
         let Composed {
             status,
             transitions,
@@ -73,8 +73,8 @@ impl Context {
         if status == before {
             return Ok(());
         }
-        if self.write(story, version, status, memory).await? {
-            self.tell(story, &transitions, memory).await;
+        if self.write(story, version, status, cache).await? {
+            self.tell(story, &transitions, cache).await;
         }
         Ok(())
     }
@@ -217,14 +217,14 @@ impl Context {
         story: &Story<'_>,
         version: u64,
         status: ObservedAppStatus,
-        memory: &mut AppMemory,
+        cache: &mut AppCache,
     ) -> Result<bool, Error> {
         let Story { app, namespace, name } = story;
         self.check_lead()?;
         let api: Api<ObservedApp> = Api::namespaced(self.client.clone(), namespace);
         // The whole status is replaced, and only that of the app as it was read: not of another by the same name, nor
         // one that another leader has looked at since.
-        let read_at = memory.written.as_ref().map_or(version, |written| written.version);
+        let read_at = cache.written.as_ref().map_or(version, |written| written.version);
         let patch: json_patch::Patch = match serde_json::from_value(json!([
             {"op": "test", "path": "/metadata/uid", "value": app.metadata.uid},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": read_at.to_string()},
@@ -236,7 +236,7 @@ impl Context {
                 return Ok(false);
             }
         };
-        let patched = within(
+        let patched = with_timeout(
             "patch",
             "ObservedApp/status",
             name,
@@ -245,7 +245,7 @@ impl Context {
         .await;
         match patched {
             Ok(patched) => {
-                memory.written = Some(Written {
+                cache.written = Some(Written {
                     version: version_of(&patched),
                     status,
                 });
@@ -256,11 +256,11 @@ impl Context {
                 class: Class::ApiMissing,
                 ..
             }) => Ok(false),
-            Err(error) => Err(error.or_moved()),
+            Err(error) => Err(error.or_stale()),
         }
     }
 
-    async fn tell(&self, story: &Story<'_>, transitions: &[Transition], memory: &AppMemory) {
+    async fn tell(&self, story: &Story<'_>, transitions: &[Transition], cache: &AppCache) {
         let Story { namespace, name, .. } = story;
         // One cause may turn several conditions; it is told once.
         let mut told = BTreeSet::new();
@@ -282,7 +282,7 @@ impl Context {
                 transition.message
             );
             self.events
-                .tell(&memory.reference, transition.good, &reason, &transition.message)
+                .tell(&cache.reference, transition.good, &reason, &transition.message)
                 .await;
         }
     }
@@ -306,7 +306,7 @@ impl Context {
         );
         let resource = kube::core::ApiResource::erase::<ObservedApp>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let Some(object) = within("get", "ObservedApp", name, api.get_opt(name)).await? else {
+        let Some(object) = with_timeout("get", "ObservedApp", name, api.get_opt(name)).await? else {
             return Ok(());
         };
         let old: Vec<_> = object
@@ -327,7 +327,7 @@ impl Context {
         self.check_lead()?;
         let status =
             json!({"status": {"observedGeneration": invalid.metadata.generation, "conditions": conditions}});
-        within(
+        with_timeout(
             "patch",
             "ObservedApp/status",
             name,

@@ -7,7 +7,7 @@ use crate::error::Error;
 /// How long one request may take: longer than the API server's own limit for a slow webhook.
 const LIMIT: Duration = Duration::from_secs(20);
 
-pub async fn within<T>(
+pub async fn with_timeout<T>(
     verb: &'static str,
     kind: &'static str,
     name: &str,

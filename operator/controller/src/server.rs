@@ -26,7 +26,7 @@ const STALLED_AFTER: Duration = LIMIT.saturating_mul(2);
 pub struct Health {
     started: Instant,
     /// Milliseconds after `started` at which the loop last turned.
-    last_turn: AtomicU64,
+    last_heartbeat: AtomicU64,
     /// Milliseconds after `started` since which apps have waited and none was looked at; 0 if none waits.
     waiting_since: AtomicU64,
     ready: AtomicBool,
@@ -36,19 +36,19 @@ impl Health {
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
-            last_turn: AtomicU64::new(0),
+            last_heartbeat: AtomicU64::new(0),
             waiting_since: AtomicU64::new(0),
             ready: AtomicBool::new(false),
         }
     }
 
     /// The loop turns.
-    pub fn turn(&self) {
-        self.last_turn.store(self.now(), Ordering::Relaxed);
+    pub fn heartbeat(&self) {
+        self.last_heartbeat.store(self.now(), Ordering::Relaxed);
     }
 
     /// Apps wait for their turn.
-    pub fn waits(&self) {
+    pub fn queue_stalled(&self) {
         // Since when they do stays as it is.
         let _ = self
             .waiting_since
@@ -56,7 +56,7 @@ impl Health {
     }
 
     /// A look at an app has ended, or none waits for one.
-    pub fn looked(&self) {
+    pub fn progress(&self) {
         self.waiting_since.store(0, Ordering::Relaxed);
     }
 
@@ -74,7 +74,7 @@ impl Health {
             let moment = Duration::from_millis(moment.load(Ordering::Relaxed));
             self.started.elapsed().saturating_sub(moment)
         };
-        if since(&self.last_turn) >= STUCK_AFTER {
+        if since(&self.last_heartbeat) >= STUCK_AFTER {
             return Some("the loop has not turned for a minute");
         }
         let any_waits = self.waiting_since.load(Ordering::Relaxed) > 0;
@@ -162,7 +162,7 @@ mod tests {
             return;
         };
         assert!(health.trouble().is_some());
-        health.turn();
+        health.heartbeat();
         assert_eq!(health.trouble(), None);
     }
 
@@ -171,14 +171,14 @@ mod tests {
         let Some(health) = started(2 * STALLED_AFTER) else {
             return;
         };
-        health.turn();
+        health.heartbeat();
         assert_eq!(health.trouble(), None, "nobody waits");
         health.waiting_since.store(1, Ordering::Relaxed);
-        health.waits();
+        health.queue_stalled();
         let trouble = health.trouble().unwrap_or_default();
         assert!(trouble.contains("none has been looked at"), "{trouble:?}");
-        health.looked();
-        health.waits();
+        health.progress();
+        health.queue_stalled();
         assert_eq!(health.trouble(), None, "one was looked at just now");
     }
 }

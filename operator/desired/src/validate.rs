@@ -3,8 +3,8 @@
 //! Three layers, from what everybody can tell to what only the operator knows: what admission tells of one object, what
 //! the fields mean together, and what the cluster says to them.
 
+mod against_cluster;
 mod capacity;
-mod surroundings;
 
 use observedapp_api::{ObservedApp, ObservedAppSpec, Refusal};
 use observedapp_slo::{Objective, Ratio};
@@ -50,7 +50,7 @@ pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Re
         }
     }
     capacity::check(&spec, database.as_ref(), &mut findings);
-    surroundings::check(&name, database.as_ref(), &observed, &mut findings);
+    against_cluster::check(&name, database.as_ref(), &observed, &mut findings);
     let Findings { problems, notes } = findings;
     if !problems.is_empty() {
         return Err(problems.once_a_field());

@@ -14,7 +14,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Config, ResourceExt};
 use observedapp_api::ObservedApp;
 
-use super::trouble::{Question, no_cluster};
+use super::api_errors::{Question, no_cluster};
 
 /// How long a connection may take; people are waiting.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -53,7 +53,7 @@ impl Source {
             Err(why) => return History::Missing(why.clone()),
         };
         if app.spec.slos.is_empty() {
-            return History::Told(BTreeMap::new());
+            return History::Known(BTreeMap::new());
         }
         let end = Timestamp::now().as_second();
         let span = Span {
@@ -68,7 +68,7 @@ impl Source {
             app.name_any()
         );
         match tokio::time::timeout(PATIENCE, prometheus.range(&query, span)).await {
-            Ok(Ok(series)) => History::Told(by_objective(&series, span)),
+            Ok(Ok(series)) => History::Known(by_objective(&series, span)),
             Ok(Err(error)) => History::Missing(format!("{error:#}")),
             Err(_) => History::Missing("Prometheus does not answer in time".to_owned()),
         }

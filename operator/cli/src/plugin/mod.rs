@@ -2,15 +2,15 @@
 //!
 //! `cluster` and `history` fetch; `report`, `remedy`, `screen` and `table` are pure and turn it into text.
 
+mod api_errors;
 mod cluster;
 mod complete;
 mod history;
-mod paper;
 mod remedy;
 mod report;
 mod screen;
 mod table;
-mod trouble;
+mod terminal;
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
@@ -27,8 +27,8 @@ use observedapp_api::ObservedApp;
 use self::cluster::{Apps, Which};
 pub(crate) use self::cluster::{Cluster, ClusterArgs};
 pub(crate) use self::history::Source;
-use self::paper::Look;
 use self::report::Report;
+use self::terminal::Terminal;
 use crate::output;
 
 /// The name under which kubectl finds its plugin.
@@ -210,8 +210,9 @@ async fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let source = Source::find(&cluster, args.prometheus.as_deref(), args.token.clone()).await;
     let print = async |app: &ObservedApp| {
         let report = Report::of(app, &source.last_day(app).await);
-        args.output
-            .print(&report, |look| screen::draw(&report, Timestamp::now(), look))
+        args.output.print(&report, |terminal| {
+            screen::draw(&report, Timestamp::now(), terminal)
+        })
     };
     if args.output.watch {
         let show = async |apps: &Apps| {
@@ -246,11 +247,11 @@ async fn top(args: &TopArgs) -> anyhow::Result<()> {
                 _ => eprintln!("there is no ObservedApp in any namespace"),
             }
         }
-        args.output.print(&rows, |look| {
+        args.output.print(&rows, |terminal| {
             if rows.is_empty() {
                 String::new()
             } else {
-                table::draw(&rows, look)
+                table::draw(&rows, terminal)
             }
         })
     };
@@ -265,13 +266,13 @@ impl OutputArgs {
     fn print(
         self,
         value: &impl serde::Serialize,
-        draw: impl FnOnce(Look) -> String,
+        draw: impl FnOnce(Terminal) -> String,
     ) -> anyhow::Result<ControlFlow<()>> {
         let text = match self.output {
             Format::Json if self.watch => format!("{}\n", serde_json::to_string(value)?),
             Format::Json => format!("{}\n", serde_json::to_string_pretty(value)?),
             Format::Text => {
-                let drawn = draw(Look::of_stdout());
+                let drawn = draw(Terminal::of_stdout());
                 match (self.watch, std::io::stdout().is_terminal()) {
                     (true, true) => format!("{HOME}{drawn}"),
                     // What is piped is kept, one screen after the other.

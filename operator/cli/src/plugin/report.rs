@@ -13,7 +13,7 @@ use super::remedy::advice;
 /// How fast each objective's budget burned in the last day, oldest first; or why that is not known.
 #[derive(Clone, Debug)]
 pub(crate) enum History {
-    Told(BTreeMap<String, Vec<Option<f64>>>),
+    Known(BTreeMap<String, Vec<Option<f64>>>),
     Missing(String),
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firing_alerts: Option<i32>,
     pub alerts: Vec<AlertStatus>,
-    pub conditions: Vec<Standing>,
+    pub conditions: Vec<ConditionReport>,
 }
 
 /// Pods: those that answer, those that exist, and how many are wanted.
@@ -81,7 +81,7 @@ pub(crate) struct Objective {
 /// One condition.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Standing {
+pub(crate) struct ConditionReport {
     #[serde(flatten)]
     pub condition: Condition,
     /// What to do, where it is not True.
@@ -92,7 +92,7 @@ pub(crate) struct Standing {
     pub cause: String,
 }
 
-impl Standing {
+impl ConditionReport {
     pub fn is_true(&self) -> bool {
         self.condition.status == "True"
     }
@@ -103,7 +103,7 @@ impl Report {
         let status = app.status.clone().unwrap_or_default();
         let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
         let told = |slo: &str| match history {
-            History::Told(days) => days.get(slo).cloned().unwrap_or_default(),
+            History::Known(days) => days.get(slo).cloned().unwrap_or_default(),
             History::Missing(_) => Vec::new(),
         };
         let slos: Vec<Objective> = objectives(app, status.slos)
@@ -117,10 +117,10 @@ impl Report {
             History::Missing(why) if !slos.is_empty() => Some(why.clone()),
             _ => None,
         };
-        let conditions: Vec<Standing> = status
+        let conditions: Vec<ConditionReport> = status
             .conditions
             .into_iter()
-            .map(|condition| standing(&namespace, &name, condition))
+            .map(|condition| condition_report(&namespace, &name, condition))
             .collect();
         let (at_least, at_most) = app
             .spec
@@ -151,7 +151,7 @@ impl Report {
         }
     }
 
-    pub fn condition(&self, type_: ConditionType) -> Option<&Standing> {
+    pub fn condition(&self, type_: ConditionType) -> Option<&ConditionReport> {
         find(&self.conditions, type_)
     }
 }
@@ -161,22 +161,22 @@ pub(crate) fn number(text: Option<&str>) -> Option<f64> {
     text?.trim_end_matches(['%', 'x']).parse().ok()
 }
 
-fn find(conditions: &[Standing], type_: ConditionType) -> Option<&Standing> {
+fn find(conditions: &[ConditionReport], type_: ConditionType) -> Option<&ConditionReport> {
     conditions
         .iter()
-        .find(|standing| standing.condition.type_ == type_.as_str())
+        .find(|condition_report| condition_report.condition.type_ == type_.as_str())
 }
 
-fn standing(namespace: &str, name: &str, condition: Condition) -> Standing {
+fn condition_report(namespace: &str, name: &str, condition: Condition) -> ConditionReport {
     if condition.status == "True" {
-        return Standing {
+        return ConditionReport {
             cause: condition.message.clone(),
             condition,
             remedy: None,
         };
     }
     let advice = advice(namespace, name, &condition);
-    Standing {
+    ConditionReport {
         condition,
         remedy: Some(advice.remedy),
         cause: advice.cause,
@@ -227,12 +227,12 @@ fn cache(app: &ObservedApp) -> Option<String> {
     Some(format!("external, by the Secret {}", external.secret_name))
 }
 
-fn part(kind: String, type_: ConditionType, conditions: &[Standing]) -> Part {
-    let standing = find(conditions, type_);
+fn part(kind: String, type_: ConditionType, conditions: &[ConditionReport]) -> Part {
+    let condition_report = find(conditions, type_);
     Part {
         kind,
-        ready: standing.map(|standing| standing.condition.status.clone()),
-        reason: standing.map(|standing| standing.condition.reason.clone()),
+        ready: condition_report.map(|condition_report| condition_report.condition.status.clone()),
+        reason: condition_report.map(|condition_report| condition_report.condition.reason.clone()),
     }
 }
 

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use observedapp_api::{ConditionType, FIGURES, SloState};
 
-use super::paper::{Ink, Look, Page, ago, bar, spark};
-use super::report::{Objective, Part, Report, Standing, moment, number};
+use super::report::{ConditionReport, Objective, Part, Report, moment, number};
+use super::terminal::{Page, Style, Terminal, ago, bar, spark};
 
 /// No bar and no sparkline is longer.
 const LONGEST: usize = 48;
@@ -17,8 +17,8 @@ const OUTDATED: [&str; 2] = ["PrometheusUnreachable", "NotRecorded"];
 /// A budget that burns at this rate is just spent when its window ends.
 const SUSTAINABLE: f64 = 1.0;
 
-pub(crate) fn draw(report: &Report, now: Timestamp, look: Look) -> String {
-    let mut page = Page::new(look);
+pub(crate) fn draw(report: &Report, now: Timestamp, terminal: Terminal) -> String {
+    let mut page = Page::new(terminal);
     head(&mut page, report);
     objectives(&mut page, report);
     alerts(&mut page, report, now);
@@ -26,12 +26,12 @@ pub(crate) fn draw(report: &Report, now: Timestamp, look: Look) -> String {
     page.into_text()
 }
 
-pub(crate) fn ink_of(state: SloState) -> Ink {
+pub(crate) fn style_of(state: SloState) -> Style {
     match state {
-        SloState::Met => Ink::Good,
-        SloState::AtRisk => Ink::Warn,
-        SloState::Violated => Ink::Bad,
-        SloState::NoData => Ink::Faint,
+        SloState::Met => Style::Good,
+        SloState::AtRisk => Style::Warn,
+        SloState::Violated => Style::Bad,
+        SloState::NoData => Style::Faint,
     }
 }
 
@@ -45,40 +45,43 @@ pub(crate) fn word_of(state: SloState) -> &'static str {
 }
 
 fn head(page: &mut Page, report: &Report) {
-    let (ink, ready) = match report.condition(ConditionType::Ready) {
-        Some(standing) if standing.is_true() => (Ink::Good, "ready".to_owned()),
-        Some(standing) => (Ink::Bad, format!("not ready ({})", standing.condition.reason)),
-        None => (Ink::Faint, "nothing is known yet".to_owned()),
+    let (style, ready) = match report.condition(ConditionType::Ready) {
+        Some(condition_report) if condition_report.is_true() => (Style::Good, "ready".to_owned()),
+        Some(condition_report) => (
+            Style::Bad,
+            format!("not ready ({})", condition_report.condition.reason),
+        ),
+        None => (Style::Faint, "nothing is known yet".to_owned()),
     };
     let name = format!("{}/{}", report.namespace, report.name);
-    page.line(&[(Ink::Strong, &name), (Ink::Plain, "  "), (ink, &ready)]);
-    fact(page, "image", Ink::Plain, &report.image);
-    let (ink, replicas) = replicas(report);
-    fact(page, "replicas", ink, &replicas);
+    page.line(&[(Style::Strong, &name), (Style::Plain, "  "), (style, &ready)]);
+    fact(page, "image", Style::Plain, &report.image);
+    let (style, replicas) = replicas(report);
+    fact(page, "replicas", style, &replicas);
     for (label, part) in [("database", &report.database), ("cache", &report.cache)] {
         if let Some(part) = part {
-            let (ink, text) = part_text(part);
-            fact(page, label, ink, &text);
+            let (style, text) = part_text(part);
+            fact(page, label, style, &text);
         }
     }
     if let Some(url) = &report.url {
-        fact(page, "URL", Ink::Plain, url);
+        fact(page, "URL", Style::Plain, url);
     }
     for remark in &report.remarks {
-        fact(page, "note", Ink::Warn, remark);
+        fact(page, "note", Style::Warn, remark);
     }
 }
 
-fn fact(page: &mut Page, label: &str, ink: Ink, text: &str) {
-    page.paragraph(&format!("  {label:<9} "), ink, text);
+fn fact(page: &mut Page, label: &str, style: Style, text: &str) {
+    page.paragraph(&format!("  {label:<9} "), style, text);
 }
 
-fn replicas(report: &Report) -> (Ink, String) {
+fn replicas(report: &Report) -> (Style, String) {
     let replicas = &report.replicas;
-    let ink = if replicas.ready < replicas.wanted_at_least {
-        Ink::Bad
+    let style = if replicas.ready < replicas.wanted_at_least {
+        Style::Bad
     } else {
-        Ink::Plain
+        Style::Plain
     };
     let text = if replicas.wanted_at_least == replicas.wanted_at_most {
         format!("{} of {} answer", replicas.ready, replicas.wanted_at_least)
@@ -88,15 +91,15 @@ fn replicas(report: &Report) -> (Ink, String) {
             replicas.ready, replicas.existing, replicas.wanted_at_least, replicas.wanted_at_most
         )
     };
-    (ink, text)
+    (style, text)
 }
 
-fn part_text(part: &Part) -> (Ink, String) {
+fn part_text(part: &Part) -> (Style, String) {
     let kind = &part.kind;
     match (part.ready.as_deref(), &part.reason) {
-        (Some("True"), _) => (Ink::Plain, format!("{kind}: ready")),
-        (Some("False"), Some(reason)) => (Ink::Bad, format!("{kind}: not ready ({reason})")),
-        _ => (Ink::Warn, format!("{kind}: not known")),
+        (Some("True"), _) => (Style::Plain, format!("{kind}: ready")),
+        (Some("False"), Some(reason)) => (Style::Bad, format!("{kind}: not ready ({reason})")),
+        _ => (Style::Warn, format!("{kind}: not known")),
     }
 }
 
@@ -108,23 +111,23 @@ fn objectives(page: &mut Page, report: &Report) {
     let anything = report.slos.iter().any(|slo| slo.status.sli.is_some());
     let outdated = report
         .condition(ConditionType::SLOsMet)
-        .is_some_and(|standing| OUTDATED.contains(&standing.condition.reason.as_str()));
+        .is_some_and(|condition_report| OUTDATED.contains(&condition_report.condition.reason.as_str()));
     let remark = (anything && outdated).then_some(", as last known (see SLOsMet)");
-    page.line(&[(Ink::Strong, "SLOs"), (Ink::Warn, remark.unwrap_or_default())]);
+    page.line(&[(Style::Strong, "SLOs"), (Style::Warn, remark.unwrap_or_default())]);
     for slo in &report.slos {
         objective(page, slo);
     }
     if anything {
-        page.paragraph("  ", Ink::Faint, FIGURES);
+        page.paragraph("  ", Style::Faint, FIGURES);
     }
     if let Some(why) = &report.no_history {
-        page.paragraph("  ", Ink::Faint, &format!("no sparklines: {why}"));
+        page.paragraph("  ", Style::Faint, &format!("no sparklines: {why}"));
     }
 }
 
 fn objective(page: &mut Page, slo: &Objective) {
     let status = &slo.status;
-    let ink = ink_of(status.state);
+    let style = style_of(status.state);
     let promised = format!("{} promised over {}", status.objective, status.window);
     let mut promise = match &status.sli {
         Some(sli) => format!("  {sli} good of the {promised}"),
@@ -134,11 +137,15 @@ fn objective(page: &mut Page, slo: &Objective) {
         promise += &format!(", {coverage} of it known");
     }
     page.line(&[
-        (Ink::Strong, &format!("  {}", status.name)),
-        (ink, &format!("  {}", word_of(status.state))),
-        (Ink::Plain, &promise),
+        (Style::Strong, &format!("  {}", status.name)),
+        (style, &format!("  {}", word_of(status.state))),
+        (Style::Plain, &promise),
     ]);
-    let width = page.look.width.saturating_sub(CAPTION).clamp(SHORTEST, LONGEST);
+    let width = page
+        .terminal
+        .width
+        .saturating_sub(CAPTION)
+        .clamp(SHORTEST, LONGEST);
     let budget = status.budget_remaining.as_deref();
     let left = match (budget, &status.exhausts_in) {
         (Some(left), Some(end)) => format!("{left} left, spent in {end} at this rate"),
@@ -146,7 +153,7 @@ fn objective(page: &mut Page, slo: &Objective) {
         (None, _) => "nothing is known, nothing is claimed".to_owned(),
     };
     let drawn = number(budget).map(|left| bar(left / 100.0, width));
-    drawn_line(page, "budget", ink, drawn, &left);
+    drawn_line(page, "budget", style, drawn, &left);
     let day = &slo.burn_rate_last_day;
     let highest = day.iter().flatten().copied().reduce(f64::max);
     let mut burning = status.burn_rate.as_ref().map(|rate| format!("{rate} last hour"));
@@ -156,42 +163,48 @@ fn objective(page: &mut Page, slo: &Objective) {
     }
     if let Some(burning) = burning {
         let line = highest.map(|_| spark(day, width, SUSTAINABLE));
-        drawn_line(page, "burning", Ink::Plain, line, &burning);
+        drawn_line(page, "burning", Style::Plain, line, &burning);
     }
 }
 
 /// A drawing and what it says, side by side where there is room for both.
-fn drawn_line(page: &mut Page, label: &str, ink: Ink, drawing: Option<String>, caption: &str) {
+fn drawn_line(page: &mut Page, label: &str, style: Style, drawing: Option<String>, caption: &str) {
     let label = format!("    {label:<7} ");
     let Some(drawing) = drawing else {
-        return page.line(&[(Ink::Plain, &label), (Ink::Plain, caption)]);
+        return page.line(&[(Style::Plain, &label), (Style::Plain, caption)]);
     };
     let width = [&label, &drawing, caption]
         .iter()
         .map(|text| text.chars().count())
         .sum::<usize>()
         + 2;
-    let drawing = (ink, drawing.as_str());
-    if width <= page.look.width {
+    let drawing = (style, drawing.as_str());
+    if width <= page.terminal.width {
         page.line(&[
-            (Ink::Plain, &label),
+            (Style::Plain, &label),
             drawing,
-            (Ink::Plain, "  "),
-            (Ink::Plain, caption),
+            (Style::Plain, "  "),
+            (Style::Plain, caption),
         ]);
     } else {
-        page.line(&[(Ink::Plain, &label), drawing]);
-        page.paragraph(&" ".repeat(label.len()), Ink::Plain, caption);
+        page.line(&[(Style::Plain, &label), drawing]);
+        page.paragraph(&" ".repeat(label.len()), Style::Plain, caption);
     }
 }
 
 fn alerts(page: &mut Page, report: &Report, now: Timestamp) {
     page.gap();
     match report.firing_alerts {
-        None => page.line(&[(Ink::Faint, "Alerts: not known, Prometheus has not been heard of")]),
-        Some(0) => page.line(&[(Ink::Strong, "Alerts"), (Ink::Plain, ": none is firing")]),
+        None => page.line(&[(
+            Style::Faint,
+            "Alerts: not known, Prometheus has not been heard of",
+        )]),
+        Some(0) => page.line(&[(Style::Strong, "Alerts"), (Style::Plain, ": none is firing")]),
         Some(count) => {
-            page.line(&[(Ink::Strong, "Alerts"), (Ink::Bad, &format!(": {count} firing"))]);
+            page.line(&[
+                (Style::Strong, "Alerts"),
+                (Style::Bad, &format!(": {count} firing")),
+            ]);
             let width = report
                 .alerts
                 .iter()
@@ -199,9 +212,9 @@ fn alerts(page: &mut Page, report: &Report, now: Timestamp) {
                 .max()
                 .unwrap_or(0);
             for alert in &report.alerts {
-                let ink = match alert.severity.as_deref() {
-                    Some("critical") => Ink::Bad,
-                    _ => Ink::Warn,
+                let style = match alert.severity.as_deref() {
+                    Some("critical") => Style::Bad,
+                    _ => Style::Warn,
                 };
                 let mut about = String::new();
                 for part in [&alert.severity, &alert.slo].into_iter().flatten() {
@@ -210,7 +223,10 @@ fn alerts(page: &mut Page, report: &Report, now: Timestamp) {
                 if let Some(since) = &alert.since {
                     about += &format!("  for {}, since {}", age(now, since.0), moment(since.0));
                 }
-                page.line(&[(ink, &format!("  {:<width$}", alert.name)), (Ink::Plain, &about)]);
+                page.line(&[
+                    (style, &format!("  {:<width$}", alert.name)),
+                    (Style::Plain, &about),
+                ]);
             }
             let untold = usize::try_from(count)
                 .unwrap_or(0)
@@ -218,7 +234,7 @@ fn alerts(page: &mut Page, report: &Report, now: Timestamp) {
             if untold > 0 {
                 let more =
                     format!("  and {untold} more; one that fires for several pods counts several times");
-                page.line(&[(Ink::Plain, &more)]);
+                page.line(&[(Style::Plain, &more)]);
             }
         }
     }
@@ -227,28 +243,31 @@ fn alerts(page: &mut Page, report: &Report, now: Timestamp) {
 fn conditions(page: &mut Page, report: &Report, now: Timestamp) {
     // These two are for tools, and say nothing that the others do not say better.
     let for_tools = [ConditionType::Reconciling, ConditionType::Stalled].map(ConditionType::as_str);
-    let shown: Vec<&Standing> = report
+    let shown: Vec<&ConditionReport> = report
         .conditions
         .iter()
-        .filter(|standing| !for_tools.contains(&standing.condition.type_.as_str()))
+        .filter(|condition_report| !for_tools.contains(&condition_report.condition.type_.as_str()))
         .collect();
     let all = shown.len();
     if all == 0 {
         return;
     }
     page.gap();
-    let broken: Vec<&Standing> = shown.into_iter().filter(|standing| !standing.is_true()).collect();
+    let broken: Vec<&ConditionReport> = shown
+        .into_iter()
+        .filter(|condition_report| !condition_report.is_true())
+        .collect();
     let holding = match broken.len() {
         0 => format!(": all {all} are True"),
         broken => format!(": {} of {all} are True", all - broken),
     };
-    page.line(&[(Ink::Strong, "Conditions"), (Ink::Plain, &holding)]);
-    for (i, standing) in broken.iter().enumerate() {
-        let condition = &standing.condition;
-        let ink = if condition.status == "False" {
-            Ink::Bad
+    page.line(&[(Style::Strong, "Conditions"), (Style::Plain, &holding)]);
+    for (i, condition_report) in broken.iter().enumerate() {
+        let condition = &condition_report.condition;
+        let style = if condition.status == "False" {
+            Style::Bad
         } else {
-            Ink::Warn
+            Style::Warn
         };
         let about = format!(
             " for {}: {}",
@@ -256,20 +275,22 @@ fn conditions(page: &mut Page, report: &Report, now: Timestamp) {
             condition.reason
         );
         page.line(&[
-            (Ink::Plain, "  "),
-            (Ink::Strong, &condition.type_),
-            (Ink::Plain, " is "),
-            (ink, &condition.status),
-            (Ink::Plain, &about),
+            (Style::Plain, "  "),
+            (Style::Strong, &condition.type_),
+            (Style::Plain, " is "),
+            (style, &condition.status),
+            (Style::Plain, &about),
         ]);
-        let same = |other: &&&Standing| other.cause == standing.cause && other.remedy == standing.remedy;
+        let same = |other: &&&ConditionReport| {
+            other.cause == condition_report.cause && other.remedy == condition_report.remedy
+        };
         if let Some(first) = broken[..i].iter().find(same) {
-            page.paragraph("    → ", Ink::Plain, &format!("as {}", first.condition.type_));
+            page.paragraph("    → ", Style::Plain, &format!("as {}", first.condition.type_));
             continue;
         }
-        page.paragraph("    ", Ink::Plain, &standing.cause);
-        if let Some(remedy) = &standing.remedy {
-            page.paragraph("    → ", Ink::Strong, remedy);
+        page.paragraph("    ", Style::Plain, &condition_report.cause);
+        if let Some(remedy) = &condition_report.remedy {
+            page.paragraph("    → ", Style::Strong, remedy);
         }
     }
 }
@@ -308,15 +329,15 @@ mod tests {
             44.. => Some(burning[half_hour - 44]),
             _ => Some(0.1),
         });
-        History::Told([("availability".to_owned(), points.collect())].into())
+        History::Known([("availability".to_owned(), points.collect())].into())
     }
 
-    fn drawn(app: &ObservedApp, history: &History, look: Look) -> String {
+    fn drawn(app: &ObservedApp, history: &History, terminal: Terminal) -> String {
         let now = "2026-11-21T12:30:00Z".parse().unwrap();
-        draw(&Report::of(app, history), now, look)
+        draw(&Report::of(app, history), now, terminal)
     }
 
-    const WIDE: Look = Look {
+    const WIDE: Terminal = Terminal {
         width: 100,
         colour: false,
     };
@@ -363,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_gets_narrow_lines() {
-        let narrow = Look {
+        let narrow = Terminal {
             width: 44,
             colour: false,
         };
@@ -373,7 +394,7 @@ mod tests {
 
     #[test]
     fn colours_change_nothing_but_colours() {
-        let coloured = Look { colour: true, ..WIDE };
+        let coloured = Terminal { colour: true, ..WIDE };
         for name in ["healthy", "burning", "no-data", "broken"] {
             let plain = drawn(&app(name), &day(), WIDE);
             let mut text = drawn(&app(name), &day(), coloured);

@@ -6,9 +6,9 @@ use kube::ResourceExt;
 use observedapp_api::{ObservedApp, SloState, SloStatus};
 use serde::Serialize;
 
-use super::paper::{Ink, Look, Page, bar};
 use super::report::number;
-use super::screen::{ink_of, word_of};
+use super::screen::{style_of, word_of};
+use super::terminal::{Page, Style, Terminal, bar};
 
 const BAR: usize = 20;
 /// Below this the bars are left out.
@@ -81,8 +81,8 @@ pub(crate) fn rows<'a>(apps: impl IntoIterator<Item = &'a ObservedApp>) -> Vec<R
     rows
 }
 
-pub(crate) fn draw(rows: &[Row], look: Look) -> String {
-    let mut page = Page::new(look);
+pub(crate) fn draw(rows: &[Row], terminal: Terminal) -> String {
+    let mut page = Page::new(terminal);
     let head = [
         "NAMESPACE",
         "NAME",
@@ -102,9 +102,9 @@ pub(crate) fn draw(rows: &[Row], look: Look) -> String {
             cells.chain([head[column].len()]).max().unwrap_or(0)
         })
         .collect();
-    let bars = look.width >= WIDE;
-    let line = |page: &mut Page, cells: &[String], inks: [Ink; 10], drawing: &str| {
-        let mut pieces: Vec<(Ink, String)> = Vec::new();
+    let bars = terminal.width >= WIDE;
+    let line = |page: &mut Page, cells: &[String], inks: [Style; 10], drawing: &str| {
+        let mut pieces: Vec<(Style, String)> = Vec::new();
         for (column, cell) in cells.iter().enumerate() {
             if column == BUDGET && bars {
                 pieces.push((inks[BUDGET], format!("{drawing:<BAR$}  ")));
@@ -112,10 +112,13 @@ pub(crate) fn draw(rows: &[Row], look: Look) -> String {
             let width = widths.get(column).copied().unwrap_or(0);
             pieces.push((inks[column], format!("{cell:<width$}   ")));
         }
-        let pieces: Vec<(Ink, &str)> = pieces.iter().map(|(ink, text)| (*ink, text.as_str())).collect();
+        let pieces: Vec<(Style, &str)> = pieces
+            .iter()
+            .map(|(style, text)| (*style, text.as_str()))
+            .collect();
         page.line(&pieces);
     };
-    line(&mut page, &head.map(str::to_owned), [Ink::Plain; 10], "");
+    line(&mut page, &head.map(str::to_owned), [Style::Plain; 10], "");
     for (row, cells) in rows.iter().zip(&table) {
         let drawing = row
             .budget()
@@ -152,18 +155,21 @@ fn cells(row: &Row) -> [String; 10] {
     ]
 }
 
-fn inks(row: &Row) -> [Ink; 10] {
-    let mut inks = [Ink::Plain; 10];
-    inks[1] = Ink::Strong;
+fn inks(row: &Row) -> [Style; 10] {
+    let mut inks = [Style::Plain; 10];
+    inks[1] = Style::Strong;
     inks[2] = match row.ready.as_deref() {
-        Some("True") => Ink::Good,
-        Some(_) => Ink::Bad,
-        None => Ink::Faint,
+        Some("True") => Style::Good,
+        Some(_) => Style::Bad,
+        None => Style::Faint,
     };
-    inks[BUDGET] = row.worst_slo.as_ref().map_or(Ink::Plain, |slo| ink_of(slo.state));
+    inks[BUDGET] = row
+        .worst_slo
+        .as_ref()
+        .map_or(Style::Plain, |slo| style_of(slo.state));
     inks[9] = match row.firing_alerts {
-        Some(1..) => Ink::Bad,
-        _ => Ink::Plain,
+        Some(1..) => Style::Bad,
+        _ => Style::Plain,
     };
     inks
 }
@@ -221,8 +227,8 @@ mod tests {
     #[test]
     fn columns_line_up_and_bars_need_room() {
         let apps = apps();
-        let look = |width| Look { width, colour: false };
-        let narrow = draw(&rows(&apps), look(80));
+        let terminal = |width| Terminal { width, colour: false };
+        let narrow = draw(&rows(&apps), terminal(80));
         assert_eq!(
             narrow,
             "\
@@ -235,7 +241,7 @@ shop        quiet     True    1/2        latency        -        NoData   -     
 shop        young     -       0/2        -              -        -        -      -          -
 "
         );
-        let wide = draw(&rows(&apps), look(120));
+        let wide = draw(&rows(&apps), terminal(120));
         assert!(
             wide.contains("availability   ░░░░░░░░░░░░░░░░░░░░  -20%     99.95%"),
             "{wide}"

@@ -7,10 +7,10 @@ use observedapp_slo::PromDuration;
 
 use super::alerts::Alerts;
 use super::objectives::Standing;
-use super::objects::One;
+use super::objects::Instance;
 use super::selection::{Namespaces, Selection, Unusable};
 use super::view::View;
-use super::{Known, Proof, Said, ServerState, alerts, objectives};
+use super::{Known, PollResult, Proof, ServerState, alerts, objectives};
 use crate::status::Finding;
 
 /// What is expected of Prometheus for one app.
@@ -36,7 +36,7 @@ pub(super) fn judge(
 ) -> Option<Proof> {
     let namespace = app.namespace().unwrap_or_default();
     let server = known.server(&namespace);
-    if server.said == Said::Nothing {
+    if server.last_poll == PollResult::NotPolled {
         return None;
     }
     let name = app.name_any();
@@ -90,21 +90,21 @@ struct Case<'a> {
 impl Case<'_> {
     /// The alerts that fire; nothing while it is not known whether any do.
     fn firing(&self) -> Option<&Alerts> {
-        let known = self.server.said == Said::Answered && !self.view.hashes.is_empty();
+        let known = self.server.last_poll == PollResult::Answered && !self.view.hashes.is_empty();
         known.then_some(&self.view.alerts)
     }
 
     /// What every condition says while there is nobody to ask, or nobody answers.
     fn unanswered(&self, type_: ConditionType) -> Option<Finding> {
-        match &self.server.said {
-            Said::Answered => None,
-            Said::Nothing => Some(Finding::unknown(
+        match &self.server.last_poll {
+            PollResult::Answered => None,
+            PollResult::NotPolled => Some(Finding::unknown(
                 type_,
                 "NotAsked",
                 "Prometheus has not been asked yet",
             )),
-            Said::Nobody => Some(self.nobody(type_)),
-            Said::Unreachable(problem) => Some(Finding::unknown(
+            PollResult::NoPrometheus => Some(self.nobody(type_)),
+            PollResult::Unreachable(problem) => Some(Finding::unknown(
                 type_,
                 "PrometheusUnreachable",
                 format!(
@@ -164,7 +164,12 @@ impl Case<'_> {
     }
 
     /// Why this app's Prometheus does not select an object, as far as its selectors tell.
-    fn unselected(&self, type_: ConditionType, what: &str, of: fn(&One) -> &Selection) -> Option<Finding> {
+    fn unselected(
+        &self,
+        type_: ConditionType,
+        what: &str,
+        of: fn(&Instance) -> &Selection,
+    ) -> Option<Finding> {
         let found = &self.known.found;
         let one = found.chosen(&self.namespace)?;
         let selection = of(one);

@@ -1,18 +1,18 @@
 //! Proof of effect: what Prometheus says of the apps, asked for all of them together and told only when it moved.
 
-mod alerts;
-mod client;
-mod found;
-mod judge;
 #[cfg(test)]
-mod live;
+mod against_prometheus;
+mod alerts;
+mod answers;
+mod client;
+mod instances;
+mod judge;
 mod numbers;
 mod objectives;
 mod objects;
-mod pace;
 mod poll;
+mod poll_interval;
 mod queries;
-mod round;
 mod selection;
 mod view;
 
@@ -24,24 +24,24 @@ use observedapp_desired::{ObservedPrometheus, Settings};
 use tokio::sync::Notify;
 
 pub use client::Access;
-pub use found::PrometheusSettings;
+pub use instances::PrometheusSettings;
 pub use objects::list;
 pub use poll::Poller;
 pub use view::View;
 
-use self::found::Found;
+use self::instances::PrometheusInstances;
 use crate::status::Finding;
 
 /// What is known of the cluster's Prometheus, and what it said last.
 #[derive(Debug, Default)]
 pub struct Prometheus {
     known: RwLock<Known>,
-    stirred: Notify,
+    poll_requested: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    found: Found,
+    found: PrometheusInstances,
     /// By the URL of each server that is asked.
     servers: HashMap<String, ServerState>,
     views: HashMap<(String, String), View>,
@@ -50,18 +50,18 @@ struct Known {
 /// What is known of one server.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct ServerState {
-    said: Said,
+    last_poll: PollResult,
     retention: Option<numbers::Retention>,
 }
 
 /// How the last round of questions ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Said {
+pub enum PollResult {
     /// Nothing has been asked yet.
     #[default]
-    Nothing,
+    NotPolled,
     /// There is nobody to ask.
-    Nobody,
+    NoPrometheus,
     /// It did not answer.
     Unreachable(String),
     Answered,
@@ -83,7 +83,7 @@ impl Known {
         match self.found.url(namespace) {
             Some(url) => self.servers.get(url).cloned().unwrap_or_default(),
             None => ServerState {
-                said: Said::Nobody,
+                last_poll: PollResult::NoPrometheus,
                 retention: None,
             },
         }
@@ -95,10 +95,10 @@ impl Prometheus {
     pub fn new(settings: PrometheusSettings) -> Self {
         Self {
             known: RwLock::new(Known {
-                found: Found::nothing(settings),
+                found: PrometheusInstances::nothing(settings),
                 ..Known::default()
             }),
-            stirred: Notify::new(),
+            poll_requested: Notify::new(),
         }
     }
 
@@ -119,8 +119,8 @@ impl Prometheus {
     }
 
     /// Something was changed that Prometheus will soon have more to say of.
-    pub fn stir(&self) {
-        self.stirred.notify_one();
+    pub fn request_poll(&self) {
+        self.poll_requested.notify_one();
     }
 
     fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {

@@ -28,14 +28,14 @@ pub(super) fn stands(slo: &SloSpec, view: &View, before: &[SloStatus]) -> Standi
     let before = before.iter().find(|before| {
         before.name == base.name && before.objective == base.objective && before.window == base.window
     });
-    // Rules that have recorded how much of the window is known are not young, though Prometheus may have lost it.
+    // Rules that have recorded how much of the window is known are not new, though Prometheus may have lost it.
     let recorded = before.filter(|before| before.window_coverage.is_some());
     let current = view
         .slos
         .get(&slo.name)
         .filter(|figures| match figures.evaluated {
             Evaluated::No => false,
-            Evaluated::Young => recorded.is_none(),
+            Evaluated::WithoutFailures => recorded.is_none(),
             Evaluated::Yes => true,
         });
     let Some(figures) = current else {
@@ -114,7 +114,7 @@ pub(super) fn met(standings: &[Standing], view: &View) -> Finding {
             format!("the error budget of {names} is spent ({FIGURES}): put what mends it before what is new"),
         );
     }
-    if let Some((slo, why)) = view.unjudged.first_key_value() {
+    if let Some((slo, why)) = view.unmeasurable.first_key_value() {
         let why = why.as_deref().unwrap_or(
             "the series of its failed events are absent: check the indicator's metrics and matchers",
         );
@@ -298,7 +298,7 @@ mod tests {
         let untouched = Figures {
             budget: Some(1.0),
             error_ratio: Some(0.0),
-            evaluated: Evaluated::Young,
+            evaluated: Evaluated::WithoutFailures,
             ..Figures::default()
         };
         for view in [View::default(), view(Figures::default()), view(untouched)] {
@@ -336,7 +336,7 @@ mod tests {
             error_ratio: Some(0.0),
             budget: Some(1.0),
             burn: Some(0.0),
-            evaluated: Evaluated::Young,
+            evaluated: Evaluated::WithoutFailures,
             ..Figures::default()
         });
         let before = [status(&slo(99.9), &untouched, &[])];

@@ -19,9 +19,9 @@ const PAGES: u32 = 100;
 /// How many namespaces are read at once.
 const NAMESPACES: u32 = 500;
 
-/// One Prometheus object.
+/// Instance Prometheus object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct One {
+pub struct Instance {
     created: Option<Timestamp>,
     pub namespace: String,
     pub name: String,
@@ -33,7 +33,7 @@ pub struct One {
     pub rules: Selection,
 }
 
-impl One {
+impl Instance {
     pub fn read(object: &DynamicObject) -> Self {
         let spec = &object.data["spec"];
         let namespace = object.namespace().unwrap_or_default();
@@ -69,14 +69,14 @@ impl One {
     }
 }
 
-impl std::fmt::Display for One {
+impl std::fmt::Display for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 
 /// The Prometheus objects of these namespaces, or of all, the oldest first.
-pub async fn list(client: &Client, namespaces: &BTreeSet<String>) -> kube::Result<Vec<One>> {
+pub async fn list(client: &Client, namespaces: &BTreeSet<String>) -> kube::Result<Vec<Instance>> {
     let gvk = GroupVersionKind::gvk("monitoring.coreos.com", "v1", "Prometheus");
     let resource = ApiResource::from_gvk_with_plural(&gvk, "prometheuses");
     let apis: Vec<Api<DynamicObject>> = if namespaces.is_empty() {
@@ -93,7 +93,7 @@ pub async fn list(client: &Client, namespaces: &BTreeSet<String>) -> kube::Resul
                 Err(kube::Error::Api(status)) if status.code == 404 => break,
                 found => found?,
             };
-            all.extend(found.iter().map(One::read));
+            all.extend(found.iter().map(Instance::read));
             let Some(next) = found.metadata.continue_.filter(|token| !token.is_empty()) else {
                 break;
             };
@@ -162,7 +162,7 @@ mod tests {
                 "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus",
                 "metadata": {"namespace": "odd", "name": "p"}, "spec": spec,
             });
-            let one = One::read(&serde_json::from_value(object).unwrap());
+            let one = Instance::read(&serde_json::from_value(object).unwrap());
             assert_eq!(one.url, "http://prometheus-operated.odd.svc:9090");
             assert!(!one.monitors.selects(&Labels::new()));
         }

@@ -10,18 +10,18 @@ use observedapp_api::ObservedApp;
 use observedapp_slo::{PromDuration, latency, names};
 use tracing::{debug, warn};
 
+use super::answers::PollAnswers;
 use super::client::{Access, Server, Unanswered};
-use super::found::{Found, PrometheusSettings};
+use super::instances::{PrometheusInstances, PrometheusSettings};
 use super::numbers::Retention;
-use super::pace::Pace;
-use super::round::Round;
+use super::poll_interval::PollInterval;
 use super::view::View;
-use super::{Known, Prometheus, Said, queries};
+use super::{Known, PollResult, Prometheus, queries};
 use crate::metrics::{Metrics, ResultLabel};
 use crate::queue::Queue;
 use crate::watch::Apps;
 
-/// For how many apps at most the reason is asked for in one round: those with a target down, or rules that fail.
+/// For how many apps at most the reason is asked for in one answers: those with a target down, or rules that fail.
 const DETAILS: usize = 20;
 
 /// Asks Prometheus for all apps together.
@@ -56,7 +56,7 @@ impl Poller {
     pub async fn run(self) {
         let mut servers: BTreeMap<String, Option<Server>> = BTreeMap::new();
         let mut warned = false;
-        let mut pace = Pace::new(self.soon, self.period);
+        let mut interval = PollInterval::new(self.soon, self.period);
         loop {
             let began = Instant::now();
             self.look(&mut warned).await;
@@ -73,7 +73,7 @@ impl Poller {
             // Side by side, so that one that does not answer holds up no other.
             let asked = servers.iter_mut().map(|(url, server)| self.ask_once(url, server));
             join_all(asked).await;
-            self.rest(&mut pace, began.elapsed()).await;
+            self.rest(&mut interval, began.elapsed()).await;
         }
     }
 
@@ -97,11 +97,11 @@ impl Poller {
     }
 
     async fn ask_once(&self, url: &str, server: &mut Option<Server>) {
-        let said = match self.ask(url, server).await {
-            Ok(()) => Said::Answered,
-            Err(error) => Said::Unreachable(error.to_string()),
+        let said = match self.enqueue(url, server).await {
+            Ok(()) => PollResult::Answered,
+            Err(error) => PollResult::Unreachable(error.to_string()),
         };
-        self.count(if said == Said::Answered {
+        self.count(if said == PollResult::Answered {
             "answered"
         } else {
             "unreachable"
@@ -109,15 +109,15 @@ impl Poller {
         self.conclude(url, &said);
     }
 
-    /// Waits for the next round, and not for long where something was changed.
-    async fn rest(&self, pace: &mut Pace, took: Duration) {
-        let next = tokio::time::sleep(pace.wait(took));
+    /// Waits for the next answers, and not for long where something was changed.
+    async fn rest(&self, interval: &mut PollInterval, took: Duration) {
+        let next = tokio::time::sleep(interval.wait(took));
         tokio::pin!(next);
         loop {
             tokio::select! {
                 () = &mut next => return,
-                () = self.prometheus.stirred.notified() => {
-                    let soon = tokio::time::Instant::now() + pace.quicken(took);
+                () = self.prometheus.poll_requested.notified() => {
+                    let soon = tokio::time::Instant::now() + interval.shorten(took);
                     if soon < next.deadline() {
                         next.as_mut().reset(soon);
                     }
@@ -127,21 +127,21 @@ impl Poller {
     }
 
     /// The state of the conversation concerns every app.
-    fn conclude(&self, url: &str, said: &Said) {
+    fn conclude(&self, url: &str, said: &PollResult) {
         let changed = self.prometheus.write(|known| {
             let server = known.servers.entry(url.to_owned()).or_default();
             // The wording of a failure may differ each time; that it fails is the news.
-            let same = match (&server.said, said) {
-                (Said::Unreachable(_), Said::Unreachable(_)) => true,
+            let same = match (&server.last_poll, said) {
+                (PollResult::Unreachable(_), PollResult::Unreachable(_)) => true,
                 (before, now) => before == now,
             };
             if !same {
-                server.said.clone_from(said);
+                server.last_poll.clone_from(said);
             }
             !same
         });
         if changed {
-            if let Said::Unreachable(error) = said {
+            if let PollResult::Unreachable(error) = said {
                 warn!(error, "Prometheus does not answer");
             }
             self.tell_all();
@@ -150,15 +150,15 @@ impl Poller {
 
     /// There is news that concerns every app.
     fn tell_all(&self) {
-        self.prometheus.stir();
-        self.apps.ask_all(&self.queue);
+        self.prometheus.request_poll();
+        self.apps.enqueue_all(&self.queue);
     }
 
     async fn look(&self, warned: &mut bool) {
         if self.settings.confined {
             return;
         }
-        match Found::look(&self.client, &self.settings).await {
+        match PrometheusInstances::look(&self.client, &self.settings).await {
             Ok(found) => {
                 *warned = false;
                 let changed = self.prometheus.write(|known| {
@@ -178,7 +178,7 @@ impl Poller {
         }
     }
 
-    async fn ask(&self, url: &str, server: &mut Option<Server>) -> Result<(), Unanswered> {
+    async fn enqueue(&self, url: &str, server: &mut Option<Server>) -> Result<(), Unanswered> {
         let server = match server {
             Some(server) => server,
             None if self.settings.url.as_deref() == Some(url) => {
@@ -186,7 +186,7 @@ impl Poller {
             }
             None => server.insert(Server::new(url, &self.access.to_found(url))?),
         };
-        let round = answers(server).await?;
+        let answers = answers(server).await?;
         // What is not Prometheus itself does not say; that is no failure.
         let retention = match server.retention().await {
             Ok(said) => Retention::read(&said),
@@ -201,12 +201,12 @@ impl Poller {
         if changed {
             self.tell_all();
         }
-        self.tell(server, round).await;
+        self.tell(server, answers).await;
         Ok(())
     }
 
     /// Tells the apps of which there is news.
-    async fn tell(&self, server: &Server, mut round: Round) {
+    async fn tell(&self, server: &Server, mut answers: PollAnswers) {
         let now = Instant::now();
         let mut details = DETAILS;
         let mut told = 0_u32;
@@ -220,7 +220,7 @@ impl Poller {
             if !self.prometheus.read(is_asked) {
                 continue;
             }
-            let mut view = round.take(&key.0, &key.1);
+            let mut view = answers.take(&key.0, &key.1);
             let slos = match &app.0 {
                 Ok(app) => {
                     view.alerts.retain(|alert, _| alert.is_raised_by(&app.spec));
@@ -229,8 +229,8 @@ impl Poller {
                 Err(_) => &[],
             };
             let down = view.jobs.values().any(|(_, down)| *down > 0);
-            let failing = round.fails(&key.0, &key.1);
-            if details > 0 && (down || failing || !view.unjudged.is_empty()) {
+            let failing = answers.fails(&key.0, &key.1);
+            if details > 0 && (down || failing || !view.unmeasurable.is_empty()) {
                 details -= 1;
                 view.errors = errors(server, &key.0, &key.1, &view).await;
                 if failing {
@@ -243,7 +243,7 @@ impl Poller {
                     };
                 }
                 if let Ok(app) = &app.0 {
-                    for (slo, why) in &mut view.unjudged {
+                    for (slo, why) in &mut view.unmeasurable {
                         *why = between_buckets(server, app, slo).await;
                     }
                 }
@@ -252,7 +252,7 @@ impl Poller {
                 let before = known.views.get(&key);
                 let news = before.is_none_or(|before| view.is_news(before, slos, now));
                 if news && before.is_none_or(|before| view.effect_moved(before)) {
-                    self.prometheus.stir();
+                    self.prometheus.request_poll();
                 }
                 if news {
                     view.told = Some(now);
@@ -262,7 +262,7 @@ impl Poller {
             });
             if news {
                 told += 1;
-                self.queue.ask(&key.0, &key.1);
+                self.queue.enqueue(&key.0, &key.1);
             }
         }
         self.prometheus
@@ -272,18 +272,18 @@ impl Poller {
 }
 
 /// The answers to everything that is asked of all apps together.
-pub(super) async fn answers(server: &Server) -> Result<Round, Unanswered> {
-    let mut round = Round::default();
-    round.targets(&server.query(queries::UP).await?, true);
-    round.targets(&server.query(queries::DOWN).await?, false);
-    round.rules(&server.query(names::RULES_INFO).await?);
-    round.slos(&server.query(&queries::figures()).await?);
-    round.recorded_at(&server.query(&queries::recorded_at()).await?);
-    round.young(&server.query(&queries::young()).await?);
-    round.alerts(&server.query(queries::ALERTS).await?);
-    round.failing(&server.query(queries::FAILING).await?);
-    round.unjudged(&server.query(&queries::unjudged()).await?);
-    Ok(round)
+pub(super) async fn answers(server: &Server) -> Result<PollAnswers, Unanswered> {
+    let mut answers = PollAnswers::default();
+    answers.targets(&server.query(queries::UP).await?, true);
+    answers.targets(&server.query(queries::DOWN).await?, false);
+    answers.rules(&server.query(names::RULES_INFO).await?);
+    answers.slos(&server.query(&queries::figures()).await?);
+    answers.recorded_at(&server.query(&queries::recorded_at()).await?);
+    answers.without_failures(&server.query(&queries::without_failures()).await?);
+    answers.alerts(&server.query(queries::ALERTS).await?);
+    answers.failing(&server.query(queries::FAILING).await?);
+    answers.unmeasurable(&server.query(&queries::unmeasurable()).await?);
+    Ok(answers)
 }
 
 /// What is wrong with the targets that are down, in Prometheus' own words.
@@ -310,7 +310,7 @@ async fn errors(server: &Server, namespace: &str, app: &str, view: &View) -> BTr
     errors
 }
 
-/// What is wrong with the first rule whose last evaluation failed, in Prometheus' own words.
+/// What is wrong with the first rule ownership last evaluation failed, in Prometheus' own words.
 pub(super) async fn rule_error(
     server: &Server,
     namespace: &str,

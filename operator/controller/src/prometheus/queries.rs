@@ -35,9 +35,9 @@ pub fn recorded_at() -> String {
         .join(" or ")
 }
 
-/// The share of failed events in the last minutes of the objectives whose rules are so new that they have closed no slot
+/// The share of failed events in the last minutes of the objectives ownership rules are so new that they have closed no slot
 /// but perhaps their first. Where Prometheus holds another of the last day they are not new: they were away, or fail.
-pub fn young() -> String {
+pub fn without_failures() -> String {
     format!(
         "{} unless last_over_time({}[1d] offset 5m)",
         names::error_ratio(PromDuration::from_minutes(5)),
@@ -46,6 +46,6 @@ pub fn young() -> String {
 }
 
 /// The objectives that have events, though nothing says which of them failed.
-pub fn unjudged() -> String {
+pub fn unmeasurable() -> String {
     format!("{} > 0 unless {}", names::EVENTS_RATE, names::ERRORS_RATE)
 }

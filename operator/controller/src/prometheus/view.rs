@@ -25,7 +25,7 @@ pub struct View {
     /// What is wrong with one of the rules that are loaded.
     pub rule_error: Option<String>,
     /// Objectives that have events and yet cannot be judged, and why where that is known.
-    pub unjudged: BTreeMap<String, Option<String>>,
+    pub unmeasurable: BTreeMap<String, Option<String>>,
     /// When this was last told.
     pub told: Option<Instant>,
 }
@@ -48,7 +48,7 @@ pub enum Evaluated {
     #[default]
     No,
     /// They are too new to have recorded anything.
-    Young,
+    WithoutFailures,
     Yes,
 }
 
@@ -99,7 +99,7 @@ impl View {
             || self.alerts != told.alerts
             || self.errors != told.errors
             || self.rule_error != told.rule_error
-            || self.unjudged != told.unjudged
+            || self.unmeasurable != told.unmeasurable
             || slos.iter().any(|slo| stands(self, slo) != stands(told, slo))
         {
             return true;

@@ -3,7 +3,7 @@
 use observedapp_api::ConditionType;
 
 use super::conditions::{Answer, AppFacts, Finding, Progress, valid};
-use crate::watch::{Facts, Live};
+use crate::watch::{ChildState, Facts};
 
 /// A change is under way: objects are being applied, or pods follow them.
 pub fn reconciling(facts: &AppFacts<'_>, others: &[Finding]) -> Option<Finding> {
@@ -37,7 +37,7 @@ pub fn reconciling(facts: &AppFacts<'_>, others: &[Finding]) -> Option<Finding> 
 }
 
 /// How far the rollout of a Deployment or StatefulSet is; absent when it is over, or has given up.
-fn rollout(live: &Live) -> Option<String> {
+fn rollout(live: &ChildState) -> Option<String> {
     let workload: &Facts = live.facts.as_deref()?;
     if !workload.is_current() {
         return Some("it begins".to_owned());

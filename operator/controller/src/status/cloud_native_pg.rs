@@ -38,17 +38,17 @@ mod tests {
 
     use super::primary;
     use crate::status::conditions::Answer;
-    use crate::watch::Seen;
+    use crate::watch::Partial;
 
     /// `DatabaseReady` for a Cluster of three instances with this status.
     fn database_ready(status: &Value) -> (Answer, String) {
-        let seen: Seen<false> = serde_json::from_value(json!({
+        let seen: Partial<false> = serde_json::from_value(json!({
             "metadata": {"name": "tasks-db", "namespace": "shop", "resourceVersion": "7"},
             "spec": {"instances": 3},
             "status": status,
         }))
         .unwrap();
-        let finding = primary("tasks", &seen.into_live().facts.unwrap(), 3);
+        let finding = primary("tasks", &seen.into_state().facts.unwrap(), 3);
         (finding.status, finding.message)
     }
 

@@ -6,7 +6,7 @@ use observedapp_desired::{Desired, Problems};
 use super::{availability, change, scaling, services};
 use crate::error::Error;
 use crate::pod_events::PodEvents;
-use crate::watch::{Key, Live, Pod};
+use crate::watch::{ChildState, Key, Pod};
 
 /// What a condition says, before it is known since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,13 +80,13 @@ pub struct AppFacts<'a> {
     pub name: &'a str,
     pub spec: &'a ObservedAppSpec,
     pub progress: Progress<'a>,
-    pub deployment: Option<&'a Live>,
-    pub service: Option<&'a Live>,
-    pub ingress: Option<&'a Live>,
+    pub deployment: Option<&'a ChildState>,
+    pub service: Option<&'a ChildState>,
+    pub ingress: Option<&'a ChildState>,
     /// The builtin database's StatefulSet, or CloudNativePG's Cluster.
-    pub database: Option<&'a Live>,
-    pub cache: Option<&'a Live>,
-    pub autoscaler: Option<&'a Live>,
+    pub database: Option<&'a ChildState>,
+    pub cache: Option<&'a ChildState>,
+    pub autoscaler: Option<&'a ChildState>,
     /// The keys of the Secrets that `database.external` and `cache.external` name, if those were read.
     pub database_secret_keys: Option<&'a [String]>,
     pub cache_secret_keys: Option<&'a [String]>,

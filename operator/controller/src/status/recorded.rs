@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{AppFacts, Finding, Progress, findings, merge};
 use crate::error::Error;
-use crate::watch::{Fact, Facts, Live};
+use crate::watch::{ChildState, Fact, Facts};
 
 fn app(spec: Value, generation: i64) -> ObservedApp {
     let mut app = json!({
@@ -25,8 +25,8 @@ fn app(spec: Value, generation: i64) -> ObservedApp {
     serde_json::from_value(app).unwrap()
 }
 
-fn deployment(updated: i32, available: i32, progressing: &str) -> Live {
-    Live {
+fn deployment(updated: i32, available: i32, progressing: &str) -> ChildState {
+    ChildState {
         facts: Some(Box::new(Facts {
             wanted: Some(2),
             replicas: 2,
@@ -41,12 +41,18 @@ fn deployment(updated: i32, available: i32, progressing: &str) -> Live {
             }],
             ..Facts::default()
         })),
-        ..Live::default()
+        ..ChildState::default()
     }
 }
 
 /// The whole object, with the status that follows.
-fn recorded(app: &ObservedApp, seen: i64, progress: Progress<'_>, live: &Live, more: Vec<Finding>) -> Value {
+fn recorded(
+    app: &ObservedApp,
+    seen: i64,
+    progress: Progress<'_>,
+    live: &ChildState,
+    more: Vec<Finding>,
+) -> Value {
     let facts = AppFacts {
         deployment: Some(live),
         ..AppFacts::without_objects(&app.spec, progress)

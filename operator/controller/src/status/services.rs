@@ -6,7 +6,7 @@ use observedapp_api::{ConditionType, ObservedApp, ServiceType};
 use super::cloud_native_pg::primary;
 use super::conditions::{AppFacts, Finding, Progress};
 use super::pod_faults::{explain, worst};
-use crate::watch::{Live, Whose};
+use crate::watch::{ChildState, Ownership};
 use observedapp_desired::Kind;
 
 /// The reason of `Exposed` where the operator lacks the right to know. That says nothing of the app.
@@ -111,7 +111,12 @@ fn external_secret(
 }
 
 /// A workload of one pod, ready when its pod is: the pod's readiness check is a connection.
-fn running(facts: &AppFacts<'_>, type_: ConditionType, live: Option<&Live>, component: &str) -> Finding {
+fn running(
+    facts: &AppFacts<'_>,
+    type_: ConditionType,
+    live: Option<&ChildState>,
+    component: &str,
+) -> Finding {
     let Some(workload) = live.and_then(|live| live.facts.as_deref()) else {
         return Finding::no(type_, "NotCreated", "it does not exist yet, see Applied");
     };
@@ -214,18 +219,18 @@ fn class_missing(class: Option<&str>, classes: &[(String, bool)]) -> Option<Find
     }
 }
 
-fn addresses(live: Option<&Live>) -> &[String] {
+fn addresses(live: Option<&ChildState>) -> &[String] {
     live.and_then(|live| live.facts.as_deref())
         .map_or(&[], |facts| facts.addresses.as_slice())
 }
 
 /// Where the app is reached: through its own Ingress, its load balancer, or within the cluster.
-pub fn url(app: &ObservedApp, service: Option<&Live>, ingress: Option<&Live>) -> String {
+pub fn url(app: &ObservedApp, service: Option<&ChildState>, ingress: Option<&ChildState>) -> String {
     let name = app.name_any();
     if let Some(given) = &app.spec.ingress
         && ingress.is_some_and(|live| {
             let routes = live.facts.as_deref().map_or(&[][..], |facts| &facts.routes);
-            live.whose(&name, &app.uid().unwrap_or_default()) == Whose::Ours
+            live.ownership(&name, &app.uid().unwrap_or_default()) == Ownership::Owned
                 && routes.iter().any(|route| route.host == given.host)
         })
     {
@@ -274,8 +279,8 @@ mod tests {
         AppFacts::without_objects(&app.spec, Progress::Applied { desired, errors: &[] })
     }
 
-    fn ingress(owner: &str, addresses: &[&str]) -> Live {
-        Live {
+    fn ingress(owner: &str, addresses: &[&str]) -> ChildState {
+        ChildState {
             controller: Some(Owner {
                 is_app: true,
                 kind: "ObservedApp".to_owned(),
@@ -290,7 +295,7 @@ mod tests {
                 addresses: addresses.iter().map(ToString::to_string).collect(),
                 ..Facts::default()
             })),
-            ..Live::default()
+            ..ChildState::default()
         }
     }
 

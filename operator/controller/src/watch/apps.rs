@@ -44,10 +44,10 @@ impl Apps {
     }
 
     /// Has every app looked at.
-    pub fn ask_all(&self, queue: &Queue) {
+    pub fn enqueue_all(&self, queue: &Queue) {
         for app in self.store.state() {
             let (namespace, name) = key(&app);
-            queue.ask(&namespace, &name);
+            queue.enqueue(&namespace, &name);
         }
     }
 

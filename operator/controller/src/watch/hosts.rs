@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::live::Live;
+use super::child_state::ChildState;
 use super::store::Key;
 
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ impl Hosts {
     }
 
     /// An object has changed, appeared or gone.
-    pub fn update(&mut self, key: &Key, before: Option<&Live>, after: Option<&Live>) {
+    pub fn update(&mut self, key: &Key, before: Option<&ChildState>, after: Option<&ChildState>) {
         let (before, after) = (hosts(before), hosts(after));
         for host in before.difference(&after) {
             if let Some(keys) = self.0.get_mut(*host) {
@@ -30,7 +30,7 @@ impl Hosts {
     }
 }
 
-fn hosts(live: Option<&Live>) -> BTreeSet<&str> {
+fn hosts(live: Option<&ChildState>) -> BTreeSet<&str> {
     let facts = live.and_then(|live| live.facts.as_deref());
     let routes = facts.map_or(&[][..], |facts| &facts.routes);
     routes.iter().map(|route| route.host.as_str()).collect()

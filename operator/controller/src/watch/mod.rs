@@ -1,10 +1,10 @@
 //! Following the cluster: one watch for each kind and namespace, into stores that keep little.
 
 mod apps;
+mod child_state;
 mod classes;
 mod fields;
 mod hosts;
-mod live;
 mod pods;
 mod store;
 mod wire;
@@ -24,12 +24,12 @@ use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 pub use apps::Apps;
-pub use classes::IngressClasses;
 #[cfg(test)]
-pub use live::Owner;
-pub use live::{Fact, Facts, Live, Route, Seen, Whose};
-pub use pods::{Pod, PodSeen, Pods, Stage, Trouble};
-pub use store::{Change, Key, Scope, Sent, Store};
+pub use child_state::Owner;
+pub use child_state::{ChildState, Fact, Facts, Ownership, Partial, Route};
+pub use classes::IngressClasses;
+pub use pods::{PartialPod, Pod, Pods, Stage, Trouble};
+pub use store::{Change, Key, RequestMark, Scope, Store};
 
 use crate::App;
 use crate::queue::Queue;
@@ -70,7 +70,7 @@ pub fn has_facts(kind: Kind) -> bool {
 }
 
 /// Follows the objects of one kind for as long as it is polled.
-pub async fn follow_children(
+pub async fn watch_children(
     client: Client,
     scope: Scope,
     store: Arc<Store>,
@@ -78,20 +78,20 @@ pub async fn follow_children(
     synced: Synced,
 ) {
     if has_facts(scope.kind) {
-        follow_seen::<false>(client, scope, &store, &queue, &synced).await;
+        watch_seen::<false>(client, scope, &store, &queue, &synced).await;
     } else {
-        follow_seen::<true>(client, scope, &store, &queue, &synced).await;
+        watch_seen::<true>(client, scope, &store, &queue, &synced).await;
     }
 }
 
-async fn follow_seen<const META: bool>(
+async fn watch_seen<const META: bool>(
     client: Client,
     scope: Scope,
     store: &Store,
     queue: &Queue,
     synced: &Synced,
 ) {
-    let api: Api<Seen<META>> = match &scope.namespace {
+    let api: Api<Partial<META>> = match &scope.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &scope.kind),
         None => Api::all_with(client, &scope.kind),
     };
@@ -102,13 +102,13 @@ async fn follow_seen<const META: bool>(
             Event::Init => list = store.begin_list(),
             Event::InitApply(seen) | Event::Apply(seen) => {
                 let key = Key::new(scope.kind, seen.namespace(), seen.name());
-                if let Some(change) = store.show(&scope, key, seen.into_live()) {
+                if let Some(change) = store.record_event(&scope, key, seen.into_state()) {
                     tell(queue, &change);
                 }
             }
             Event::Delete(seen) => {
                 let key = Key::new(scope.kind, seen.namespace(), seen.name());
-                if let Some(change) = store.show_gone(&scope, key, seen.into_live().resource_version) {
+                if let Some(change) = store.record_deletion(&scope, key, seen.into_state().resource_version) {
                     tell(queue, &change);
                 }
             }
@@ -134,7 +134,7 @@ pub fn forget_kind(scope: &Scope, store: &Store, queue: &Queue) {
 /// Has the apps looked at that a change concerns.
 fn tell(queue: &Queue, change: &Change) {
     let Change { key, before, after } = change;
-    queue.tell_interested(key);
+    queue.enqueue_dependents(key);
     let moved = match (before, after) {
         (Some(before), Some(after)) => before.differs(after),
         _ => true,
@@ -144,27 +144,27 @@ fn tell(queue: &Queue, change: &Change) {
     }
     for live in [before, after].into_iter().flatten() {
         if let Some(app) = live.app() {
-            queue.ask(&key.namespace, app);
+            queue.enqueue(&key.namespace, app);
         }
     }
 }
 
 /// Follows the pods of all apps.
-pub async fn follow_pods(
+pub async fn watch_pods(
     client: Client,
     namespace: Option<Arc<str>>,
     pods: Arc<Pods>,
     queue: Arc<Queue>,
     synced: Synced,
 ) {
-    let api: Api<PodSeen> = match &namespace {
+    let api: Api<PartialPod> = match &namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
     let config = in_small_pages().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
     let ask = |app: Option<(String, String)>| {
         if let Some((namespace, name)) = app {
-            queue.ask(&namespace, &name);
+            queue.enqueue(&namespace, &name);
         }
     };
     let mut list = Vec::new();
@@ -186,7 +186,7 @@ pub async fn follow_pods(
 }
 
 /// Follows the apps of one namespace, or of all. Their status is ours, so only what somebody else changed is looked at.
-pub async fn follow_apps(client: Client, namespace: Option<Arc<str>>, apps: Arc<Apps>, queue: Arc<Queue>) {
+pub async fn watch_apps(client: Client, namespace: Option<Arc<str>>, apps: Arc<Apps>, queue: Arc<Queue>) {
     let api: Api<App> = match &namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
@@ -213,13 +213,13 @@ pub async fn follow_apps(client: Client, namespace: Option<Arc<str>>, apps: Arc<
             Event::Delete(app) => apps.remove(app),
         };
         for (namespace, name) in changed {
-            queue.ask(&namespace, &name);
+            queue.enqueue(&namespace, &name);
         }
     }
 }
 
 /// Follows the IngressClasses. A new one may be what an app waits for.
-pub async fn follow_ingress_classes(
+pub async fn watch_ingress_classes(
     client: Client,
     classes: Arc<IngressClasses>,
     apps: Arc<Apps>,
@@ -240,7 +240,7 @@ pub async fn follow_ingress_classes(
         }
         for app in apps.store().state() {
             if app.0.as_ref().is_ok_and(|app| app.spec.ingress.is_some()) {
-                queue.ask(&app.namespace().unwrap_or_default(), &app.name_any());
+                queue.enqueue(&app.namespace().unwrap_or_default(), &app.name_any());
             }
         }
     }

@@ -78,7 +78,7 @@ impl Pods {
     }
 
     /// Takes a pod in; says which app it concerns, if anything about it is new.
-    pub fn put(&self, seen: PodSeen) -> Option<AppKey> {
+    pub fn put(&self, seen: PartialPod) -> Option<AppKey> {
         let (app, name, pod) = seen.split()?;
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let pods = all.entry(app.clone()).or_default();
@@ -89,7 +89,7 @@ impl Pods {
         Some(app)
     }
 
-    pub fn remove(&self, seen: PodSeen) -> Option<AppKey> {
+    pub fn remove(&self, seen: PartialPod) -> Option<AppKey> {
         let (app, name, _) = seen.split()?;
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let pods = all.get_mut(&app)?;
@@ -101,7 +101,7 @@ impl Pods {
     }
 
     /// Replaces all pods of a namespace (or all) by those of a complete list.
-    pub fn replace(&self, namespace: Option<&str>, list: Vec<PodSeen>) -> Vec<AppKey> {
+    pub fn replace(&self, namespace: Option<&str>, list: Vec<PartialPod>) -> Vec<AppKey> {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut concerned: Vec<AppKey> = all
             .keys()
@@ -124,20 +124,20 @@ impl Pods {
 /// A pod on its way from the API server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "Wire")]
-pub struct PodSeen {
+pub struct PartialPod {
     metadata: ObjectMeta,
     app: Option<String>,
     pod: Pod,
 }
 
-impl PodSeen {
+impl PartialPod {
     fn split(self) -> Option<(AppKey, String, Pod)> {
         let namespace = self.metadata.namespace?;
         Some(((namespace, self.app?), self.metadata.name?, self.pod))
     }
 }
 
-impl kube::Resource for PodSeen {
+impl kube::Resource for PartialPod {
     type DynamicType = ();
     type Scope = NamespaceResourceScope;
 
@@ -204,7 +204,7 @@ struct WireStatus {
     reason: String,
     message: String,
     phase: String,
-    conditions: Vec<super::live::Fact>,
+    conditions: Vec<super::child_state::Fact>,
     init_container_statuses: Vec<WireContainer>,
     container_statuses: Vec<WireContainer>,
 }
@@ -245,7 +245,7 @@ impl WireReason {
     }
 }
 
-impl From<Wire> for PodSeen {
+impl From<Wire> for PartialPod {
     fn from(wire: Wire) -> Self {
         let Wire { metadata, status } = wire;
         let condition = |type_: &str| {

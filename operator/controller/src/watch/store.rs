@@ -11,8 +11,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use observedapp_desired::Kind;
 
+use super::child_state::ChildState;
 use super::hosts::Hosts;
-use super::live::Live;
 
 /// Which object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,8 +53,8 @@ impl Scope {
 #[derive(Debug)]
 pub struct Change {
     pub key: Key,
-    pub before: Option<Arc<Live>>,
-    pub after: Option<Arc<Live>>,
+    pub before: Option<Arc<ChildState>>,
+    pub after: Option<Arc<ChildState>>,
 }
 
 /// What exists, as far as we know.
@@ -68,50 +68,50 @@ struct Inner {
     hosts: Hosts,
     /// Lists are told apart by number: what the last list of a watch did not name is gone.
     list: u64,
-    shown: HashMap<Scope, Shown>,
+    shown: HashMap<Scope, WatchProgress>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    live: Arc<Live>,
+    live: Arc<ChildState>,
     /// The number of the last list when a watch spoke of it.
     seen_in: u64,
 }
 
 /// How far a watch has come.
 #[derive(Debug, Default)]
-struct Shown {
+struct WatchProgress {
     /// The newest version that it has shown: it shows all versions of its scope in their order.
     version: u64,
     /// The number that lists had reached when it last ended one.
     listed: u64,
 }
 
-/// When a request was sent, for [`Store::enter`].
+/// When a request was sent, for [`Store::record_response`].
 #[derive(Clone, Copy, Debug)]
-pub struct Sent {
+pub struct RequestMark {
     list: u64,
 }
 
 impl Store {
-    pub fn get(&self, key: &Key) -> Option<Arc<Live>> {
+    pub fn get(&self, key: &Key) -> Option<Arc<ChildState>> {
         self.read(|inner| inner.objects.get(key).map(|entry| Arc::clone(&entry.live)))
     }
 
     /// The objects that carry a controller reference to this UID.
-    pub fn controlled_by(&self, uid: &str) -> Vec<(Key, Arc<Live>)> {
+    pub fn controlled_by(&self, uid: &str) -> Vec<(Key, Arc<ChildState>)> {
         self.read(|inner| inner.entries(inner.by_controller.get(uid).into_iter().flatten()))
     }
 
     /// The Ingresses that carry this host.
-    pub fn ingresses_of(&self, host: &str) -> Vec<(Key, Arc<Live>)> {
+    pub fn ingresses_of(&self, host: &str) -> Vec<(Key, Arc<ChildState>)> {
         self.read(|inner| inner.entries(inner.hosts.of(host)))
     }
 
     /// A watch shows an object. Says what changed, if anything but what is known already.
-    pub fn show(&self, scope: &Scope, key: Key, live: Live) -> Option<Change> {
+    pub fn record_event(&self, scope: &Scope, key: Key, live: ChildState) -> Option<Change> {
         self.write(|inner| {
-            inner.has_shown(scope, live.resource_version);
+            inner.advance(scope, live.resource_version);
             let list = inner.list;
             if let Some(entry) = inner.objects.get_mut(&key) {
                 entry.seen_in = list;
@@ -121,23 +121,23 @@ impl Store {
     }
 
     /// A watch tells that an object is gone.
-    pub fn show_gone(&self, scope: &Scope, key: Key, version: u64) -> Option<Change> {
+    pub fn record_deletion(&self, scope: &Scope, key: Key, version: u64) -> Option<Change> {
         self.write(|inner| {
-            inner.has_shown(scope, version);
+            inner.advance(scope, version);
             inner.take_up_to(key, version)
         })
     }
 
-    /// To be asked before a request is sent whose answer is to be entered.
-    pub fn sending(&self) -> Sent {
-        Sent {
+    /// To be asked before a request is sent ownership answer is to be entered.
+    pub fn mark_request(&self) -> RequestMark {
+        RequestMark {
             list: self.read(|inner| inner.list),
         }
     }
 
     /// Takes in what the API server answered to a request of ours, unless the watch is known to have come further: then
     /// what it has shown is the truth, and the answer may be about an object that is gone.
-    pub fn enter(&self, sent: Sent, key: Key, live: Live) {
+    pub fn record_response(&self, sent: RequestMark, key: Key, live: ChildState) {
         self.write(|inner| {
             if inner.objects.contains_key(&key) || !inner.is_past(&key, live.resource_version, sent) {
                 inner.put(key, live, 0);
@@ -146,7 +146,7 @@ impl Store {
     }
 
     /// Takes out what a request of ours has deleted, unless a newer object of its name is known.
-    pub fn leave(&self, key: Key, version: u64) {
+    pub fn remove_deleted(&self, key: Key, version: u64) {
         self.write(|inner| inner.take_up_to(key, version));
     }
 
@@ -183,19 +183,19 @@ impl Store {
 }
 
 impl Inner {
-    fn entries<'a>(&self, keys: impl Iterator<Item = &'a Key>) -> Vec<(Key, Arc<Live>)> {
+    fn entries<'a>(&self, keys: impl Iterator<Item = &'a Key>) -> Vec<(Key, Arc<ChildState>)> {
         keys.filter_map(|key| Some((key.clone(), Arc::clone(&self.objects.get(key)?.live))))
             .collect()
     }
 
-    fn has_shown(&mut self, scope: &Scope, version: u64) {
+    fn advance(&mut self, scope: &Scope, version: u64) {
         let shown = self.shown.entry(scope.clone()).or_default();
         shown.version = shown.version.max(version);
     }
 
     /// Whether the watch that covers this object has come as far as this version, or has been listed anew, since a
     /// request was sent.
-    fn is_past(&self, key: &Key, version: u64, sent: Sent) -> bool {
+    fn is_past(&self, key: &Key, version: u64, sent: RequestMark) -> bool {
         [None, Some(Arc::clone(&key.namespace))]
             .into_iter()
             .filter_map(|namespace| {
@@ -208,7 +208,7 @@ impl Inner {
     }
 
     /// Takes an object in, unless what is known of it is newer.
-    fn put(&mut self, key: Key, live: Live, seen_in: u64) -> Option<Change> {
+    fn put(&mut self, key: Key, live: ChildState, seen_in: u64) -> Option<Change> {
         let known = self.objects.get(&key);
         if known.is_some_and(|entry| entry.live.resource_version >= live.resource_version) {
             return None;
@@ -281,15 +281,15 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::live::Owner;
+    use super::super::child_state::Owner;
     use super::*;
 
     fn key(name: &str) -> Key {
         Key::new(Kind::Service, "shop", name)
     }
 
-    fn live(version: u64, owner: Option<&str>) -> Live {
-        Live {
+    fn live(version: u64, owner: Option<&str>) -> ChildState {
+        ChildState {
             resource_version: version,
             controller: owner.map(|uid| Owner {
                 is_app: true,
@@ -297,7 +297,7 @@ mod tests {
                 name: "tasks".to_owned(),
                 uid: uid.to_owned(),
             }),
-            ..Live::default()
+            ..ChildState::default()
         }
     }
 
@@ -311,56 +311,56 @@ mod tests {
     #[test]
     fn an_older_version_never_replaces_a_newer_one() {
         let store = Store::default();
-        store.show(&scope(), key("a"), live(5, Some("u")));
-        assert!(store.show(&scope(), key("a"), live(4, None)).is_none());
-        store.enter(store.sending(), key("a"), live(3, None));
-        assert!(store.show_gone(&scope(), key("a"), 4).is_none());
+        store.record_event(&scope(), key("a"), live(5, Some("u")));
+        assert!(store.record_event(&scope(), key("a"), live(4, None)).is_none());
+        store.record_response(store.mark_request(), key("a"), live(3, None));
+        assert!(store.record_deletion(&scope(), key("a"), 4).is_none());
         assert_eq!(store.controlled_by("u").len(), 1);
-        assert!(store.show_gone(&scope(), key("a"), 6).is_some());
+        assert!(store.record_deletion(&scope(), key("a"), 6).is_some());
         assert!(store.controlled_by("u").is_empty());
     }
 
     #[test]
     fn an_answer_that_comes_before_the_watch_is_entered() {
         let store = Store::default();
-        store.show(&scope(), key("other"), live(4, None));
-        store.enter(store.sending(), key("a"), live(5, None));
+        store.record_event(&scope(), key("other"), live(4, None));
+        store.record_response(store.mark_request(), key("a"), live(5, None));
         assert!(store.get(&key("a")).is_some());
     }
 
     #[test]
     fn an_answer_that_comes_after_the_object_went_is_not_entered() {
         let store = Store::default();
-        let sent = store.sending();
-        store.show(&scope(), key("a"), live(5, None));
-        store.show_gone(&scope(), key("a"), 6);
-        store.enter(sent, key("a"), live(5, None));
+        let sent = store.mark_request();
+        store.record_event(&scope(), key("a"), live(5, None));
+        store.record_deletion(&scope(), key("a"), 6);
+        store.record_response(sent, key("a"), live(5, None));
         assert!(store.get(&key("a")).is_none());
         // Of what came after, the watch may not have spoken yet.
-        store.enter(sent, key("a"), live(7, None));
+        store.record_response(sent, key("a"), live(7, None));
         assert!(store.get(&key("a")).is_some());
     }
 
     #[test]
     fn an_answer_that_comes_after_a_new_list_is_not_entered() {
         let store = Store::default();
-        let sent = store.sending();
+        let sent = store.mark_request();
         // It was made and went between two watches, so none has spoken of it.
         let list = store.begin_list();
         store.end_list(&scope(), list);
-        store.enter(sent, key("a"), live(5, None));
+        store.record_response(sent, key("a"), live(5, None));
         assert!(store.get(&key("a")).is_none());
     }
 
     #[test]
     fn what_a_list_does_not_name_is_gone() {
         let store = Store::default();
-        store.show(&scope(), key("gone"), live(1, None));
-        store.show(&scope(), key("stays"), live(1, None));
+        store.record_event(&scope(), key("gone"), live(1, None));
+        store.record_event(&scope(), key("stays"), live(1, None));
         let list = store.begin_list();
-        store.show(&scope(), key("stays"), live(1, None));
+        store.record_event(&scope(), key("stays"), live(1, None));
         // Made after the list it will be shown by the watch; made and deleted before, by nobody.
-        store.enter(store.sending(), key("written"), live(9, None));
+        store.record_response(store.mark_request(), key("written"), live(9, None));
         let mut gone: Vec<_> = store
             .end_list(&scope(), list)
             .into_iter()
@@ -374,8 +374,8 @@ mod tests {
     #[test]
     fn a_change_of_controller_moves_the_object() {
         let store = Store::default();
-        store.show(&scope(), key("a"), live(1, Some("u")));
-        store.show(&scope(), key("a"), live(2, Some("v")));
+        store.record_event(&scope(), key("a"), live(1, Some("u")));
+        store.record_event(&scope(), key("a"), live(2, Some("v")));
         assert!(store.controlled_by("u").is_empty());
         assert_eq!(store.controlled_by("v").len(), 1);
     }
@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn a_list_of_one_namespace_says_nothing_about_another() {
         let store = Store::default();
-        store.show(&scope(), key("a"), live(1, None));
+        store.record_event(&scope(), key("a"), live(1, None));
         let list = store.begin_list();
         let elsewhere = Scope {
             kind: Kind::Service,

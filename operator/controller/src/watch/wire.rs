@@ -8,8 +8,8 @@ use observedapp_api::{FIELD_MANAGER, GROUP};
 use observedapp_desired::{MANAGED_BY, RETAIN_ANNOTATION};
 use serde::Deserialize;
 
+use super::child_state::{ChildState, Fact, Facts, Owner, Partial, Route};
 use super::fields::Fields;
-use super::live::{Fact, Facts, Live, Owner, Route, Seen};
 
 #[derive(Deserialize)]
 pub struct Wire {
@@ -155,7 +155,7 @@ struct WireAddress {
     hostname: Option<String>,
 }
 
-impl<const META: bool> From<Wire> for Seen<META> {
+impl<const META: bool> From<Wire> for Partial<META> {
     fn from(wire: Wire) -> Self {
         let meta = wire.metadata;
         let annotation = |key: &str| meta.annotations.as_ref().and_then(|all| all.0.get(key).cloned());
@@ -192,7 +192,7 @@ impl<const META: bool> From<Wire> for Seen<META> {
             postgres_version: annotation("observedapp.dev/postgres-version"),
             conditions: status.conditions.unwrap_or_default(),
         };
-        let live = Live {
+        let live = ChildState {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta
                 .resource_version

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use observedapp_api::{FIGURES, SloState};
 use serde_json::json;
 
-use super::super::found::{Found, PrometheusSettings};
+use super::super::instances::{PrometheusInstances, PrometheusSettings};
 use super::super::numbers::Retention;
 use super::super::view::{Evaluated, Figures};
 use super::*;
@@ -21,17 +21,17 @@ fn app() -> ObservedApp {
     .unwrap()
 }
 
-fn known(said: Said, view: View) -> Known {
+fn known(last_poll: PollResult, view: View) -> Known {
     let url = "http://prometheus".to_owned();
     Known {
-        found: Found::nothing(PrometheusSettings {
+        found: PrometheusInstances::nothing(PrometheusSettings {
             url: Some(url.clone()),
             ..PrometheusSettings::default()
         }),
         servers: [(
             url,
             ServerState {
-                said,
+                last_poll,
                 retention: Retention::read("15d"),
             },
         )]
@@ -76,7 +76,7 @@ fn a_probe_that_does_not_exist_yet_has_no_target_to_miss() {
             is_probed,
             wanted: 2,
         };
-        let known = known(Said::Answered, healthy());
+        let known = known(PollResult::Answered, healthy());
         let finding = judge(&known, &app, &expected, &[]).unwrap().findings.remove(0);
         (finding.status.as_str(), finding.reason, finding.message)
     };
@@ -112,7 +112,7 @@ fn healthy() -> View {
 
 #[test]
 fn an_app_that_is_scraped_and_within_budget_says_so() {
-    let known = known(Said::Answered, healthy());
+    let known = known(PollResult::Answered, healthy());
     assert_eq!(
         findings(&known),
         [
@@ -141,9 +141,12 @@ fn an_app_that_is_scraped_and_within_budget_says_so() {
 #[test]
 fn rules_that_are_not_evaluated_do_not_say_that_no_alert_fires() {
     let mut view = healthy();
-    assert_eq!(proof(&known(Said::Answered, view.clone())).firing_alerts, Some(0));
+    assert_eq!(
+        proof(&known(PollResult::Answered, view.clone())).firing_alerts,
+        Some(0)
+    );
     view.hashes.clear();
-    assert_eq!(proof(&known(Said::Answered, view)).firing_alerts, None);
+    assert_eq!(proof(&known(PollResult::Answered, view)).firing_alerts, None);
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn rules_that_do_not_run_prove_nothing() {
         if let Some(figures) = figures {
             view.slos.insert("availability".to_owned(), figures);
         }
-        known(Said::Answered, view)
+        known(PollResult::Answered, view)
     };
     let overdue = Some(Figures::default());
     let settings = Settings::default();
@@ -183,7 +186,7 @@ fn rules_that_do_not_run_prove_nothing() {
 
 #[test]
 fn an_operator_that_starts_while_prometheus_is_away_keeps_what_the_status_says() {
-    let before = proof(&known(Said::Answered, healthy())).slos;
+    let before = proof(&known(PollResult::Answered, healthy())).slos;
     let settings = Settings::default();
     let expected = Expected {
         settings: &settings,
@@ -193,7 +196,7 @@ fn an_operator_that_starts_while_prometheus_is_away_keeps_what_the_status_says()
         wanted: 2,
     };
     let away = known(
-        Said::Unreachable("connection refused".to_owned()),
+        PollResult::Unreachable("connection refused".to_owned()),
         View::default(),
     );
     let after = judge(&away, &app(), &expected, &before).unwrap();
@@ -202,7 +205,10 @@ fn an_operator_that_starts_while_prometheus_is_away_keeps_what_the_status_says()
 
 #[test]
 fn without_prometheus_nothing_is_false_that_is_only_unknown() {
-    let known = known(Said::Unreachable("connection refused".to_owned()), healthy());
+    let known = known(
+        PollResult::Unreachable("connection refused".to_owned()),
+        healthy(),
+    );
     for (type_, status, reason) in findings(&known) {
         assert_eq!(
             (status, reason.as_str()),
@@ -216,7 +222,7 @@ fn without_prometheus_nothing_is_false_that_is_only_unknown() {
 
 #[test]
 fn a_prometheus_that_is_not_trusted_is_named_with_the_setting() {
-    let mut known = known(Said::Answered, healthy());
+    let mut known = known(PollResult::Answered, healthy());
     known.found.untrusted = Some("hostile/first".to_owned());
     assert_eq!(proof(&known).findings[0].reason, "Scraped", "the URL was given");
     known.found.settings.url = None;
@@ -249,7 +255,7 @@ fn a_prometheus_that_is_not_trusted_is_named_with_the_setting() {
 
 #[test]
 fn no_traffic_is_no_data_and_never_a_hundred_percent() {
-    let known = known(Said::Answered, View::default());
+    let known = known(PollResult::Answered, View::default());
     let slo = proof(&known).slos.remove(0);
     assert_eq!((slo.state, slo.sli), (SloState::NoData, None));
     let met = findings(&known).pop().unwrap();
@@ -259,9 +265,9 @@ fn no_traffic_is_no_data_and_never_a_hundred_percent() {
 #[test]
 fn an_objective_that_cannot_be_judged_is_told_though_others_are_met() {
     let mut view = healthy();
-    view.unjudged
+    view.unmeasurable
         .insert("latency".to_owned(), Some("use 200ms or 300ms".to_owned()));
-    let known = known(Said::Answered, view);
+    let known = known(PollResult::Answered, view);
     let finding = proof(&known).findings.pop().unwrap();
     assert_eq!(
         (finding.status.as_str(), finding.reason.as_str()),
@@ -283,7 +289,7 @@ fn an_objective_that_cannot_be_judged_is_told_though_others_are_met() {
 fn rules_that_are_loaded_and_fail_are_not_taken_for_good() {
     let mut view = healthy();
     view.rule_error = Some("Backlog: found duplicate series".to_owned());
-    let finding = proof(&known(Said::Answered, view)).findings.remove(1);
+    let finding = proof(&known(PollResult::Answered, view)).findings.remove(1);
     assert_eq!(
         (finding.status.as_str(), finding.reason.as_str()),
         ("False", "RuleFails")
@@ -301,7 +307,7 @@ fn a_target_that_is_down_says_why() {
     view.jobs.insert("tasks".to_owned(), (1, 1));
     view.errors
         .insert("tasks".to_owned(), "server returned HTTP status 404".to_owned());
-    let known = known(Said::Answered, view);
+    let known = known(PollResult::Answered, view);
     let finding = proof(&known).findings.remove(0);
     assert_eq!(finding.reason, "TargetDown");
     assert!(

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::pod_events::PodEvent;
 use crate::status::{Progress, findings};
-use crate::watch::{Facts, Live};
+use crate::watch::{ChildState, Facts};
 
 fn spec(more: &Value) -> ObservedAppSpec {
     let mut spec = json!({"image": "tasks:1", "resources": {"limits": {"memory": "32Mi"}}});
@@ -263,12 +263,12 @@ fn a_probe_says_more_than_the_kill_that_follows_it_and_less_than_a_crash() {
     );
     let told = PodEvents::of("tasks-1", Stage::Starting, vec![killing, refused.clone()]);
     let untold = PodEvents::of("tasks-1", Stage::Starting, vec![refused]);
-    let deployment = Live {
+    let deployment = ChildState {
         facts: Some(Box::new(Facts {
             wanted: Some(1),
             ..Facts::default()
         })),
-        ..Live::default()
+        ..ChildState::default()
     };
     let reason = |events: &PodEvents, trouble: Option<Trouble>| {
         let pod = Pod {

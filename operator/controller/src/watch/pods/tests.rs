@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn seen(status: Value) -> PodSeen {
+fn seen(status: Value) -> PartialPod {
     serde_json::from_value(json!({
         "metadata": {
             "name": "tasks-1", "namespace": "shop", "resourceVersion": "1",

@@ -12,9 +12,9 @@ use super::view::{Evaluated, Figures, View};
 /// two evaluations in a row.
 const OVERDUE: f64 = 150.0;
 
-/// Every app in one round of answers.
+/// Every app in one answers of answers.
 #[derive(Debug, Default)]
-pub struct Round {
+pub struct PollAnswers {
     pub views: HashMap<(String, String), View>,
     /// By namespace and job.
     pub jobs: HashMap<(String, String), (u32, u32)>,
@@ -22,7 +22,7 @@ pub struct Round {
     failing: Vec<String>,
 }
 
-impl Round {
+impl PollAnswers {
     pub fn failing(&mut self, samples: &[Sample]) {
         self.failing
             .extend(samples.iter().map(|sample| sample.label("rule_group").to_owned()));
@@ -67,10 +67,10 @@ impl Round {
         }
     }
 
-    pub fn unjudged(&mut self, samples: &[Sample]) {
+    pub fn unmeasurable(&mut self, samples: &[Sample]) {
         for sample in samples {
             let slo = sample.label("slo").to_owned();
-            self.view(sample).unjudged.insert(slo, None);
+            self.view(sample).unmeasurable.insert(slo, None);
         }
     }
 
@@ -111,7 +111,7 @@ impl Round {
     }
 
     /// Must follow the times. Where no event has failed since the rules are there, what they will say is known.
-    pub fn young(&mut self, samples: &[Sample]) {
+    pub fn without_failures(&mut self, samples: &[Sample]) {
         for sample in samples {
             let slo = sample.label("slo").to_owned();
             let figures = self.view(sample).slos.entry(slo).or_default();
@@ -125,7 +125,7 @@ impl Round {
                 coverage: None,
                 burn: figures.burn.or(untouched.then_some(0.0)),
                 recorded_at: Some(sample.asked_at() as i64),
-                evaluated: Evaluated::Young,
+                evaluated: Evaluated::WithoutFailures,
             };
         }
     }
@@ -170,23 +170,23 @@ mod tests {
 
     #[test]
     fn a_round_is_taken_apart_by_app() {
-        let mut round = Round::default();
-        round.targets(
+        let mut answers = PollAnswers::default();
+        answers.targets(
             &samples(json!([{"metric": {"namespace": "shop", "job": "tasks"}, "value": [0, "2"]}])),
             true,
         );
-        round.rules(&samples(
+        answers.rules(&samples(
             json!([{"metric": {"namespace": "shop", "app": "tasks", "hash": "h"}, "value": [0, "1"]}]),
         ));
-        round.slos(&samples(json!([
+        answers.slos(&samples(json!([
             {"metric": {"__name__": "slo:budget_remaining:ratio", "namespace": "shop", "app": "tasks", "slo": "a"}, "value": [0, "0.5"]},
             {"metric": {"__name__": "slo:burn_rate:rate1h", "namespace": "shop", "app": "tasks", "slo": "a"}, "value": [0, "NaN"]},
         ])));
-        round.alerts(&samples(json!([
+        answers.alerts(&samples(json!([
             {"metric": {"__name__": "ALERTS", "alertstate": "firing", "alertname": "Burn", "namespace": "shop", "app": "tasks", "slo": "a"}, "value": [0, "1"]},
             {"metric": {"__name__": "ALERTS_FOR_STATE", "alertname": "Burn", "namespace": "shop", "app": "tasks", "slo": "a"}, "value": [0, "1700"]},
         ])));
-        let view = round.take("shop", "tasks");
+        let view = answers.take("shop", "tasks");
         assert_eq!(view.jobs["tasks"], (2, 0));
         assert!(view.hashes.contains("h"));
         assert_eq!((view.slos["a"].budget, view.slos["a"].burn), (Some(0.5), None));
@@ -194,18 +194,18 @@ mod tests {
     }
 
     /// Samples of records of `shop/tasks`, asked for at the second 1000.
-    fn recorded(records: &[(&str, &str, f64)]) -> Round {
+    fn recorded(records: &[(&str, &str, f64)]) -> PollAnswers {
         let labels = |record: &str, slo: &str| json!({"__name__": record, "namespace": "shop", "app": "tasks", "slo": slo});
         let all: Vec<_> = records
             .iter()
             .map(|(record, slo, value)| json!({"metric": labels(record, slo), "value": [1000, value.to_string()]}))
             .collect();
-        let mut round = Round::default();
-        round.slos(&samples(json!(all)));
-        round
+        let mut answers = PollAnswers::default();
+        answers.slos(&samples(json!(all)));
+        answers
     }
 
-    fn recorded_at(round: &mut Round, times: &[(&str, &str, f64)]) {
+    fn recorded_at(answers: &mut PollAnswers, times: &[(&str, &str, f64)]) {
         let all: Vec<_> = times
             .iter()
             .map(|(record, slo, at)| {
@@ -213,19 +213,19 @@ mod tests {
                 json!({"metric": labels, "value": [1000, at.to_string()]})
             })
             .collect();
-        round.recorded_at(&samples(json!(all)));
+        answers.recorded_at(&samples(json!(all)));
     }
 
     #[test]
     fn figures_know_when_they_were_recorded_and_whether_their_rules_still_run() {
-        let mut round = recorded(&[
+        let mut answers = recorded(&[
             (names::BUDGET_REMAINING, "fresh", 0.5),
             (names::BURN_RATE, "fresh", 2.0),
             (names::BUDGET_REMAINING, "old", 0.5),
             (names::BURN_RATE, "old", 2.0),
         ]);
         recorded_at(
-            &mut round,
+            &mut answers,
             &[
                 (names::WINDOW_COVERAGE, "fresh", 950.0),
                 (names::BURN_RATE, "fresh", 980.5),
@@ -233,7 +233,7 @@ mod tests {
                 (names::BURN_RATE, "old", 840.0),
             ],
         );
-        let view = round.take("shop", "tasks");
+        let view = answers.take("shop", "tasks");
         let fresh = view.slos["fresh"];
         assert_eq!(fresh.evaluated, Evaluated::Yes);
         assert_eq!((fresh.recorded_at, fresh.burn), (Some(980), Some(2.0)));
@@ -243,13 +243,13 @@ mod tests {
 
     #[test]
     fn only_an_objective_that_is_new_is_met_before_its_first_figures() {
-        let mut round = recorded(&[
+        let mut answers = recorded(&[
             (names::BUDGET_REMAINING, "spent", -1.0),
             (names::ERROR_RATIO_PERIOD, "spent", 0.5),
             (names::BURN_RATE, "failing", 4.0),
         ]);
         recorded_at(
-            &mut round,
+            &mut answers,
             &[
                 (names::WINDOW_COVERAGE, "spent", 990.0),
                 (names::BURN_RATE, "failing", 990.0),
@@ -259,12 +259,12 @@ mod tests {
             let labels = json!({"namespace": "shop", "app": "tasks", "slo": slo});
             json!({"metric": labels, "value": [1000, ratio]})
         };
-        round.young(&samples(json!([
+        answers.without_failures(&samples(json!([
             of("untouched", "0"),
             of("failing", "0.2"),
             of("spent", "0")
         ])));
-        let view = round.take("shop", "tasks");
+        let view = answers.take("shop", "tasks");
         let state = |slo: &str| view.state(slo);
         assert_eq!(state("untouched"), SloState::Met);
         assert_eq!(state("failing"), SloState::AtRisk);
@@ -282,12 +282,12 @@ mod tests {
 
     #[test]
     fn a_failing_group_is_known_by_its_file() {
-        let mut round = Round::default();
+        let mut answers = PollAnswers::default();
         let group = "/etc/prometheus/rules/prometheus-lab-rulefiles-0/shop-tasks-0aa0.yaml;extra";
-        round.failing(&samples(
+        answers.failing(&samples(
             json!([{"metric": {"rule_group": group}, "value": [0, "3"]}]),
         ));
-        assert!(round.fails("shop", "tasks"));
-        assert!(!round.fails("shop", "task") && !round.fails("hop", "tasks"));
+        assert!(answers.fails("shop", "tasks"));
+        assert!(!answers.fails("shop", "task") && !answers.fails("hop", "tasks"));
     }
 }

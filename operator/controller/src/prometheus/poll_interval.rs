@@ -9,13 +9,13 @@ const SHARE: u32 = 20;
 const LONGEST: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
-pub struct Pace {
+pub struct PollInterval {
     soon: Duration,
     rest: Duration,
     next: Duration,
 }
 
-impl Pace {
+impl PollInterval {
     pub fn new(soon: Duration, rest: Duration) -> Self {
         Self {
             soon: soon.min(rest),
@@ -25,7 +25,7 @@ impl Pace {
     }
 
     /// Something was changed; the last poll took so long. Gives how long to wait from now on at most.
-    pub fn quicken(&mut self, took: Duration) -> Duration {
+    pub fn shorten(&mut self, took: Duration) -> Duration {
         self.next = self.soon;
         self.at_least(took)
     }
@@ -46,27 +46,27 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn waits(pace: &mut Pace, took: Duration) -> [u64; 4] {
-        std::array::from_fn(|_| pace.wait(took).as_secs())
+    fn waits(interval: &mut PollInterval, took: Duration) -> [u64; 4] {
+        std::array::from_fn(|_| interval.wait(took).as_secs())
     }
 
     #[test]
     fn it_asks_soon_after_a_change_and_then_less_and_less_often() {
-        let mut pace = Pace::new(Duration::from_secs(5), Duration::from_secs(30));
+        let mut interval = PollInterval::new(Duration::from_secs(5), Duration::from_secs(30));
         assert_eq!(
-            waits(&mut pace, Duration::ZERO),
+            waits(&mut interval, Duration::ZERO),
             [30, 30, 30, 30],
             "nothing has changed"
         );
-        assert_eq!(pace.quicken(Duration::ZERO).as_secs(), 5);
-        assert_eq!(waits(&mut pace, Duration::ZERO), [5, 10, 20, 30]);
+        assert_eq!(interval.shorten(Duration::ZERO).as_secs(), 5);
+        assert_eq!(waits(&mut interval, Duration::ZERO), [5, 10, 20, 30]);
     }
 
     #[test]
     fn a_prometheus_that_answers_slowly_is_asked_a_twentieth_of_the_time() {
-        let mut pace = Pace::new(Duration::from_secs(5), Duration::from_secs(15));
-        assert_eq!(pace.quicken(Duration::from_secs(1)).as_secs(), 20);
-        assert_eq!(waits(&mut pace, Duration::from_secs(2)), [40; 4]);
-        assert_eq!(waits(&mut pace, Duration::from_secs(20)), [60; 4]);
+        let mut interval = PollInterval::new(Duration::from_secs(5), Duration::from_secs(15));
+        assert_eq!(interval.shorten(Duration::from_secs(1)).as_secs(), 20);
+        assert_eq!(waits(&mut interval, Duration::from_secs(2)), [40; 4]);
+        assert_eq!(waits(&mut interval, Duration::from_secs(20)), [60; 4]);
     }
 }

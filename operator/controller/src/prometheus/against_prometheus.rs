@@ -10,12 +10,12 @@ use observedapp_desired::{Observed, Settings, rules, validate};
 use serde_json::{Value, json};
 
 use super::client::{Access, Sample, Server};
-use super::found::{Found, PrometheusSettings};
+use super::instances::{PrometheusInstances, PrometheusSettings};
 use super::judge::{Expected, judge};
 use super::poll::{answers, rule_error};
 use super::queries;
 use super::view::{Evaluated, View};
-use super::{Known, Proof, Said, ServerState};
+use super::{Known, PollResult, Proof, ServerState};
 
 /// Seconds between two samples.
 const SCRAPE: u64 = 15;
@@ -89,11 +89,11 @@ fn rules_of(app: &ObservedApp) -> (Value, String) {
 fn proof_of(app: &ObservedApp, view: View, hash: &str) -> Proof {
     let url = "http://prometheus".to_owned();
     let server = ServerState {
-        said: Said::Answered,
+        last_poll: PollResult::Answered,
         retention: None,
     };
     let known = Known {
-        found: Found::nothing(PrometheusSettings {
+        found: PrometheusInstances::nothing(PrometheusSettings {
             url: Some(url.clone()),
             ..PrometheusSettings::default()
         }),

@@ -7,14 +7,14 @@ use std::io::IsTerminal;
 const WIDTH: usize = 100;
 const EIGHTHS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// How a screen is to look.
+/// How a screen is to terminal.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
+pub(crate) struct Terminal {
     pub width: usize,
     pub colour: bool,
 }
 
-impl Look {
+impl Terminal {
     /// As standard output can show it: colours only for a terminal, unless `NO_COLOR` is set to anything.
     pub fn of_stdout() -> Self {
         let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -30,7 +30,7 @@ impl Look {
 
 /// What a piece of text means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ink {
+pub(crate) enum Style {
     Plain,
     Strong,
     Faint,
@@ -39,7 +39,7 @@ pub(crate) enum Ink {
     Bad,
 }
 
-impl Ink {
+impl Style {
     fn code(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -55,24 +55,24 @@ impl Ink {
 /// Text that grows line by line.
 #[derive(Debug)]
 pub(crate) struct Page {
-    pub look: Look,
+    pub terminal: Terminal,
     text: String,
 }
 
 impl Page {
-    pub fn new(look: Look) -> Self {
+    pub fn new(terminal: Terminal) -> Self {
         Self {
-            look,
+            terminal,
             text: String::new(),
         }
     }
 
-    pub fn line(&mut self, pieces: &[(Ink, &str)]) {
+    pub fn line(&mut self, pieces: &[(Style, &str)]) {
         let mut line = String::new();
-        for (ink, text) in pieces {
+        for (style, text) in pieces {
             let text = harmless(text);
-            if self.look.colour && *ink != Ink::Plain && !text.trim().is_empty() {
-                line += &format!("{}{text}\x1b[0m", ink.code());
+            if self.terminal.colour && *style != Style::Plain && !text.trim().is_empty() {
+                line += &format!("{}{text}\x1b[0m", style.code());
             } else {
                 line += &text;
             }
@@ -86,11 +86,11 @@ impl Page {
     }
 
     /// A text in as many lines as it needs, each but the first behind as much space as the first's `lead` takes.
-    pub fn paragraph(&mut self, lead: &str, ink: Ink, text: &str) {
+    pub fn paragraph(&mut self, lead: &str, style: Style, text: &str) {
         let indent = lead.chars().count();
         let mut lead = lead.to_owned();
-        for line in wrapped(&harmless(text), self.look.width.saturating_sub(indent)) {
-            self.line(&[(Ink::Plain, &lead), (ink, &line)]);
+        for line in wrapped(&harmless(text), self.terminal.width.saturating_sub(indent)) {
+            self.line(&[(Style::Plain, &lead), (style, &line)]);
             lead = " ".repeat(indent);
         }
     }
@@ -187,21 +187,21 @@ mod tests {
 
     #[test]
     fn what_a_pod_says_cannot_steer_the_terminal() {
-        let mut page = Page::new(Look {
+        let mut page = Page::new(Terminal {
             width: 40,
             colour: true,
         });
-        page.line(&[(Ink::Bad, "a\x1b[2Jb"), (Ink::Plain, "\tc")]);
+        page.line(&[(Style::Bad, "a\x1b[2Jb"), (Style::Plain, "\tc")]);
         assert_eq!(page.into_text(), "\x1b[31ma [2Jb\x1b[0m c\n");
     }
 
     #[test]
     fn lines_are_broken_at_spaces_and_never_within_a_word() {
-        let mut page = Page::new(Look {
+        let mut page = Page::new(Terminal {
             width: 14,
             colour: false,
         });
-        page.paragraph("  → ", Ink::Plain, "look at https://example.com/long for more");
+        page.paragraph("  → ", Style::Plain, "look at https://example.com/long for more");
         assert_eq!(
             page.into_text(),
             "  → look at\n    https://example.com/long\n    for more\n"

@@ -1,4 +1,4 @@
-//! What is remembered of an object in the cluster: who it is, whose it is, a digest of what we applied to it, and
+//! What is remembered of an object in the cluster: who it is, ownership it is, a digest of what we applied to it, and
 //! the few facts that conditions are made of. The rest is dropped while it is read, so that thousands of objects,
 //! and strangers' Secrets, cost next to nothing.
 
@@ -13,7 +13,7 @@ use super::wire::Wire;
 
 /// An object as far as it matters here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Live {
+pub struct ChildState {
     pub uid: String,
     pub resource_version: u64,
     /// Whether it is on its way out.
@@ -25,7 +25,7 @@ pub struct Live {
     pub retained: bool,
     /// A digest of the fields we applied and still own, and of when they last moved; absent where we own none.
     pub applied: Option<u64>,
-    /// Read from kinds whose state matters; absent where only metadata is watched.
+    /// Read from kinds ownership state matters; absent where only metadata is watched.
     pub facts: Option<Box<Facts>>,
 }
 
@@ -39,24 +39,24 @@ pub struct Owner {
     pub uid: String,
 }
 
-/// Whose an object is, from the point of view of one app.
+/// Ownership an object is, from the point of view of one app.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum Ownership {
     /// The app controls it.
-    Ours,
+    Owned,
     /// Nobody controls it, and our labels name the app: it was kept when an app of this name went.
-    Kept,
-    /// Somebody else's; the text says whose.
+    Retained,
+    /// Somebody else's; the text says ownership.
     Foreign(String),
 }
 
-impl Live {
-    pub fn whose(&self, app_name: &str, app_uid: &str) -> Whose {
+impl ChildState {
+    pub fn ownership(&self, app_name: &str, app_uid: &str) -> Ownership {
         match &self.controller {
-            Some(owner) if owner.uid == app_uid => Whose::Ours,
-            Some(owner) => Whose::Foreign(format!("it belongs to the {} {}", owner.kind, owner.name)),
-            None if self.instance.as_deref() == Some(app_name) => Whose::Kept,
-            None => Whose::Foreign(format!("it was not made by {MANAGED_BY}")),
+            Some(owner) if owner.uid == app_uid => Ownership::Owned,
+            Some(owner) => Ownership::Foreign(format!("it belongs to the {} {}", owner.kind, owner.name)),
+            None if self.instance.as_deref() == Some(app_name) => Ownership::Retained,
+            None => Ownership::Foreign(format!("it was not made by {MANAGED_BY}")),
         }
     }
 
@@ -139,12 +139,12 @@ impl Facts {
 /// An object on its way from the API server: `META` asks for its metadata alone.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "Wire")]
-pub struct Seen<const META: bool> {
+pub struct Partial<const META: bool> {
     pub(super) metadata: ObjectMeta,
-    pub(super) live: Live,
+    pub(super) live: ChildState,
 }
 
-impl<const META: bool> Seen<META> {
+impl<const META: bool> Partial<META> {
     pub fn name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }
@@ -154,7 +154,7 @@ impl<const META: bool> Seen<META> {
     }
 
     /// What is kept of it; facts only where the whole object was read.
-    pub fn into_live(mut self) -> Live {
+    pub fn into_state(mut self) -> ChildState {
         if META {
             self.live.facts = None;
         }
@@ -162,7 +162,7 @@ impl<const META: bool> Seen<META> {
     }
 }
 
-impl<const META: bool> kube::Resource for Seen<META> {
+impl<const META: bool> kube::Resource for Partial<META> {
     type DynamicType = Kind;
     type Scope = DynamicResourceScope;
 
@@ -218,15 +218,17 @@ mod tests {
         })
     }
 
-    fn live(value: Value) -> Live {
-        serde_json::from_value::<Seen<false>>(value).unwrap().into_live()
+    fn live(value: Value) -> ChildState {
+        serde_json::from_value::<Partial<false>>(value)
+            .unwrap()
+            .into_state()
     }
 
     #[test]
     fn it_keeps_who_whose_and_how_it_stands() {
         let live = live(deployment());
         assert_eq!(live.resource_version, 7);
-        assert_eq!(live.whose("tasks", "app"), Whose::Ours);
+        assert_eq!(live.ownership("tasks", "app"), Ownership::Owned);
         assert_eq!(live.app(), Some("tasks"));
         let facts = live.facts.unwrap();
         assert_eq!((facts.wanted, facts.ready), (Some(3), 1));
@@ -238,8 +240,8 @@ mod tests {
     fn an_object_of_an_earlier_app_of_the_same_name_is_foreign() {
         let live = live(deployment());
         assert_eq!(
-            live.whose("tasks", "another"),
-            Whose::Foreign("it belongs to the ObservedApp tasks".to_owned())
+            live.ownership("tasks", "another"),
+            Ownership::Foreign("it belongs to the ObservedApp tasks".to_owned())
         );
     }
 
@@ -247,9 +249,15 @@ mod tests {
     fn an_object_without_a_controller_is_kept_data_or_foreign_by_its_labels() {
         let mut object = deployment();
         object["metadata"]["ownerReferences"] = json!([]);
-        assert_eq!(live(object.clone()).whose("tasks", "app"), Whose::Kept);
+        assert_eq!(
+            live(object.clone()).ownership("tasks", "app"),
+            Ownership::Retained
+        );
         object["metadata"]["labels"] = json!({});
-        assert!(matches!(live(object).whose("tasks", "app"), Whose::Foreign(_)));
+        assert!(matches!(
+            live(object).ownership("tasks", "app"),
+            Ownership::Foreign(_)
+        ));
     }
 
     #[test]
@@ -265,7 +273,7 @@ mod tests {
 
     #[test]
     fn metadata_alone_carries_no_facts() {
-        let seen: Seen<true> = serde_json::from_value(deployment()).unwrap();
-        assert_eq!(seen.into_live().facts, None);
+        let seen: Partial<true> = serde_json::from_value(deployment()).unwrap();
+        assert_eq!(seen.into_state().facts, None);
     }
 }

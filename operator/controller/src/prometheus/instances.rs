@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::Client;
 use observedapp_desired::{ObservedPrometheus, Settings};
 
-use super::objects::{self, One};
+use super::objects::{self, Instance};
 use super::selection::{Labels, Selection};
 
 /// What the operator was told of Prometheus.
@@ -14,7 +14,7 @@ use super::selection::{Labels, Selection};
 pub struct PrometheusSettings {
     /// Where it answers, without a slash at its end.
     pub url: Option<String>,
-    /// The namespaces whose Prometheus objects are trusted; empty: see [`Found::of`].
+    /// The namespaces ownership Prometheus objects are trusted; empty: see [`PrometheusInstances::of`].
     pub namespaces: BTreeSet<String>,
     /// The operator's own ServiceMonitor: its namespace and name.
     pub own_monitor: Option<(String, String)>,
@@ -26,17 +26,17 @@ pub struct PrometheusSettings {
 
 /// The Prometheus objects of a cluster, as far as they matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct PrometheusInstances {
     pub settings: PrometheusSettings,
     /// Those that are trusted, the oldest first.
-    pub trusted: Vec<One>,
+    pub trusted: Vec<Instance>,
     /// `NAMESPACE/NAME` of the oldest that is not.
     pub untrusted: Option<String>,
     /// The labels of the cluster's namespaces, where a trusted Prometheus selects by them.
     namespaces: BTreeMap<String, Labels>,
 }
 
-impl Found {
+impl PrometheusInstances {
     /// Nothing is looked up, for lack of time or of rights.
     pub fn nothing(settings: PrometheusSettings) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Found {
     /// Looks for Prometheus objects. A cluster without their API has none.
     pub async fn look(client: &Client, settings: &PrometheusSettings) -> kube::Result<Self> {
         let all = objects::list(client, &settings.namespaces).await?;
-        let namespaces = if all.iter().any(One::needs_namespaces) {
+        let namespaces = if all.iter().any(Instance::needs_namespaces) {
             objects::namespace_labels(client).await?
         } else {
             BTreeMap::new()
@@ -69,11 +69,11 @@ impl Found {
     /// older one.
     fn of(
         settings: &PrometheusSettings,
-        all: Vec<One>,
+        all: Vec<Instance>,
         namespaces: BTreeMap<String, Labels>,
         own_monitor: Option<(&str, Labels)>,
     ) -> Self {
-        let selects_own = |one: &One| {
+        let selects_own = |one: &Instance| {
             own_monitor.as_ref().is_some_and(|(namespace, labels)| {
                 one.monitors.selects(labels)
                     && one
@@ -93,7 +93,7 @@ impl Found {
         Self {
             settings: settings.clone(),
             untrusted: others.first().map(ToString::to_string),
-            namespaces: if trusted.iter().any(One::needs_namespaces) {
+            namespaces: if trusted.iter().any(Instance::needs_namespaces) {
                 namespaces
             } else {
                 BTreeMap::new()
@@ -103,7 +103,7 @@ impl Found {
     }
 
     /// The Prometheus of the apps in a namespace: the one that takes up most of what is made there, of equals the oldest.
-    pub fn chosen(&self, namespace: &str) -> Option<&One> {
+    pub fn chosen(&self, namespace: &str) -> Option<&Instance> {
         self.trusted.iter().min_by_key(|one| {
             let selections = [&one.monitors, &one.probes, &one.rules];
             let taken = selections
@@ -114,7 +114,7 @@ impl Found {
     }
 
     /// Whether a Prometheus takes up what is made in a namespace.
-    pub fn takes(&self, one: &One, selection: &Selection, namespace: &str) -> bool {
+    pub fn takes(&self, one: &Instance, selection: &Selection, namespace: &str) -> bool {
         let labelled = match &self.settings.monitor_labels {
             Some(given) => selection.selects(given),
             None => selection.labels.is_ok(),
@@ -123,7 +123,7 @@ impl Found {
     }
 
     /// Whether a Prometheus looks into a namespace.
-    pub fn reaches(&self, one: &One, selection: &Selection, namespace: &str) -> bool {
+    pub fn reaches(&self, one: &Instance, selection: &Selection, namespace: &str) -> bool {
         selection
             .namespaces
             .contain(&one.namespace, namespace, self.namespaces.get(namespace))
@@ -140,7 +140,7 @@ impl Found {
     /// What objects in a namespace are to carry so that they are selected, and who may scrape.
     pub fn observed(&self, namespace: &str, settings: &Settings) -> ObservedPrometheus {
         let chosen = self.chosen(namespace);
-        let labels = |of: fn(&One) -> &Selection| {
+        let labels = |of: fn(&Instance) -> &Selection| {
             let labels = chosen.and_then(|one| of(one).labels.clone().ok());
             labels.unwrap_or_default()
         };
@@ -183,8 +183,8 @@ mod tests {
             .collect()
     }
 
-    /// One that selects monitors, probes and rules alike; `age` is the order in which they were made.
-    fn one(namespace: &str, age: u32, selector: &Value, namespaces: &Value) -> One {
+    /// Instance that selects monitors, probes and rules alike; `age` is the order in which they were made.
+    fn one(namespace: &str, age: u32, selector: &Value, namespaces: &Value) -> Instance {
         let spec: serde_json::Map<String, Value> = ["serviceMonitor", "probe", "rule"]
             .iter()
             .flat_map(|kind| {
@@ -194,7 +194,7 @@ mod tests {
                 ]
             })
             .collect();
-        One::read(
+        Instance::read(
             &serde_json::from_value(json!({
                 "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus",
                 "metadata": {
@@ -211,17 +211,17 @@ mod tests {
         json!({"matchLabels": {"release": name}})
     }
 
-    fn names(found: &Found) -> Vec<String> {
+    fn names(found: &PrometheusInstances) -> Vec<String> {
         found.trusted.iter().map(ToString::to_string).collect()
     }
 
-    fn by_default(all: Vec<One>) -> Found {
+    fn by_default(all: Vec<Instance>) -> PrometheusInstances {
         let namespaces = [
             ("system".to_owned(), labels(&[("tier", "infra")])),
             ("shop".to_owned(), labels(&[("tier", "apps")])),
         ];
         let own = Some(("system", labels(&[("release", "kps")])));
-        Found::of(&PrometheusSettings::default(), all, namespaces.into(), own)
+        PrometheusInstances::of(&PrometheusSettings::default(), all, namespaces.into(), own)
     }
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
         ]);
         assert_eq!(names(&found), ["monitoring/p"]);
         assert_eq!(found.untrusted.as_deref(), Some("elsewhere/p"));
-        let none = Found::of(
+        let none = PrometheusInstances::of(
             &PrometheusSettings::default(),
             vec![one("hostile", 1, &all, &all)],
             BTreeMap::new(),
@@ -275,8 +275,9 @@ mod tests {
             ("shop".to_owned(), labels(&[("tier", "apps")])),
             ("system".to_owned(), labels(&[("tier", "infra")])),
         ];
-        let mut found = Found::of(&settings, all, namespaces.into(), None);
-        let observed = |found: &Found, namespace: &str| found.observed(namespace, &Settings::default());
+        let mut found = PrometheusInstances::of(&settings, all, namespaces.into(), None);
+        let observed =
+            |found: &PrometheusInstances, namespace: &str| found.observed(namespace, &Settings::default());
         for (namespace, release) in [("shop", "b"), ("system", "a")] {
             let observed = observed(&found, namespace);
             assert_eq!(observed.monitor_labels, labels(&[("release", release)]));
@@ -296,7 +297,7 @@ mod tests {
             ..PrometheusSettings::default()
         };
         let odd = one("a", 1, &release("not valid"), &json!({}));
-        let found = Found::of(&settings, vec![odd], BTreeMap::new(), None);
+        let found = PrometheusInstances::of(&settings, vec![odd], BTreeMap::new(), None);
         assert_eq!(
             found.observed("shop", &Settings::default()).monitor_labels,
             Labels::new()
