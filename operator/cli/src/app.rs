@@ -2,71 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use observedapp_api::{GROUP, ObservedApp};
-use observedapp_desired::{App, HostHolder, Kind, Observed, Problem, Settings, problem_of, validate};
-use serde::Serialize;
+use observedapp_api::{AppRef, GROUP, ObservedApp};
+use observedapp_desired::{Kind, Observed, Problem, Settings, ValidApp, problem_of, validate};
 use serde_json::Value;
 
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::input::Source;
+use crate::object_type::{BEGINNING, KIND, ObjectType, object_type};
 use crate::yaml::{self, Document};
-
-const API_VERSION: &str = "observedapp.dev/v1alpha1";
-const KIND: &str = "ObservedApp";
-const BEGINNING: &str = "an app begins with apiVersion: observedapp.dev/v1alpha1 and kind: ObservedApp";
-
-/// Something to tell about a line.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(crate) struct Finding {
-    pub file: String,
-    pub line: usize,
-    /// The field, or nothing where it is about the whole document.
-    pub field: String,
-    pub problem: String,
-    pub remedy: String,
-    pub severity: Severity,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Severity {
-    /// Nothing is made before it is mended.
-    Problem,
-    /// Worth knowing.
-    Note,
-}
-
-impl std::fmt::Display for Finding {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}: ", self.file, self.line)?;
-        if !self.field.is_empty() {
-            write!(f, "{}: ", self.field)?;
-        }
-        if self.severity == Severity::Note {
-            f.write_str("note: ")?;
-        }
-        write!(f, "{}: {}", self.problem, self.remedy)
-    }
-}
 
 /// What the texts hold.
 #[derive(Debug, Default)]
-pub(crate) struct Apps {
+pub(crate) struct ReadApps {
     /// The apps without a problem.
-    pub apps: Vec<App>,
+    pub apps: Vec<ValidApp>,
     /// How many apps there are, with problems or without.
     pub count: usize,
     /// How many objects of other kinds there are.
     pub others: usize,
-    pub findings: Vec<Finding>,
+    pub diagnostics: Vec<Diagnostic>,
     /// What is wrong with other people's texts, as far as it was noticed: of interest where no app is found.
-    doubts: Vec<Finding>,
+    doubts: Vec<Diagnostic>,
 }
 
-impl Apps {
+impl ReadApps {
     pub fn has_problems(&self) -> bool {
-        self.findings
+        self.diagnostics
             .iter()
-            .any(|finding| finding.severity == Severity::Problem)
+            .any(|diagnostic| diagnostic.severity == Severity::Problem)
     }
 }
 
@@ -81,19 +44,19 @@ pub(crate) struct Preview {
 }
 
 /// Reads every app of the sources.
-pub(crate) fn read(sources: &[Source], preview: &Preview) -> Apps {
+pub(crate) fn read(sources: &[Source], preview: &Preview) -> ReadApps {
     let mut reader = Reader {
         preview,
         names: BTreeSet::new(),
         hosts: BTreeMap::new(),
-        apps: Apps::default(),
+        apps: ReadApps::default(),
     };
     for source in sources {
         reader.source(source);
     }
     let mut apps = reader.apps;
     if apps.count == 0 && !apps.has_problems() {
-        let found_nothing = || Finding {
+        let found_nothing = || Diagnostic {
             file: sources
                 .first()
                 .map_or_else(String::new, |source| source.name.clone()),
@@ -110,9 +73,9 @@ pub(crate) fn read(sources: &[Source], preview: &Preview) -> Apps {
             severity: Severity::Problem,
         };
         let doubts = std::mem::take(&mut apps.doubts);
-        apps.findings.extend(doubts);
-        if apps.findings.is_empty() {
-            apps.findings.push(found_nothing());
+        apps.diagnostics.extend(doubts);
+        if apps.diagnostics.is_empty() {
+            apps.diagnostics.push(found_nothing());
         }
     }
     apps
@@ -120,10 +83,10 @@ pub(crate) fn read(sources: &[Source], preview: &Preview) -> Apps {
 
 struct Reader<'p> {
     preview: &'p Preview,
-    names: BTreeSet<(String, String)>,
+    names: BTreeSet<AppRef>,
     /// The hosts of the text's apps so far, with who asks for which path.
-    hosts: BTreeMap<String, Vec<(HostHolder, String)>>,
-    apps: Apps,
+    hosts: BTreeMap<String, Vec<(AppRef, String)>>,
+    apps: ReadApps,
 }
 
 /// A document, or an item of a `List`.
@@ -135,13 +98,13 @@ struct Place<'d> {
 }
 
 impl Place<'_> {
-    fn finding(&self, severity: Severity, problem: Problem) -> Finding {
+    fn diagnostic(&self, severity: Severity, problem: Problem) -> Diagnostic {
         let path = match (self.prefix.as_str(), problem.field.as_str()) {
             (prefix, "") => prefix.to_owned(),
             ("", field) => field.to_owned(),
             (prefix, field) => format!("{prefix}.{field}"),
         };
-        Finding {
+        Diagnostic {
             file: self.file.to_owned(),
             line: self.document.line_of(&path),
             field: problem.field,
@@ -172,7 +135,7 @@ impl Reader<'_> {
                     self.object(&document.value, &place);
                 }
                 Err(error) => {
-                    let finding = Finding {
+                    let diagnostic = Diagnostic {
                         file: source.name.clone(),
                         line: error.line,
                         field: String::new(),
@@ -181,10 +144,10 @@ impl Reader<'_> {
                         severity: Severity::Problem,
                     };
                     if concerns_us {
-                        self.apps.findings.push(finding);
+                        self.apps.diagnostics.push(diagnostic);
                     } else {
                         self.apps.others += 1;
-                        self.apps.doubts.push(finding);
+                        self.apps.doubts.push(diagnostic);
                     }
                 }
             }
@@ -207,36 +170,38 @@ impl Reader<'_> {
             }
             return;
         }
-        match wrong_type(api_version, kind, value) {
-            Type::Other => {
+        match object_type(api_version, kind, value) {
+            ObjectType::Other => {
                 self.apps.others += 1;
                 if !value.is_object() {
                     let problem = Problem::new("", "this is no object with fields", BEGINNING);
-                    self.apps.doubts.push(place.finding(Severity::Problem, problem));
+                    self.apps
+                        .doubts
+                        .push(place.diagnostic(Severity::Problem, problem));
                 }
             }
-            Type::Wrong(problem) => {
+            ObjectType::Wrong(problem) => {
                 self.apps.count += 1;
-                self.tell(place, [problem]);
+                self.report(place, [problem]);
             }
-            Type::App => {
+            ObjectType::App => {
                 self.apps.count += 1;
                 self.app(value, place);
             }
         }
     }
 
-    fn tell(&mut self, place: &Place<'_>, problems: impl IntoIterator<Item = Problem>) {
-        let findings = problems
+    fn report(&mut self, place: &Place<'_>, problems: impl IntoIterator<Item = Problem>) {
+        let diagnostics = problems
             .into_iter()
-            .map(|problem| place.finding(Severity::Problem, problem));
-        self.apps.findings.extend(findings);
+            .map(|problem| place.diagnostic(Severity::Problem, problem));
+        self.apps.diagnostics.extend(diagnostics);
     }
 
     fn app(&mut self, value: &Value, place: &Place<'_>) {
-        let before = self.apps.findings.len();
-        self.tell(place, repeated_keys(place));
-        self.tell(
+        let before = self.apps.diagnostics.len();
+        self.report(place, repeated_keys(place));
+        self.report(
             place,
             observedapp_api::unknown_fields(value).into_iter().map(problem_of),
         );
@@ -256,9 +221,9 @@ impl Reader<'_> {
                     error.to_string(),
                     "correct the field's type",
                 ));
-                self.tell(place, problems);
+                self.report(place, problems);
             }
-            Err(_) => self.tell(place, problems),
+            Err(_) => self.report(place, problems),
         }
     }
 
@@ -269,16 +234,18 @@ impl Reader<'_> {
         mut problems: Vec<Problem>,
         before: usize,
     ) {
-        let namespace = typed
+        typed
             .metadata
             .namespace
-            .get_or_insert_with(|| self.preview.namespace.clone())
-            .clone();
-        let name = typed.metadata.name.clone().unwrap_or_default();
-        if !self.names.insert((namespace.clone(), name.clone())) {
+            .get_or_insert_with(|| self.preview.namespace.clone());
+        let id = AppRef::from(&typed);
+        if !self.names.insert(id.clone()) {
             problems.push(Problem::new(
                 "metadata.name",
-                format!("another app is named {name} in the namespace {namespace} too"),
+                format!(
+                    "another app is named {} in the namespace {} too",
+                    id.name, id.namespace
+                ),
                 "give each a name of its own",
             ));
         }
@@ -295,12 +262,12 @@ impl Reader<'_> {
                     .notes
                     .iter()
                     .cloned()
-                    .map(|note| place.finding(Severity::Note, note));
-                self.apps.findings.extend(notes);
+                    .map(|note| place.diagnostic(Severity::Note, note));
+                self.apps.diagnostics.extend(notes);
                 if problems.is_empty()
                     && self
                         .apps
-                        .findings
+                        .diagnostics
                         .iter()
                         .skip(before)
                         .all(|f| f.severity == Severity::Note)
@@ -309,34 +276,31 @@ impl Reader<'_> {
                 }
             }
             Err(found) => {
-                // Admission is a part of validation: what it has told already is told once.
-                let told: BTreeSet<String> = problems.iter().map(|problem| problem.field.clone()).collect();
+                // Admission is a part of validation: what it has reported already is reported once.
+                let reported: BTreeSet<String> =
+                    problems.iter().map(|problem| problem.field.clone()).collect();
                 problems.extend(
                     found
                         .0
                         .into_iter()
-                        .filter(|problem| !told.contains(&problem.field)),
+                        .filter(|problem| !reported.contains(&problem.field)),
                 );
             }
         }
-        self.tell(place, problems);
+        self.report(place, problems);
     }
 }
 
 impl Reader<'_> {
     /// A host belongs to one namespace, and a path of it to one app. Which of two apps would get it, the cluster decides.
-    fn host_problem(&mut self, app: &App) -> Option<Problem> {
+    fn host_problem(&mut self, app: &ValidApp) -> Option<Problem> {
         let ingress = app.spec.ingress.as_ref()?;
         let asking = self.hosts.entry(ingress.host.clone()).or_default();
         let rival = asking
             .iter()
-            .find(|(other, path)| other.namespace != app.namespace || *path == ingress.path)
+            .find(|(other, path)| other.namespace != app.id.namespace || *path == ingress.path)
             .cloned();
-        let own = HostHolder {
-            namespace: app.namespace.clone(),
-            name: app.name.clone(),
-        };
-        asking.push((own, ingress.path.clone()));
+        asking.push((app.id.clone(), ingress.path.clone()));
         rival.map(|(other, path)| {
             Problem::new(
                 "spec.ingress.host",
@@ -348,61 +312,6 @@ impl Reader<'_> {
             )
         })
     }
-}
-
-enum Type {
-    App,
-    /// Nearly one of ours.
-    Wrong(Problem),
-    Other,
-}
-
-/// Tells our objects from others', and those that were meant to be ours.
-fn wrong_type(api_version: &str, kind: &str, value: &Value) -> Type {
-    let group = api_version.split('/').next().unwrap_or_default();
-    let is_ours = group == GROUP;
-    let is_kind = kind.eq_ignore_ascii_case(KIND);
-    match (is_ours, is_kind) {
-        _ if api_version == API_VERSION && kind == KIND => Type::App,
-        _ if value.is_object()
-            && (api_version.is_empty() != kind.is_empty())
-            && value.get("spec").is_some() =>
-        {
-            let missing = if kind.is_empty() { "kind" } else { "apiVersion" };
-            Type::Wrong(Problem::new(
-                "",
-                format!("the object has no {missing}"),
-                BEGINNING,
-            ))
-        }
-        (true | false, true) if kind == KIND => Type::Wrong(Problem::new(
-            "apiVersion",
-            format!("{api_version:?} is no version of {KIND}"),
-            format!("write apiVersion: {API_VERSION}"),
-        )),
-        (true, _) => Type::Wrong(Problem::new(
-            "kind",
-            format!("{GROUP} has no kind {kind:?}"),
-            format!("write kind: {KIND}"),
-        )),
-        (false, true) => Type::Wrong(Problem::new(
-            "kind",
-            format!("{kind:?} is not written as the API has it"),
-            format!("write kind: {KIND} and apiVersion: {API_VERSION}"),
-        )),
-        (false, false) if is_nearly(kind, KIND) => Type::Wrong(Problem::new(
-            "kind",
-            format!("there is no kind {kind:?}: did you mean {KIND}?"),
-            format!("write kind: {KIND} and apiVersion: {API_VERSION}"),
-        )),
-        (false, false) => Type::Other,
-    }
-}
-
-/// Whether one word is the other but for a slip or two.
-fn is_nearly(word: &str, meant: &str) -> bool {
-    const SLIPS: usize = 2;
-    strsim::damerau_levenshtein(&word.to_lowercase(), &meant.to_lowercase()) <= SLIPS
 }
 
 fn repeated_keys(place: &Place<'_>) -> Vec<Problem> {

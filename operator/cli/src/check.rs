@@ -2,27 +2,30 @@
 
 use std::process::ExitCode;
 
-use crate::app::{self, Severity};
+use crate::app;
 use crate::args::{CheckArgs, CheckFormat};
+use crate::diagnostic::Severity;
 use crate::{input, output};
 
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let sources = input::read(&args.files)?;
     let mut apps = app::read(&sources, &args.preview.preview());
-    apps.findings
+    apps.diagnostics
         .sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     match args.output {
-        CheckFormat::Json => output::print(&format!("{}\n", serde_json::to_string_pretty(&apps.findings)?))?,
+        CheckFormat::Json => {
+            output::print(&format!("{}\n", serde_json::to_string_pretty(&apps.diagnostics)?))?;
+        }
         CheckFormat::Text => {
-            for finding in &apps.findings {
-                output::print(&format!("{finding}\n"))?;
+            for diagnostic in &apps.diagnostics {
+                output::print(&format!("{diagnostic}\n"))?;
             }
         }
     }
     let problems = apps
-        .findings
+        .diagnostics
         .iter()
-        .filter(|finding| finding.severity == Severity::Problem)
+        .filter(|diagnostic| diagnostic.severity == Severity::Problem)
         .count();
     if !args.quiet {
         eprintln!("{}", summary(apps.count, apps.others, problems));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use observedapp_desired::{App, Object, desired};
+use observedapp_desired::{Object, ValidApp, desired};
 
 use crate::app;
 use crate::args::RenderArgs;
@@ -15,8 +15,8 @@ use crate::{input, output};
 pub(crate) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
     let sources = input::read(&args.files)?;
     let apps = app::read(&sources, &args.preview.preview());
-    for finding in &apps.findings {
-        eprintln!("{finding}");
+    for diagnostic in &apps.diagnostics {
+        eprintln!("{diagnostic}");
     }
     if apps.has_problems() {
         return Ok(ExitCode::FAILURE);
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// What the operator would make for an app, in the order in which it would; Secrets to be drawn hold no data yet.
-fn objects(app: &App) -> Vec<Object> {
+fn objects(app: &ValidApp) -> Vec<Object> {
     let desired = desired(app);
     desired
         .generated

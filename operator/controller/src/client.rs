@@ -9,7 +9,7 @@ use traces::{Attribute, CURRENT, Span, SpanContext, SpanKind, Traces};
 
 use crate::metrics::RequestLabels;
 
-/// A client ownership requests are seen.
+/// A client whose requests are seen.
 pub fn observed_client(
     config: kube::Config,
     requests: Family<RequestLabels, Counter>,

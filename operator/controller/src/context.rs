@@ -1,26 +1,29 @@
 //! What every reconcile shares.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::reflector::Store as AppStore;
-use observedapp_api::ObservedAppStatus;
+use observedapp_api::{AppRef, ObservedAppStatus};
 use observedapp_desired::{Kind, Settings};
+use parking_lot::Mutex;
 use traces::Traces;
 
 use crate::App;
 use crate::discovery::Served;
+use crate::error::Error;
 use crate::events::Reporter;
+use crate::key::Key;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::pod_events::PodEvents;
 use crate::prometheus::Prometheus;
 use crate::queue::Queue;
 use crate::references::References;
-use crate::watch::{IngressClasses, Key, Pods, Store};
+use crate::watch::{ChildState, IngressClasses, Pods, Store};
 
 /// Everything that outlives a single reconcile.
 pub struct Context {
@@ -28,7 +31,7 @@ pub struct Context {
     pub settings: Settings,
     /// Whether objects outside of namespaces may be read: an operator that is confined to some has no right to.
     pub reads_cluster: bool,
-    pub lead: Arc<Leadership>,
+    pub leadership: Arc<Leadership>,
     pub apps: AppStore<App>,
     pub store: Arc<Store>,
     pub pods: Arc<Pods>,
@@ -41,22 +44,50 @@ pub struct Context {
     pub references: References,
     pub prometheus: Arc<Prometheus>,
     pub caches: AppCaches,
-    /// How often an app that asked for nothing is looked at again.
+    /// How often an app is reconciled for which nothing has changed.
     pub resync: Duration,
 }
 
-/// What is remembered of each app between reconciles; all of it can be lost.
-#[derive(Debug, Default)]
-pub struct AppCaches(Mutex<HashMap<(String, String), AppCache>>);
+impl Context {
+    pub fn get(&self, app: &AppRef, kind: Kind, name: &str) -> Option<Arc<ChildState>> {
+        self.store.get(&Key::new(kind, &app.namespace, name))
+    }
 
-/// What is remembered of one app.
+    pub fn check_leadership(&self) -> Result<(), Error> {
+        if self.leadership.holds() {
+            Ok(())
+        } else {
+            Err(Error::NotLeader)
+        }
+    }
+
+    /// Sets which objects of others the app depends on, and forgets the contents of those that no app does any more.
+    pub fn set_dependencies(&self, app: &AppRef, keys: BTreeSet<Key>) {
+        let dropped = self.queue.set_dependencies(app, keys);
+        self.references.forget_contents(&dropped);
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+/// What is kept of each app between reconciles; all of it can be lost.
+#[derive(Debug, Default)]
+pub struct AppCaches(Mutex<HashMap<AppRef, AppCache>>);
+
+/// What is kept of one app.
 #[derive(Clone, Debug, Default)]
 pub struct AppCache {
     pub uid: String,
-    /// Each object as it was wanted and as it was found after it was applied.
+    /// Each object as it was desired, and as it was found after it was applied.
     pub applied: BTreeMap<(Kind, String), AppliedDigest>,
-    /// What the API server itself said is not there, in this look.
+    /// What the API server itself said does not exist, in this reconcile.
     pub absent: BTreeSet<Key>,
+    /// Objects of others that have the names of the app's own.
+    pub blockers: BTreeSet<Key>,
     /// How many reconciles have failed in a row.
     pub failures: u32,
     /// The status that was written last, until the watch has brought it back.
@@ -67,7 +98,7 @@ pub struct AppCache {
     pub reference: ObjectReference,
 }
 
-/// An object that is as wanted.
+/// An object that is as desired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppliedDigest {
     pub desired: u64,
@@ -82,9 +113,9 @@ pub struct Written {
 }
 
 impl AppCaches {
-    /// Takes an app's cache out for one reconcile; nobody else looks at the same app meanwhile.
-    pub fn take(&self, namespace: &str, name: &str, uid: &str) -> AppCache {
-        self.remove(namespace, name)
+    /// Takes out what is kept of an app for one reconcile; no other reconcile of the app runs meanwhile.
+    pub fn take(&self, app: &AppRef, uid: &str) -> AppCache {
+        self.remove(app)
             .filter(|cache| cache.uid == uid)
             .unwrap_or_else(|| AppCache {
                 uid: uid.to_owned(),
@@ -92,21 +123,11 @@ impl AppCaches {
             })
     }
 
-    pub fn put(&self, namespace: &str, name: &str, cache: AppCache) {
-        self.lock().insert((namespace.to_owned(), name.to_owned()), cache);
+    pub fn put(&self, app: &AppRef, cache: AppCache) {
+        self.0.lock().insert(app.clone(), cache);
     }
 
-    pub fn remove(&self, namespace: &str, name: &str) -> Option<AppCache> {
-        self.lock().remove(&(namespace.to_owned(), name.to_owned()))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), AppCache>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").finish_non_exhaustive()
+    pub fn remove(&self, app: &AppRef) -> Option<AppCache> {
+        self.0.lock().remove(app)
     }
 }

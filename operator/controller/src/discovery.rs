@@ -1,7 +1,8 @@
 //! Which optional APIs the cluster serves, now: they are watched from when they appear until they are gone.
 
+use parking_lot::RwLock;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -18,27 +19,22 @@ use crate::watch::{self, Apps, Scope, Store, Synced};
 /// How long reconciles wait for the first lists of optional kinds: what is known later is taken up then.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
-/// The optional kinds that are served and ownership objects are known.
+/// The optional kinds that are served and whose objects are known.
 #[derive(Debug, Default)]
 pub struct Served(RwLock<BTreeSet<Kind>>);
 
 impl Served {
     pub fn kinds(&self) -> BTreeSet<Kind> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 
     /// Whether objects of this kind can exist and are known.
     pub fn contains(&self, kind: Kind) -> bool {
-        !kind.is_optional()
-            || self
-                .0
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .contains(&kind)
+        !kind.is_optional() || self.0.read().contains(&kind)
     }
 
     fn set(&self, kind: Kind, served: bool) {
-        let mut kinds = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut kinds = self.0.write();
         if served {
             kinds.insert(kind);
         } else {
@@ -90,7 +86,7 @@ impl Discovery {
     }
 
     /// Returns when all that is watched is known. A list may take longer than a round: then it goes on in the next. Of a
-    /// kind ownership objects may not be read it never ends, and the watch itself says why.
+    /// kind whose objects may not be read it never ends, and the watch itself says why.
     async fn list_all(&self, watches: &mut Watches) {
         while let Some(kind) = watches.next_listed().await {
             if let Some(watch) = watches.0.get_mut(&kind) {

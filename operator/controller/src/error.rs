@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use observedapp_api::Reason;
 use observedapp_desired::Kind;
 use rand::RngExt;
 
@@ -18,7 +19,7 @@ pub enum Error {
         /// How long the API server asked to wait.
         retry_after: Option<Duration>,
     },
-    #[error("the {} {name} exists already and is left alone: {holder}; rename the app, or delete or move that object", kind.as_str())]
+    #[error("the {} {name} exists already and is left alone: {holder}: rename the app, or delete or move that object", kind.as_str())]
     Foreign {
         kind: Kind,
         name: String,
@@ -70,25 +71,24 @@ pub enum Class {
 }
 
 impl Class {
-    /// The reason in a condition, and the label of `observedapp_errors_total`.
-    pub fn as_str(self) -> &'static str {
+    fn reason(self) -> Reason {
         match self {
-            Self::Throttled => "Throttled",
-            Self::Unavailable => "ApiServerUnavailable",
-            Self::Conflict => "Conflict",
-            Self::Unauthorized => "Unauthorized",
-            Self::Forbidden => "Forbidden",
-            Self::NotYetServed => "ApiNotReady",
-            Self::Quota => "QuotaExceeded",
-            Self::LimitRange => "OutsideLimitRange",
-            Self::CannotGrow => "ClaimCannotGrow",
-            Self::Invalid => "Rejected",
-            Self::Immutable => "Immutable",
-            Self::Refused => "RefusedByWebhook",
-            Self::WebhookDown => "WebhookUnavailable",
-            Self::Admission => "RefusedByAdmission",
-            Self::ApiMissing => "ApiMissing",
-            Self::Terminating => "NamespaceTerminating",
+            Self::Throttled => Reason::Throttled,
+            Self::Unavailable => Reason::ApiServerUnavailable,
+            Self::Conflict => Reason::Conflict,
+            Self::Unauthorized => Reason::Unauthorized,
+            Self::Forbidden => Reason::Forbidden,
+            Self::NotYetServed => Reason::ApiNotReady,
+            Self::Quota => Reason::QuotaExceeded,
+            Self::LimitRange => Reason::OutsideLimitRange,
+            Self::CannotGrow => Reason::ClaimCannotGrow,
+            Self::Invalid => Reason::Rejected,
+            Self::Immutable => Reason::Immutable,
+            Self::Refused => Reason::RefusedByWebhook,
+            Self::WebhookDown => Reason::WebhookUnavailable,
+            Self::Admission => Reason::RefusedByAdmission,
+            Self::ApiMissing => Reason::ApiMissing,
+            Self::Terminating => Reason::NamespaceTerminating,
         }
     }
 
@@ -193,13 +193,13 @@ impl Error {
     }
 
     /// The reason in a condition, and the label of `observedapp_errors_total`.
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::Api { class, .. } => class.as_str(),
-            Self::Foreign { .. } => "ForeignObject",
-            Self::Terminating { .. } => "BeingDeleted",
-            Self::Stale => "Stale",
-            Self::NotLeader => "NotLeader",
+            Self::Api { class, .. } => class.reason(),
+            Self::Foreign { .. } => Reason::ForeignObject,
+            Self::Terminating { .. } => Reason::BeingDeleted,
+            Self::Stale => Reason::Stale,
+            Self::NotLeader => Reason::NotLeader,
         }
     }
 
@@ -229,6 +229,14 @@ impl Error {
                 name == object
             }
             Self::Stale | Self::NotLeader => false,
+        }
+    }
+
+    /// What is wrong and what to do about it.
+    pub fn sentence(&self) -> String {
+        match self.remedy() {
+            Some(remedy) => format!("{self}: {remedy}"),
+            None => self.to_string(),
         }
     }
 
@@ -271,9 +279,9 @@ impl Error {
         }
     }
 
-    /// How long to wait after so many failures in a row. What only a person or another program can mend is told to us
-    /// by a watch where that is possible, so that the wait is only for where it is not.
-    pub fn patience(&self, failures: u32) -> Duration {
+    /// How long to wait after so many failures in a row. Where a watch shows that the cause is gone, the app is
+    /// reconciled at once.
+    pub fn backoff(&self, failures: u32) -> Duration {
         let growing = |first: u64, last: u64| {
             Duration::from_millis(first.saturating_mul(1 << failures.min(16)).min(last))
         };

@@ -28,8 +28,8 @@ impl Reporter {
         ))
     }
 
-    /// Tells of a transition. An Event that cannot be written is no reason to stop.
-    pub async fn tell(&self, regarding: &ObjectReference, good: bool, reason: &str, note: &str) {
+    /// Writes an Event about an app. One that cannot be written is no reason to stop.
+    pub async fn emit(&self, regarding: &ObjectReference, good: bool, reason: &str, note: &str) {
         let event = Event {
             type_: if good {
                 EventType::Normal

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Event;
+use kube::Client;
 use kube::api::{Api, ListParams};
 use tracing::warn;
 
-use crate::context::{AppCache, Context};
 use crate::error::Error;
 use crate::request::with_timeout;
-use crate::status::is_available;
-use crate::watch::{Key, Pod, Stage, Trouble};
-use observedapp_desired::Kind;
+use crate::watch::{Pod, Stage, Trouble};
 
 /// How long a pod may take before its Events are listed: most are ready by then.
 const FIRST: Duration = Duration::from_secs(5);
@@ -75,50 +73,43 @@ impl PodEvents {
     }
 }
 
-impl Context {
-    /// Lists the Events about the pod that keeps an app from being available, when that is due. It is no failure if
-    /// they cannot be read: the condition then says less.
-    pub async fn observe_pod_events(&self, namespace: &str, name: &str, cache: &mut AppCache) {
-        let deployment = self.store.get(&Key::new(Kind::Deployment, namespace, name));
-        let waits = deployment
-            .and_then(|live| live.facts.clone())
-            .is_some_and(|facts| !is_available(&facts));
-        let pods = self.pods.of(namespace, name);
-        let Some((pod, seen)) = unexplained(&pods).filter(|_| waits) else {
-            cache.pod_events = None;
-            return;
-        };
-        let now = Instant::now();
-        let mut known = cache
-            .pod_events
-            .take()
-            .filter(|known| known.pod == *pod)
-            .unwrap_or_else(|| PodEvents::new(pod, now));
-        known.stage = seen.stage;
-        if known.due_in(now).is_zero() {
-            match self.list_pod_events(namespace, pod).await {
-                Ok(events) => known.events = events,
-                Err(error) if known.listed.is_none() => {
-                    warn!(namespace, pod, %error, "the pod's Events cannot be read");
-                }
-                Err(_) => {}
+/// The Events about the pod that keeps an app from being available, read again when that is due. It is no failure if
+/// they cannot be read: the condition then says less.
+pub async fn observe(
+    client: &Client,
+    namespace: &str,
+    pods: &[(String, Arc<Pod>)],
+    known: Option<PodEvents>,
+) -> Option<PodEvents> {
+    let (pod, seen) = unexplained(pods)?;
+    let now = Instant::now();
+    let mut known = known
+        .filter(|known| known.pod == *pod)
+        .unwrap_or_else(|| PodEvents::new(pod, now));
+    known.stage = seen.stage;
+    if known.due_in(now).is_zero() {
+        match list(client, namespace, pod).await {
+            Ok(events) => known.events = events,
+            Err(error) if known.listed.is_none() => {
+                warn!(namespace, pod, %error, "the pod's Events cannot be read");
             }
-            known.listed = Some(Instant::now());
+            Err(_) => {}
         }
-        cache.pod_events = Some(known);
+        known.listed = Some(Instant::now());
     }
-
-    async fn list_pod_events(&self, namespace: &str, pod: &str) -> Result<Vec<PodEvent>, Error> {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        let params = ListParams::default()
-            .fields(&format!("involvedObject.kind=Pod,involvedObject.name={pod}"))
-            .limit(LIMIT);
-        let events = with_timeout("list", "Event", pod, api.list(&params)).await?;
-        Ok(newest_first(events.items))
-    }
+    Some(known)
 }
 
-/// The pod of the newest revision that has been unready for longest and ownership own status does not say why.
+async fn list(client: &Client, namespace: &str, pod: &str) -> Result<Vec<PodEvent>, Error> {
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let params = ListParams::default()
+        .fields(&format!("involvedObject.kind=Pod,involvedObject.name={pod}"))
+        .limit(LIMIT);
+    let events = with_timeout("list", "Event", pod, api.list(&params)).await?;
+    Ok(newest_first(events.items))
+}
+
+/// The pod of the newest revision that has been unready for longest and whose own status does not say why.
 fn unexplained(pods: &[(String, Arc<Pod>)]) -> Option<(&String, &Pod)> {
     let apps = || pods.iter().filter(|(_, pod)| pod.component == "app");
     let newest = apps().max_by(|(_, a), (_, b)| a.created.cmp(&b.created))?;

@@ -1,27 +1,29 @@
-//! Which apps are to be looked at. An app that is asked for twice before its turn is looked at once.
+//! Which apps are to be reconciled. An app that is enqueued twice before its turn is reconciled once.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use kube::runtime::reflector::ObjectRef;
+use observedapp_api::AppRef;
+use parking_lot::Mutex;
 
 use crate::App;
-use crate::watch::Key;
+use crate::key::Key;
 
-/// The way into the queue, and who waits for which stranger's object.
+/// The sending side of the queue, and which apps depend on which objects of others.
 #[derive(Debug)]
 pub struct Queue {
     sender: UnboundedSender<ObjectRef<App>>,
-    waiting: Mutex<HashSet<(String, String)>>,
+    waiting: Mutex<HashSet<AppRef>>,
     dependencies: Mutex<Dependencies>,
 }
 
-/// Apps are told of objects that are not theirs: the Secrets they refer to, and what is in their way.
+/// Objects that are not an app's own, and whose changes concern it: the Secrets it refers to, and those that have the
+/// name of one of its own.
 #[derive(Debug, Default)]
 struct Dependencies {
-    apps: HashMap<Key, BTreeSet<(String, String)>>,
-    keys: HashMap<(String, String), BTreeSet<Key>>,
+    apps: HashMap<Key, BTreeSet<AppRef>>,
+    keys: HashMap<AppRef, BTreeSet<Key>>,
 }
 
 impl Queue {
@@ -35,30 +37,29 @@ impl Queue {
         (queue, receiver)
     }
 
-    /// Has an app looked at.
-    pub fn enqueue(&self, namespace: &str, name: &str) {
-        let app = (namespace.to_owned(), name.to_owned());
-        if lock(&self.waiting).insert(app) {
+    pub fn enqueue(&self, app: &AppRef) {
+        if self.waiting.lock().insert(app.clone()) {
             // The receiver goes only when the operator stops.
-            let _ = self.sender.unbounded_send(ObjectRef::new(name).within(namespace));
+            let _ = self
+                .sender
+                .unbounded_send(ObjectRef::new(&app.name).within(&app.namespace));
         }
     }
 
-    /// An app's turn has come.
-    pub fn dequeued(&self, namespace: &str, name: &str) {
-        lock(&self.waiting).remove(&(namespace.to_owned(), name.to_owned()));
+    /// A reconcile of the app begins.
+    pub fn dequeued(&self, app: &AppRef) {
+        self.waiting.lock().remove(app);
     }
 
     pub fn depth(&self) -> usize {
-        lock(&self.waiting).len()
+        self.waiting.lock().len()
     }
 
-    /// Sets which objects, beside its own, an app is to be told of; names those that no app needs any more.
-    pub fn set_dependencies(&self, namespace: &str, name: &str, keys: BTreeSet<Key>) -> Vec<Key> {
-        let app = (namespace.to_owned(), name.to_owned());
-        let mut dependencies = lock(&self.dependencies);
+    /// Sets which objects, beside its own, an app depends on; returns those that no app depends on any more.
+    pub fn set_dependencies(&self, app: &AppRef, keys: BTreeSet<Key>) -> Vec<Key> {
+        let mut dependencies = self.dependencies.lock();
         let before = if keys.is_empty() {
-            dependencies.keys.remove(&app)
+            dependencies.keys.remove(app)
         } else {
             dependencies.keys.insert(app.clone(), keys.clone())
         }
@@ -66,7 +67,7 @@ impl Queue {
         let mut dropped = Vec::new();
         for key in before.difference(&keys) {
             if let Some(apps) = dependencies.apps.get_mut(key) {
-                apps.remove(&app);
+                apps.remove(app);
                 if apps.is_empty() {
                     dependencies.apps.remove(key);
                     dropped.push(key.clone());
@@ -79,21 +80,19 @@ impl Queue {
         dropped
     }
 
-    /// Tells the apps that wait for this object.
+    /// Enqueues the apps that depend on an object.
     pub fn enqueue_dependents(&self, key: &Key) {
-        let apps = lock(&self.dependencies)
+        let apps = self
+            .dependencies
+            .lock()
             .apps
             .get(key)
             .cloned()
             .unwrap_or_default();
-        for (namespace, name) in apps {
-            self.enqueue(&namespace, &name);
+        for app in &apps {
+            self.enqueue(app);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -104,12 +103,13 @@ mod tests {
 
     #[test]
     fn an_app_waits_once() {
+        let app = AppRef::new("shop", "tasks");
         let (queue, mut receiver) = Queue::new();
-        queue.enqueue("shop", "tasks");
-        queue.enqueue("shop", "tasks");
+        queue.enqueue(&app);
+        queue.enqueue(&app);
         assert_eq!(queue.depth(), 1);
-        queue.dequeued("shop", "tasks");
-        queue.enqueue("shop", "tasks");
+        queue.dequeued(&app);
+        queue.enqueue(&app);
         drop(queue);
         assert!(receiver.try_recv().is_ok());
         assert!(receiver.try_recv().is_ok());
@@ -117,14 +117,15 @@ mod tests {
     }
 
     #[test]
-    fn only_who_still_waits_is_told() {
+    fn only_apps_that_still_depend_on_an_object_are_enqueued() {
+        let app = AppRef::new("shop", "tasks");
         let (queue, _receiver) = Queue::new();
         let secret = Key::new(Kind::Secret, "shop", "mail");
-        queue.set_dependencies("shop", "tasks", [secret.clone()].into());
+        queue.set_dependencies(&app, [secret.clone()].into());
         queue.enqueue_dependents(&secret);
         assert_eq!(queue.depth(), 1);
-        queue.dequeued("shop", "tasks");
-        let dropped = queue.set_dependencies("shop", "tasks", BTreeSet::new());
+        queue.dequeued(&app);
+        let dropped = queue.set_dependencies(&app, BTreeSet::new());
         assert_eq!(dropped, std::slice::from_ref(&secret));
         queue.enqueue_dependents(&secret);
         assert_eq!(queue.depth(), 0);

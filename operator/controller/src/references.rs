@@ -1,17 +1,19 @@
-//! Secrets and ConfigMaps that belong to others: known by their metadata, read only when an app refers to them and
-//! they moved.
+//! Secrets and ConfigMaps of others: watched by their metadata, and read only when an app refers to them and they have
+//! changed.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
 use kube::{Client, Resource};
+use observedapp_api::AppRef;
 use observedapp_desired::{Kind, digest};
 
 use crate::error::Error;
+use crate::key::Key;
 use crate::request::with_timeout;
-use crate::watch::{ChildState, Key, Store};
+use crate::watch::{ChildState, Store};
 
 /// What was read, as it stood at one version.
 #[derive(Debug)]
@@ -103,17 +105,17 @@ impl References {
 
     /// Nobody refers to these any more.
     pub fn forget_contents(&self, keys: &[Key]) {
-        let mut contents = lock(&self.contents);
+        let mut contents = self.contents.lock();
         for key in keys {
             contents.remove(key);
         }
     }
 
     /// An app is gone, or its database is.
-    pub fn forget_passwords(&self, namespace: &str, app: &str) {
-        let mut passwords = lock(&self.passwords);
-        for name in ["db-app", "db-superuser"] {
-            passwords.remove(&Key::new(Kind::Secret, namespace, &format!("{app}-{name}")));
+    pub fn forget_passwords(&self, app: &AppRef) {
+        let mut passwords = self.passwords.lock();
+        for name in [app.database_secret(), app.superuser_secret()] {
+            passwords.remove(&Key::new(Kind::Secret, &app.namespace, &name));
         }
     }
 
@@ -132,13 +134,13 @@ impl References {
         Ok(password)
     }
 
-    /// Takes up the password of a Secret that was made just now.
-    pub fn drawn(&self, key: &Key, live: &ChildState, secret: &Secret) {
+    /// Takes up the password of a Secret that was created just now.
+    pub fn created(&self, key: &Key, live: &ChildState, secret: &Secret) {
         remember(&self.passwords, key, live, password_in(secret.clone()));
     }
 
-    /// A Secret was applied as it was known. Its data went along unchanged, so its password is still the same.
-    pub fn moved(&self, key: &Key, before: &ChildState, now: &ChildState) {
+    /// A Secret was applied with its data unchanged, so its password is the same at the new version.
+    pub fn applied(&self, key: &Key, before: &ChildState, now: &ChildState) {
         if let Some(password) = known(&self.passwords, key, before) {
             remember(&self.passwords, key, now, password);
         }
@@ -164,7 +166,8 @@ where
 }
 
 fn known<T: Clone>(cache: &Mutex<HashMap<Key, Read<T>>>, key: &Key, live: &ChildState) -> Option<T> {
-    lock(cache)
+    cache
+        .lock()
         .get(key)
         .filter(|read| read.uid == live.uid && read.version == live.resource_version)
         .map(|read| read.value.clone())
@@ -176,11 +179,7 @@ fn remember<T>(cache: &Mutex<HashMap<Key, Read<T>>>, key: &Key, live: &ChildStat
         version: live.resource_version,
         value,
     };
-    lock(cache).insert(key.clone(), read);
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    cache.lock().insert(key.clone(), read);
 }
 
 #[cfg(test)]
@@ -197,7 +196,7 @@ mod tests {
         let own = Key::new(Kind::Secret, "shop", "tasks-db-app");
         let secret: Secret =
             serde_json::from_value(json!({"metadata": {}, "data": {"password": "c2VjcmV0"}})).unwrap();
-        references.drawn(&own, &live, &secret);
+        references.created(&own, &live, &secret);
         let referred = Key::new(Kind::Secret, "shop", "mail");
         let contents = Contents {
             digest: String::new(),
@@ -205,9 +204,9 @@ mod tests {
         };
         remember(&references.contents, &referred, &live, contents);
 
-        references.forget_passwords("shop", "tasks");
+        references.forget_passwords(&AppRef::new("shop", "tasks"));
         references.forget_contents(&[referred]);
-        assert!(lock(&references.passwords).is_empty());
-        assert!(lock(&references.contents).is_empty());
+        assert!(references.passwords.lock().is_empty());
+        assert!(references.contents.lock().is_empty());
     }
 }

@@ -1,229 +1,128 @@
-//! What a reconcile found out, written into the status and told: whatever happened, somebody reads it there.
+//! Report: what a reconcile found, written into the status and into Events.
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
-use observedapp_api::{
-    BindingStatus, ConditionType, ExternalCache, ObservedApp, ObservedAppStatus, SecretKey,
-};
-use observedapp_desired::{Desired, Kind, Object};
+use observedapp_api::{AppRef, ObservedApp, ObservedAppStatus};
+use observedapp_desired::Kind;
 use serde_json::json;
 use tracing::{info, warn};
 
 use crate::context::{AppCache, Context, Written};
 use crate::error::{Class, Error};
+use crate::key::Key;
 use crate::metrics::AppState;
-use crate::pod_events::PodEvents;
-use crate::prometheus::{Expected, Proof};
+use crate::pod_events;
 use crate::request::with_timeout;
-use crate::status::{AppFacts, Finding, Progress, Transition, carried, findings, merge, noteworthy, url};
-use crate::watch::Key;
-
-/// What a reconcile found out, for the status.
-pub struct Story<'a> {
-    pub app: &'a ObservedApp,
-    pub namespace: String,
-    pub name: String,
-}
-
-struct Composed {
-    status: ObservedAppStatus,
-    transitions: Vec<Transition>,
-    state: AppState,
-}
+use crate::status::{Composed, Facts, Progress, Transition, compose, noteworthy, unreadable};
 
 impl Context {
     /// Writes the status, if it says anything new.
     pub async fn report(
         &self,
-        story: &Story<'_>,
-        progress: Progress<'_>,
-        applied: Option<String>,
-        absent: &[Key],
+        app: &ObservedApp,
+        progress: &Progress,
         cache: &mut AppCache,
     ) -> Result<(), Error> {
-        let Story { app, namespace, name } = story;
+        let id = AppRef::from(app);
         let version = version_of(app);
         // The watch may not have brought back yet what was written last.
-        if cache
-            .written
-            .as_ref()
-            .is_some_and(|written| written.version <= version)
-        {
-            cache.written = None;
-        }
+        cache.written = cache.written.take().filter(|written| written.version > version);
         let before = cache
             .written
             .as_ref()
             .map(|written| written.status.clone())
             .or_else(|| app.status.clone())
             .unwrap_or_default();
-
-        self.observe_pod_events(namespace, name, cache).await;
-        let events = cache.pod_events.as_ref();
-        let Composed {
-            status,
-            transitions,
-            state,
-        } = self.compose(story, progress, applied, absent, events, &before);
-        self.metrics.apps.show(namespace, name, Some(state));
-        if status == before {
-            return Ok(());
-        }
-        if self.write(story, version, status, cache).await? {
-            self.tell(story, &transitions, cache).await;
+        self.observe_pod_events(&id, cache).await;
+        let facts = self.facts(app, &id, progress, cache);
+        let generation = app.metadata.generation;
+        let Composed { status, transitions } = compose(&facts, &before, generation, jiff::Timestamp::now());
+        self.metrics.apps.show(&id, Some(app_state(&status, &facts)));
+        drop(facts);
+        if status != before && self.write(app, &id, version, status, cache).await? {
+            self.emit_transitions(&id, &transitions, cache).await;
         }
         Ok(())
     }
 
-    /// All that is to be said of an app, with what was said `before` where nothing newer is known.
-    fn compose(
-        &self,
-        story: &Story<'_>,
-        progress: Progress<'_>,
-        applied: Option<String>,
-        absent: &[Key],
-        events: Option<&PodEvents>,
-        before: &ObservedAppStatus,
-    ) -> Composed {
-        let Story { app, namespace, name } = story;
-        let get = |kind: Kind, name: &str| self.store.get(&Key::new(kind, namespace, name));
-        let deployment = get(Kind::Deployment, name);
-        let service = get(Kind::Service, name);
-        let ingress = get(Kind::Ingress, name);
-        let database_name = format!("{name}-db");
-        let database = match app.spec.database.as_ref() {
-            Some(database) if database.cloud_native_pg.is_some() => get(Kind::Cluster, &database_name),
-            Some(_) => get(Kind::StatefulSet, &database_name),
-            None => None,
-        };
-        let cache = get(Kind::Deployment, &format!("{name}-cache"));
-        let autoscaler = get(Kind::HorizontalPodAutoscaler, name);
-        let keys_of = |secret: Option<&String>| {
-            let key = Key::new(Kind::Secret, namespace, secret?);
-            self.references.secret_keys(&self.store, &key)
-        };
-        let database_keys = keys_of(external_database(app).map(|external| &external.secret_name));
-        let cache_keys = keys_of(external_cache(app).map(|external| &external.secret_name));
-        let pods = self.pods.of(namespace, name);
-        let classes = self.ingress_classes.known();
-        let recorded_binding = binding(&progress, name);
-        let kept_applied = matches!(
-            progress,
-            Progress::Unobserved(_) | Progress::Invalid(_) | Progress::Paused(_)
-        );
-        let (rules_hash, missing) = match &progress {
-            Progress::Applied { desired, .. } | Progress::Paused(desired) => {
-                (rules_hash(desired), desired.missing.clone())
-            }
-            Progress::Unobserved(_) | Progress::Invalid(_) => (None, Vec::new()),
-        };
-        let facts = AppFacts {
-            name,
-            spec: &app.spec,
-            progress,
-            deployment: deployment.as_deref(),
-            service: service.as_deref(),
-            ingress: ingress.as_deref(),
-            database: database.as_deref(),
-            cache: cache.as_deref(),
-            autoscaler: autoscaler.as_deref(),
-            database_secret_keys: database_keys.as_deref(),
-            cache_secret_keys: cache_keys.as_deref(),
-            pods: &pods,
-            events,
-            absent,
-            ingress_classes: classes.as_deref(),
-        };
-        let mut all: Vec<Finding> = findings(&facts);
-        let expected = Expected {
-            settings: &self.settings,
-            rules_hash: rules_hash.as_deref(),
-            missing: &missing,
-            is_probed: get(Kind::Probe, name).is_some(),
-            wanted: deployment
-                .as_deref()
-                .and_then(|live| live.facts.as_deref()?.wanted)
-                .unwrap_or(app.spec.replicas),
-        };
-        let mut proof = self.prometheus.proof(app, &expected, &before.slos);
-        all.extend(
-            proof
-                .iter_mut()
-                .flat_map(|proof| std::mem::take(&mut proof.findings)),
-        );
-        let now = jiff::Timestamp::now();
-        let (mut conditions, transitions) = merge(&before.conditions, all, app.metadata.generation, now);
-        // Until Prometheus was asked once, what was last known of it stays.
-        let proof = proof.unwrap_or_else(|| {
-            conditions.extend(carried(&before.conditions));
-            Proof {
-                findings: Vec::new(),
-                firing_alerts: before.firing_alerts,
-                alerts: before.alerts.clone(),
-                worst_slo: before.worst_slo.clone(),
-                slos: before.slos.clone(),
-            }
-        });
-        let rank = |type_: &str| {
-            ConditionType::ALL
-                .iter()
-                .position(|known| known.as_str() == type_)
-        };
-        conditions.sort_by_key(|condition| rank(&condition.type_));
-        let standing = deployment
-            .as_ref()
-            .and_then(|live| live.facts.as_deref())
-            .cloned()
-            .unwrap_or_default();
-        let status = ObservedAppStatus {
-            observed_generation: app.metadata.generation,
-            replicas: standing.replicas,
-            ready_replicas: standing.ready,
-            selector: Some(format!(
-                "app.kubernetes.io/component=app,app.kubernetes.io/instance={name},app.kubernetes.io/name={name}"
-            )),
-            url: Some(url(app, service.as_deref(), ingress.as_deref())),
-            binding: recorded_binding
-                .or_else(|| before.binding.clone().filter(|_| app.spec.database.is_some())),
-            applied: applied.or_else(|| before.applied.clone().filter(|_| kept_applied)),
-            firing_alerts: proof.firing_alerts,
-            alerts: proof.alerts,
-            worst_slo: proof.worst_slo,
-            slos: proof.slos,
-            conditions,
-        };
-        let state = AppState::new(
-            &status,
-            standing.wanted.unwrap_or(app.spec.replicas),
-            standing.updated,
-            pods.iter()
-                .map(|(name, pod)| (name.clone(), pod.restarts.into()))
-                .collect(),
-        );
-        Composed {
-            status,
-            transitions,
-            state,
+    /// Lists the Events about the pod that keeps an app from being available, when that is due.
+    async fn observe_pod_events(&self, id: &AppRef, cache: &mut AppCache) {
+        let waits = self
+            .get(id, Kind::Deployment, &id.name)
+            .and_then(|live| live.facts.clone())
+            .is_some_and(|facts| !facts.all_answer());
+        let known = cache.pod_events.take();
+        if waits {
+            cache.pod_events =
+                pod_events::observe(&self.client, &id.namespace, &self.pods.of(id), known).await;
         }
     }
 
-    /// Says whether there was still somebody to tell.
+    fn facts<'a>(
+        &self,
+        app: &'a ObservedApp,
+        id: &'a AppRef,
+        progress: &'a Progress,
+        cache: &'a AppCache,
+    ) -> Facts<'a> {
+        let spec = &app.spec;
+        let database = spec.database.as_ref();
+        let cloud_native_pg = database.and_then(|database| database.cloud_native_pg.as_ref());
+        let database_kind = cloud_native_pg.map_or(Kind::StatefulSet, |_| Kind::Cluster);
+        let external_database = database.and_then(|database| database.external.as_ref());
+        let external_cache = spec.cache.as_ref().and_then(|cache| cache.external.as_ref());
+        let keys_of = |secret: Option<&String>| {
+            let key = Key::new(Kind::Secret, &id.namespace, secret?);
+            self.references.secret_keys(&self.store, &key)
+        };
+        let referred = match progress {
+            Progress::Applied { .. } | Progress::Paused(_) => self.references_of(app),
+            Progress::Unobserved(_) | Progress::Invalid(_) => BTreeSet::new(),
+        };
+        Facts {
+            app: id,
+            uid: &cache.uid,
+            spec,
+            progress,
+            deployment: self.get(id, Kind::Deployment, &id.name),
+            service: self.get(id, Kind::Service, &id.name),
+            ingress: self.get(id, Kind::Ingress, &id.name),
+            probe: self.get(id, Kind::Probe, &id.name),
+            database: database.and_then(|_| self.get(id, database_kind, &id.database())),
+            cache: self.get(id, Kind::Deployment, &id.cache()),
+            autoscaler: self.get(id, Kind::HorizontalPodAutoscaler, &id.name),
+            database_secret_keys: keys_of(external_database.map(|secret| &secret.secret_name)),
+            cache_secret_keys: keys_of(external_cache.map(|secret| &secret.secret_name)),
+            pods: self.pods.of(id),
+            events: cache.pod_events.as_ref(),
+            absent: referred
+                .into_iter()
+                .filter(|key| self.store.get(key).is_none())
+                .collect(),
+            ingress_classes: self.ingress_classes.known(),
+            has_prober: self.settings.prober_url.is_some(),
+            prometheus: self.prometheus.facts(id),
+        }
+    }
+
+    /// Says whether the app still exists.
     async fn write(
         &self,
-        story: &Story<'_>,
+        app: &ObservedApp,
+        id: &AppRef,
         version: u64,
         status: ObservedAppStatus,
         cache: &mut AppCache,
     ) -> Result<bool, Error> {
-        let Story { app, namespace, name } = story;
-        self.check_lead()?;
-        let api: Api<ObservedApp> = Api::namespaced(self.client.clone(), namespace);
+        self.check_leadership()?;
+        let api: Api<ObservedApp> = Api::namespaced(self.client.clone(), &id.namespace);
         // The whole status is replaced, and only that of the app as it was read: not of another by the same name, nor
-        // one that another leader has looked at since.
+        // one that another leader has reconciled since.
         let read_at = cache.written.as_ref().map_or(version, |written| written.version);
         let patch: json_patch::Patch = match serde_json::from_value(json!([
             {"op": "test", "path": "/metadata/uid", "value": app.metadata.uid},
@@ -232,18 +131,14 @@ impl Context {
         ])) {
             Ok(patch) => patch,
             Err(error) => {
-                warn!(namespace, app = name, %error, "the status cannot be written as JSON");
+                warn!(namespace = id.namespace, app = id.name, %error, "the status cannot be written as JSON");
                 return Ok(false);
             }
         };
-        let patched = with_timeout(
-            "patch",
-            "ObservedApp/status",
-            name,
-            api.patch_status(name, &PatchParams::default(), &Patch::<()>::Json(patch)),
-        )
-        .await;
-        match patched {
+        let params = PatchParams::default();
+        let patch = Patch::<()>::Json(patch);
+        let request = api.patch_status(&id.name, &params, &patch);
+        match with_timeout("patch", "ObservedApp/status", &id.name, request).await {
             Ok(patched) => {
                 cache.written = Some(Written {
                     version: version_of(&patched),
@@ -251,7 +146,6 @@ impl Context {
                 });
                 Ok(true)
             }
-            // It is gone: there is nobody to tell.
             Err(Error::Api {
                 class: Class::ApiMissing,
                 ..
@@ -260,40 +154,46 @@ impl Context {
         }
     }
 
-    async fn tell(&self, story: &Story<'_>, transitions: &[Transition], cache: &AppCache) {
-        let Story { namespace, name, .. } = story;
-        // One cause may turn several conditions; it is told once.
-        let mut told = BTreeSet::new();
+    async fn emit_transitions(&self, id: &AppRef, transitions: &[Transition], cache: &AppCache) {
+        // One cause may change several conditions; it is one Event.
+        let mut emitted = BTreeSet::new();
         for transition in transitions.iter().filter(|transition| noteworthy(transition)) {
-            if !told.insert(transition.reason.as_str()) {
+            if !emitted.insert(&transition.reason) {
                 continue;
             }
             let reason = if transition.good {
-                transition.type_.as_str().to_owned()
+                transition.type_.as_str()
             } else {
-                transition.reason.clone()
+                transition.reason.as_str()
             };
             info!(
-                namespace,
-                app = name,
+                namespace = id.namespace,
+                app = id.name,
                 condition = transition.type_.as_str(),
                 reason,
                 "{}",
                 transition.message
             );
             self.events
-                .tell(&cache.reference, transition.good, &reason, &transition.message)
+                .emit(&cache.reference, transition.good, reason, &transition.message)
                 .await;
         }
     }
 
+    pub async fn emit_retained_events(&self, cache: &AppCache, retained: &[Key]) {
+        for key in retained {
+            let note = format!(
+                "the {} {} is kept: its deletionPolicy is Retain; delete it by hand if it is not needed any more",
+                key.kind.as_str(),
+                key.name
+            );
+            self.events.emit(&cache.reference, true, "Kept", &note).await;
+        }
+    }
+
     /// An object that cannot be read as an ObservedApp, stored under an older or a foreign schema.
-    pub async fn report_unreadable(
-        &self,
-        namespace: &str,
-        name: &str,
-        invalid: &InvalidObject,
-    ) -> Result<(), Error> {
+    pub async fn report_unreadable(&self, id: &AppRef, invalid: &InvalidObject) -> Result<(), Error> {
+        let AppRef { namespace, name } = id;
         warn!(
             namespace,
             app = name,
@@ -309,41 +209,29 @@ impl Context {
         let Some(object) = with_timeout("get", "ObservedApp", name, api.get_opt(name)).await? else {
             return Ok(());
         };
-        let old: Vec<_> = object
-            .data
-            .get("status")
-            .and_then(|status| status.get("conditions"))
-            .and_then(|conditions| serde_json::from_value(conditions.clone()).ok())
-            .unwrap_or_default();
-        let found = vec![
-            Finding::no(ConditionType::Ready, "Unreadable", message.clone()),
-            Finding::no(ConditionType::Valid, "Unreadable", message.clone()),
-            Finding::yes(ConditionType::Stalled, "Unreadable", message),
-        ];
-        let (conditions, _) = merge(&old, found, invalid.metadata.generation, jiff::Timestamp::now());
-        if conditions == old {
+        let conditions = &object.data["status"]["conditions"];
+        let before: Vec<Condition> = serde_json::from_value(conditions.clone()).unwrap_or_default();
+        let generation = invalid.metadata.generation;
+        let conditions = unreadable(&before, &message, generation, jiff::Timestamp::now());
+        if conditions == before {
             return Ok(());
         }
-        self.check_lead()?;
-        let status =
-            json!({"status": {"observedGeneration": invalid.metadata.generation, "conditions": conditions}});
-        with_timeout(
-            "patch",
-            "ObservedApp/status",
-            name,
-            api.patch_status(name, &PatchParams::default(), &Patch::Merge(status)),
-        )
-        .await?;
+        self.check_leadership()?;
+        let status = json!({"status": {"observedGeneration": generation, "conditions": conditions}});
+        let params = PatchParams::default();
+        let patch = Patch::Merge(status);
+        let request = api.patch_status(name, &params, &patch);
+        with_timeout("patch", "ObservedApp/status", name, request).await?;
         Ok(())
     }
 }
 
-fn external_database(app: &ObservedApp) -> Option<&SecretKey> {
-    app.spec.database.as_ref()?.external.as_ref()
-}
-
-fn external_cache(app: &ObservedApp) -> Option<&ExternalCache> {
-    app.spec.cache.as_ref()?.external.as_ref()
+/// What the operator's own metrics show of an app.
+fn app_state(status: &ObservedAppStatus, facts: &Facts<'_>) -> AppState {
+    let updated = facts.deployment_facts().map_or(0, |facts| facts.updated);
+    let restarts = facts.pods.iter();
+    let restarts = restarts.map(|(name, pod)| (name.clone(), pod.restarts.into()));
+    AppState::new(status, facts.wanted(), updated, restarts.collect())
 }
 
 /// Which write of an app this is; a later one has a higher number.
@@ -351,34 +239,4 @@ fn version_of(app: &ObservedApp) -> u64 {
     app.resource_version()
         .and_then(|version| version.parse().ok())
         .unwrap_or_default()
-}
-
-/// The Secret that binds to the database, as soon as it is among the objects.
-fn binding(progress: &Progress<'_>, name: &str) -> Option<BindingStatus> {
-    let (Progress::Applied { desired, .. } | Progress::Paused(desired)) = progress else {
-        return None;
-    };
-    let binding = format!("{name}-db-binding");
-    has_secret(desired, &binding).then_some(BindingStatus { name: binding })
-}
-
-fn has_secret(desired: &Desired, name: &str) -> bool {
-    desired
-        .objects
-        .iter()
-        .any(|object| object.kind() == Kind::Secret && object.name() == name)
-}
-
-/// The hash by which Prometheus proves that it has loaded the app's rules.
-fn rules_hash(desired: &Desired) -> Option<String> {
-    desired.objects.iter().find_map(|object| match object {
-        Object::PrometheusRule(rule) => rule
-            .spec
-            .groups
-            .iter()
-            .flat_map(|group| &group.rules)
-            .find(|rule| rule.record.as_deref() == Some(observedapp_slo::names::RULES_INFO))
-            .and_then(|rule| rule.labels.get("hash").cloned()),
-        _ => None,
-    })
 }

@@ -1,15 +1,14 @@
-//! An app that cannot be wrong any more.
+//! An app whose spec was checked.
 
-use observedapp_api::{ObservedAppSpec, SecretKey};
+use observedapp_api::{AppRef, ObservedAppSpec, SecretKey};
 
 use crate::{Objectives, Observed, Problem, Settings};
 
 /// A validated `ObservedApp`, with what was observed of the cluster and the operator's settings. Only
 /// [`crate::validate`] makes one; every default is filled in and every text that has a grammar is parsed.
 #[derive(Clone, Debug)]
-pub struct App {
-    pub name: String,
-    pub namespace: String,
+pub struct ValidApp {
+    pub id: AppRef,
     /// Absent where there is no cluster (`observedapp render`): then objects carry no owner.
     pub uid: Option<String>,
     /// The spec, for the fields that are passed on as they are.

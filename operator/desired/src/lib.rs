@@ -1,7 +1,7 @@
 //! From an `ObservedApp` to every object it should have.
 //!
 //! ```text
-//! ObservedApp + Observed + Settings ──validate──▶ App ──desired──▶ Desired { objects, generated }
+//! ObservedApp + Observed + Settings ──validate──▶ ValidApp ──desired──▶ Desired { objects, generated }
 //!                                     │
 //!                                     └─▶ Problems (all of them at once)
 //! ```

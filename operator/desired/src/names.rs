@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
-use observedapp_api::{BuiltinCache, BuiltinDatabase, GROUP};
+use observedapp_api::{AppRef, BuiltinCache, BuiltinDatabase, GROUP};
 
-use crate::{App, Database, digest};
+use crate::{Database, ValidApp, digest};
 
 /// The value of `app.kubernetes.io/managed-by`.
 pub const MANAGED_BY: &str = "observedapp";
@@ -37,8 +37,8 @@ impl Component {
 }
 
 /// The uid of an app's dashboard: the same in every Grafana and after every change, and short enough for one.
-pub fn dashboard_uid(namespace: &str, name: &str) -> String {
-    let digest = digest([namespace.as_bytes(), name.as_bytes()]);
+pub fn dashboard_uid(app: &AppRef) -> String {
+    let digest = digest([app.namespace.as_bytes(), app.name.as_bytes()]);
     format!("oapp-{digest}")
 }
 
@@ -56,17 +56,12 @@ pub fn is_label_value(text: &str) -> bool {
     text.len() <= 63 && ends(text.bytes().next()) && ends(text.bytes().next_back()) && text.bytes().all(inner)
 }
 
-impl App {
-    /// `tasks-db`, and the like.
-    pub(crate) fn child(&self, suffix: &str) -> String {
-        format!("{}-{suffix}", self.name)
-    }
-
+impl ValidApp {
     /// The labels that selectors use: they never change.
     pub(crate) fn selector_labels(&self, component: Component) -> BTreeMap<String, String> {
         [
-            ("name", self.name.as_str()),
-            ("instance", self.name.as_str()),
+            ("name", self.id.name.as_str()),
+            ("instance", self.id.name.as_str()),
             ("component", component.as_str()),
         ]
         .into_iter()
@@ -77,7 +72,7 @@ impl App {
     /// The labels of every object of a component, and of its pods.
     pub(crate) fn labels(&self, component: Component) -> BTreeMap<String, String> {
         let mut labels = self.selector_labels(component);
-        labels.insert("app.kubernetes.io/part-of".to_owned(), self.name.clone());
+        labels.insert("app.kubernetes.io/part-of".to_owned(), self.id.name.clone());
         labels.insert("app.kubernetes.io/managed-by".to_owned(), MANAGED_BY.to_owned());
         if let Some(version) = self.version(component).filter(|version| is_label_value(version)) {
             labels.insert("app.kubernetes.io/version".to_owned(), version);
@@ -120,7 +115,7 @@ impl App {
     pub(crate) fn metadata(&self, name: String, component: Component) -> ObjectMeta {
         ObjectMeta {
             name: Some(name),
-            namespace: Some(self.namespace.clone()),
+            namespace: Some(self.id.namespace.clone()),
             labels: Some(self.labels(component)),
             owner_references: self.owner_reference().map(|owner| vec![owner]),
             ..Default::default()
@@ -142,7 +137,7 @@ impl App {
         Some(OwnerReference {
             api_version: format!("{GROUP}/v1alpha1"),
             kind: "ObservedApp".to_owned(),
-            name: self.name.clone(),
+            name: self.id.name.clone(),
             uid: self.uid.clone()?,
             controller: Some(true),
             block_owner_deletion: Some(true),

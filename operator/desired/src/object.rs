@@ -1,7 +1,6 @@
 //! The objects an app can have: one variant a kind, so that the compiler names every place a new one must be
 //! thought of.
 
-use crate::observed::HostHolder;
 use crate::problem::Problem;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -9,6 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Servi
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{GroupVersionKind, ObjectMeta};
+use observedapp_api::AppRef;
 use serde::Serialize;
 
 use crate::cloud_native_pg::Cluster;
@@ -100,11 +100,15 @@ pub struct Desired {
     /// Why the builtin database must wait for a person.
     pub database_lost: Option<SecretLost>,
     /// The app that holds the host of this app's Ingress, which is not made for that.
-    pub host_holder: Option<HostHolder>,
+    pub host_holder: Option<AppRef>,
     /// What the app's author should know of; nothing is wrong.
     pub notes: Vec<Problem>,
     /// Objects that are wanted, of kinds whose API this cluster does not serve.
     pub missing: Vec<Kind>,
+    /// The hash by which Prometheus proves that it has loaded the app's rules.
+    pub rules_hash: Option<String>,
+    /// The Secret that binds to the database, as soon as it can be made.
+    pub binding: Option<String>,
 }
 
 /// A claim holds a database, but the Secret with its password is gone. A new password would lock everybody out of

@@ -1,5 +1,6 @@
 //! What is measured, promised and told of an app: the spec's words, checked by the SLO engine.
 
+use observedapp_api::AppRef;
 use observedapp_api::{IndicatorSpec, MetricsSpec, ObservedAppSpec, ProbeSpec, SeveritySpec, SloSpec};
 use observedapp_slo::spec as unchecked;
 use observedapp_slo::{
@@ -24,16 +25,15 @@ pub struct Objectives {
 impl Objectives {
     /// Checks all of it, and adds every problem; what is returned is complete only if none was added.
     pub(crate) fn check(
-        namespace: &str,
-        name: &str,
+        app: &AppRef,
         spec: &ObservedAppSpec,
         settings: &Settings,
         problems: &mut Problems,
     ) -> Self {
         let mut checker = Checker { problems };
         let app = observedapp_slo::App {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
+            namespace: app.namespace.clone(),
+            name: app.name.clone(),
             metrics: spec.metrics.as_ref().and_then(|metrics| checker.metrics(metrics)),
             probe: spec.probe.as_ref().and_then(|probe| checker.probe(probe)),
             links: Links {
@@ -42,13 +42,7 @@ impl Objectives {
                     .grafana_url
                     .as_ref()
                     .filter(|_| spec.dashboards.enabled)
-                    .map(|url| {
-                        format!(
-                            "{}/d/{}",
-                            url.trim_end_matches('/'),
-                            dashboard_uid(namespace, name)
-                        )
-                    }),
+                    .map(|url| format!("{}/d/{}", url.trim_end_matches('/'), dashboard_uid(app))),
             },
         };
         let slos = checker.slos(spec, &app);

@@ -1,7 +1,8 @@
 //! What had to be looked up in the cluster before it can be said what should exist.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+
+use observedapp_api::AppRef;
 
 use crate::Kind;
 
@@ -23,20 +24,7 @@ pub struct Observed {
     /// A digest of the contents of what [`crate::references`] names: when it moves, pods roll.
     pub references_digest: Option<String>,
     /// Another app that holds the host that this one asks for: then no Ingress is made.
-    pub host_holder: Option<HostHolder>,
-}
-
-/// The app that holds a host.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostHolder {
-    pub namespace: String,
-    pub name: String,
-}
-
-impl fmt::Display for HostHolder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
+    pub host_holder: Option<AppRef>,
 }
 
 /// What the Prometheus of an app's namespace asks for, and who may scrape.

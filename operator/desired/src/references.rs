@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, VolumeProjection};
-use observedapp_api::{AppVolume, ObservedAppSpec};
+use observedapp_api::{AppRef, AppVolume, ObservedAppSpec};
 
-use crate::{App, Database, Kind};
+use crate::Kind;
 
 /// A Secret or ConfigMap in the app's namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,22 +33,15 @@ impl Reference {
 
 /// The Secrets and ConfigMaps whose contents [`crate::Observed::references_digest`] must cover. Those that the
 /// operator makes itself are not among them: it knows what is in them.
-pub fn references(app: &App) -> BTreeSet<Reference> {
-    let mut references = of_spec(&app.spec);
-    match &app.database {
-        Some(Database::External(secret)) => {
-            references.insert(Reference::secret(&secret.secret_name));
-        }
-        Some(Database::CloudNativePg(_)) => {
-            references.insert(Reference::secret(&app.child("db-app")));
-        }
-        Some(Database::Builtin(_)) | None => {}
-    }
-    references
-}
-
-fn of_spec(spec: &ObservedAppSpec) -> BTreeSet<Reference> {
+pub fn references(app: &AppRef, spec: &ObservedAppSpec) -> BTreeSet<Reference> {
     let mut references: BTreeSet<Reference> = BTreeSet::new();
+    if let Some(database) = &spec.database {
+        let external = database.external.as_ref();
+        references.extend(external.map(|secret| Reference::secret(&secret.secret_name)));
+        if database.cloud_native_pg.is_some() {
+            references.insert(Reference::secret(&app.database_secret()));
+        }
+    }
     references.extend(spec.env.iter().filter_map(of_variable));
     references.extend(spec.env_from.iter().filter_map(of_variables));
     references.extend(spec.volumes.iter().flat_map(of_volume));

@@ -1,4 +1,4 @@
-//! Validation: all problems at once, or an [`App`].
+//! Validation: all problems at once, or a [`ValidApp`].
 //!
 //! Three layers, from what everybody can tell to what only the operator knows: what admission tells of one object, what
 //! the fields mean together, and what the cluster says to them.
@@ -6,14 +6,14 @@
 mod against_cluster;
 mod capacity;
 
-use observedapp_api::{ObservedApp, ObservedAppSpec, Refusal};
+use observedapp_api::{AppRef, ObservedApp, ObservedAppSpec, Refusal};
 use observedapp_slo::{Objective, Ratio};
 
-use crate::{App, Database, Objectives, Observed, Problem, Problems, Settings};
+use crate::{Database, Objectives, Observed, Problem, Problems, Settings, ValidApp};
 
 /// Checks an `ObservedApp` against everything that is known, and gathers every problem rather than stopping at the
 /// first.
-pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Result<App, Problems> {
+pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Result<ValidApp, Problems> {
     let mut findings = Findings::default();
     findings.problems.0.extend(refusals_of_admission(app));
     let name = app.metadata.name.clone().unwrap_or_default();
@@ -27,7 +27,8 @@ pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Re
         .unwrap_or_else(|| "default".to_owned());
     let spec = app.spec.clone();
     let database = spec.database.as_ref().and_then(kind_of_database);
-    let objectives = Objectives::check(&namespace, &name, &spec, &settings, &mut findings.problems);
+    let id = AppRef::new(namespace, name);
+    let objectives = Objectives::check(&id, &spec, &settings, &mut findings.problems);
     for (i, slo) in objectives.slos.iter().enumerate() {
         if let Some(meant) = meant_objective(slo.objective) {
             findings.note(
@@ -50,14 +51,13 @@ pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Re
         }
     }
     capacity::check(&spec, database.as_ref(), &mut findings);
-    against_cluster::check(&name, database.as_ref(), &observed, &mut findings);
+    against_cluster::check(&id.name, database.as_ref(), &observed, &mut findings);
     let Findings { problems, notes } = findings;
     if !problems.is_empty() {
         return Err(problems.once_a_field());
     }
-    Ok(App {
-        name,
-        namespace,
+    Ok(ValidApp {
+        id,
         uid: app.metadata.uid.clone(),
         spec,
         database,

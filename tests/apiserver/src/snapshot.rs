@@ -7,6 +7,7 @@ use anyhow::Result;
 use futures::future::join_all;
 use kube::ResourceExt;
 use kube::api::ListParams;
+use observedapp_api::AppRef;
 use observedapp_desired::{Kind, dashboard_uid};
 use serde_json::Value;
 
@@ -136,7 +137,7 @@ fn normalised(value: &Value, namespace: &str) -> String {
         .unwrap_or_default();
     serde_json::to_string_pretty(&value)
         .unwrap_or_default()
-        .replace(&dashboard_uid(namespace, name), "UID")
+        .replace(&dashboard_uid(&AppRef::new(namespace, name)), "UID")
         .replace(namespace, "NAMESPACE")
 }
 

@@ -16,8 +16,8 @@ use std::{fs, io};
 
 use observedapp_api::ObservedApp;
 use observedapp_desired::{
-    App, FreshPasswords, Kind, Observed, ObservedClaim, ObservedPrometheus, ObservedReplicas, Problems,
-    Settings, validate,
+    FreshPasswords, Kind, Observed, ObservedClaim, ObservedPrometheus, ObservedReplicas, Problems, Settings,
+    ValidApp, validate,
 };
 use serde::Deserialize;
 
@@ -123,7 +123,7 @@ impl Case {
     }
 
     /// The case's app as the operator would see it.
-    pub fn validate(&self) -> Result<App, Problems> {
+    pub fn validate(&self) -> Result<ValidApp, Problems> {
         let cluster = &self.cluster;
         let mut observed = default_observed();
         observed

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use golden_tests::PASSED_ON;
-use observedapp_api::RULES;
+use observedapp_api::{AppRef, ConditionType, RULES, Reason, Remedy};
 use observedapp_controller::{AppState, ErrorLabel, Metrics, RequestLabels, ResultLabel, RunOptions};
 use serde_json::Value;
 
@@ -29,6 +29,7 @@ fn says_what_the_source_says() {
         fields(),
         rules(),
         conditions(),
+        reasons(),
         operators_metrics(),
         records(),
         alerts(),
@@ -203,17 +204,37 @@ fn rules() -> String {
 }
 
 fn conditions() -> String {
-    let source = read("operator/api/src/status.rs");
-    let (_, variants) = source.split_once("pub enum ConditionType {").unwrap();
-    let (variants, _) = variants.split_once("\n}").unwrap();
-    let rows: Vec<_> = documented(variants)
-        .map(|(item, meaning)| [code(item.trim_end_matches(',')), meaning])
+    let rows: Vec<_> = ConditionType::ALL
+        .iter()
+        .map(|type_| [code(type_.as_str()), type_.meaning().to_owned()])
         .collect();
-    assert_eq!(rows.len(), observedapp_api::ConditionType::ALL.len());
     table(
         "Conditions",
         "One that does not apply to an app is absent.",
         ["condition", "True means"],
+        &rows,
+    )
+}
+
+fn reasons() -> String {
+    let rows: Vec<_> = Reason::ALL
+        .iter()
+        .map(|reason| {
+            let remedy = match reason.remedy() {
+                Remedy::None => String::new(),
+                Remedy::Wait => "wait: the operator tries again by itself".to_owned(),
+                Remedy::See(type_) => format!("see `{}`", type_.as_str()),
+                Remedy::InMessage => "the condition's message ends with it".to_owned(),
+                Remedy::Do(remedy) => remedy.to_owned(),
+            };
+            [code(reason.as_str()), reason.meaning().to_owned(), remedy]
+        })
+        .collect();
+    table(
+        "Reasons of conditions",
+        "Beside these a reason may name a field of the spec that makes no sense (`InvalidSpecPort`), or be the one that \
+         Kubernetes itself gives for a pod or an autoscaler. `kubectl observed status` shows what to do.",
+        ["reason", "meaning", "what to do"],
         &rows,
     )
 }
@@ -239,7 +260,9 @@ fn operators_metrics() -> String {
     metrics.prometheus_polls.get_or_create(&result).inc();
     metrics
         .errors
-        .get_or_create(&ErrorLabel { error: "Conflict" })
+        .get_or_create(&ErrorLabel {
+            error: Reason::Conflict.to_string(),
+        })
         .inc();
     let (kind, code_) = ("services".to_owned(), "200".to_owned());
     metrics
@@ -259,8 +282,9 @@ fn operators_metrics() -> String {
     let status = serde_json::from_value(status).unwrap();
     let restarts = vec![("tasks-5d8f9c7b6d-x7k2p".to_owned(), 0)];
     let state = AppState::new(&status, 2, 2, restarts);
-    metrics.apps.show("shop", "tasks", Some(state));
-    metrics.apps.show_failures("shop", "tasks", 0);
+    let app = AppRef::new("shop", "tasks");
+    metrics.apps.show(&app, Some(state));
+    metrics.apps.show_failures(&app, 0);
 
     let text = metrics.text().unwrap();
     let mut rows: Vec<[String; 4]> = Vec::new();

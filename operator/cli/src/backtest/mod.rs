@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::{anyhow, bail};
 use clap::ValueEnum;
 use jiff::Timestamp;
-use observedapp_desired::{App, Kind, Settings};
+use observedapp_desired::{Kind, Settings, ValidApp};
 use observedapp_slo::backtest::{Backtest, Sample, queries, replay};
 use observedapp_slo::{PromDuration, Slo};
 use serde::Serialize;
@@ -94,8 +94,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .collect(),
     };
     let apps = app::read(&sources, &preview);
-    for finding in &apps.findings {
-        eprintln!("{finding}");
+    for diagnostic in &apps.diagnostics {
+        eprintln!("{diagnostic}");
     }
     if apps.has_problems() {
         return Ok(ExitCode::FAILURE);
@@ -123,10 +123,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn slos(args: &Args, mut apps: Vec<App>) -> anyhow::Result<Vec<Slo>> {
+fn slos(args: &Args, mut apps: Vec<ValidApp>) -> anyhow::Result<Vec<Slo>> {
     let name = args.file.display();
-    let names: Vec<String> = apps.iter().map(|app| app.name.clone()).collect();
-    apps.retain(|app| args.app.as_ref().is_none_or(|wanted| *wanted == app.name));
+    let names: Vec<String> = apps.iter().map(|app| app.id.name.clone()).collect();
+    apps.retain(|app| args.app.as_ref().is_none_or(|wanted| *wanted == app.id.name));
     let app = match (apps.pop(), apps.is_empty()) {
         (Some(app), true) => app,
         (Some(_), false) => bail!(

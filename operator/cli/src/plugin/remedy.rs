@@ -1,6 +1,7 @@
 //! From a condition that is not True to one line of what to do about it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use observedapp_api::{AppRef, ConditionType, Reason, Remedy};
 
 /// A condition's message in its two parts.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,22 +10,20 @@ pub(crate) struct Advice {
     pub remedy: String,
 }
 
-/// Most messages end in their remedy, as `CAUSE: REMEDY`. The reasons of those that do not, because they pass by
-/// themselves or because another condition knows more, are told apart here.
-pub(crate) fn advice(namespace: &str, name: &str, condition: &Condition) -> Advice {
+/// What to do about a condition that is not True.
+pub(crate) fn advice(app: &AppRef, condition: &Condition) -> Advice {
     let message = condition.message.trim();
     let whole = |remedy: String| Advice {
         cause: message.to_owned(),
         remedy,
     };
-    let split = |at: &str| {
-        message.rsplit_once(at).map(|(cause, remedy)| Advice {
-            cause: cause.to_owned(),
-            remedy: remedy.to_owned(),
-        })
+    let describe = || {
+        whole(format!(
+            "look at `kubectl describe oapp {} -n {}`",
+            app.name, app.namespace
+        ))
     };
-    let describe = || whole(format!("look at `kubectl describe oapp {name} -n {namespace}`"));
-    if condition.type_ == "Ready" {
+    if condition.type_ == ConditionType::Ready.as_str() {
         // Its message repeats that of the condition that lowers it.
         return match message.split_once(" is ") {
             Some((cause, _)) if !cause.contains(' ') => Advice {
@@ -34,48 +33,24 @@ pub(crate) fn advice(namespace: &str, name: &str, condition: &Condition) -> Advi
             _ => describe(),
         };
     }
-    match condition.reason.as_str() {
-        "NotAsked"
-        | "NotChecked"
-        | "Moved"
-        | "Applying"
-        | "Conflict"
-        | "Throttled"
-        | "BeingDeleted"
-        | "NotLeader"
-        | "ApiNotReady"
-        | "ApiServerUnavailable" => {
+    match Reason::read(&condition.reason).remedy() {
+        Remedy::Wait => {
             whole("wait: the operator tries again by itself, and its log says how that goes".to_owned())
         }
-        "NotCreated" | "NotApplied" => whole("see Applied".to_owned()),
-        "NotAnsweredYet" => whole("see Available".to_owned()),
-        "Invalid" => whole("see Valid".to_owned()),
-        "RollingOut" | "Starting" => whole(format!(
-            "wait; if it does not end: kubectl describe pods -n {namespace} -l app.kubernetes.io/instance={name}"
-        )),
-        "PodsNotCreated" => whole(format!(
-            "kubectl describe replicasets -n {namespace} -l app.kubernetes.io/instance={name}"
-        )),
-        "NamespaceTerminating" => whole("nothing: the namespace goes, and the app with it".to_owned()),
-        "Paused" => whole("set spec.paused to false when changes may be made again".to_owned()),
-        "NoAddress" => {
-            whole("install a load balancer's controller, or set spec.service.type to ClusterIP".to_owned())
-        }
-        "ClassMissing" | "NoDefaultClass" => whole(
-            "set spec.ingress.className to a class that exists, or install its ingress controller".to_owned(),
+        Remedy::See(type_) => whole(format!("see {}", type_.as_str())),
+        Remedy::Do(remedy) => whole(
+            remedy
+                .replace("NAMESPACE", &app.namespace)
+                .replace("NAME", &app.name),
         ),
-        "NoData" => whole(
-            "send it requests; if it has some, Monitored and RulesLoaded say what is missing".to_owned(),
-        ),
-        "NotSaid" | "BoundedBySize" => {
-            whole("nothing, if you know that it suffices; else bound the retention by time".to_owned())
-        }
-        "ForeignObject" => split("; ").unwrap_or_else(describe),
-        // All problems at once, each with its field and remedy.
-        _ if condition.type_ == "Valid" => {
-            whole("correct the spec; `observedapp check FILE` says the same before it is applied".to_owned())
-        }
-        _ => split(": ").unwrap_or_else(describe),
+        Remedy::InMessage => match message.rsplit_once(": ") {
+            Some((cause, remedy)) => Advice {
+                cause: cause.to_owned(),
+                remedy: remedy.to_owned(),
+            },
+            None => describe(),
+        },
+        Remedy::None => describe(),
     }
 }
 
@@ -89,7 +64,7 @@ mod tests {
             "lastTransitionTime": "2026-11-21T12:00:00Z",
         }))
         .unwrap_or_else(|error| panic!("{error}"));
-        advice("shop", "tasks", &condition)
+        advice(&AppRef::new("shop", "tasks"), &condition)
     }
 
     #[test]
@@ -102,7 +77,7 @@ mod tests {
                 remedy: "check spec.metrics and the NetworkPolicies".to_owned(),
             }
         );
-        let foreign = "the Service tasks exists already and is left alone: it is helm's; rename the app, or delete or move that object";
+        let foreign = "the Service tasks exists already and is left alone: it is helm's: rename the app, or delete or move that object";
         assert_eq!(
             of("Applied", "ForeignObject", foreign).remedy,
             "rename the app, or delete or move that object"

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt;
-use observedapp_api::{AlertStatus, ConditionType, ObservedApp, SloStatus};
+use observedapp_api::{AlertStatus, AppRef, ConditionType, ObservedApp, SloStatus};
 use serde::Serialize;
 
 use super::remedy::advice;
@@ -101,7 +100,7 @@ impl ConditionReport {
 impl Report {
     pub fn of(app: &ObservedApp, history: &History) -> Self {
         let status = app.status.clone().unwrap_or_default();
-        let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+        let id = AppRef::from(app);
         let told = |slo: &str| match history {
             History::Known(days) => days.get(slo).cloned().unwrap_or_default(),
             History::Missing(_) => Vec::new(),
@@ -120,7 +119,7 @@ impl Report {
         let conditions: Vec<ConditionReport> = status
             .conditions
             .into_iter()
-            .map(|condition| condition_report(&namespace, &name, condition))
+            .map(|condition| condition_report(&id, condition))
             .collect();
         let (at_least, at_most) = app
             .spec
@@ -146,8 +145,8 @@ impl Report {
             firing_alerts: status.firing_alerts,
             alerts: status.alerts,
             conditions,
-            namespace,
-            name,
+            namespace: id.namespace,
+            name: id.name,
         }
     }
 
@@ -167,7 +166,7 @@ fn find(conditions: &[ConditionReport], type_: ConditionType) -> Option<&Conditi
         .find(|condition_report| condition_report.condition.type_ == type_.as_str())
 }
 
-fn condition_report(namespace: &str, name: &str, condition: Condition) -> ConditionReport {
+fn condition_report(app: &AppRef, condition: Condition) -> ConditionReport {
     if condition.status == "True" {
         return ConditionReport {
             cause: condition.message.clone(),
@@ -175,7 +174,7 @@ fn condition_report(namespace: &str, name: &str, condition: Condition) -> Condit
             remedy: None,
         };
     }
-    let advice = advice(namespace, name, &condition);
+    let advice = advice(app, &condition);
     ConditionReport {
         condition,
         remedy: Some(advice.remedy),

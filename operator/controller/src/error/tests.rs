@@ -159,14 +159,14 @@ fn an_api_that_is_not_served_yet_is_tried_again_soon() {
         ..Status::default()
     }));
     let error = Error::api("apply", "ServiceAccount", "tasks", &error);
-    assert!(error.patience(0) < Duration::from_secs(1));
-    assert!(error.patience(40) < Duration::from_secs(15));
+    assert!(error.backoff(0) < Duration::from_secs(1));
+    assert!(error.backoff(40) < Duration::from_secs(15));
 }
 
 #[test]
-fn patience_grows_and_has_an_end() {
+fn backoff_grows_and_has_an_end() {
     let error = Error::timeout("patch", "Service", "tasks");
-    assert!(error.patience(0) < Duration::from_secs(1));
-    assert!(error.patience(40) <= Duration::from_secs(75));
-    assert!(error.patience(40) >= Duration::from_secs(45));
+    assert!(error.backoff(0) < Duration::from_secs(1));
+    assert!(error.backoff(40) <= Duration::from_secs(75));
+    assert!(error.backoff(40) >= Duration::from_secs(45));
 }

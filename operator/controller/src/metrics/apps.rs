@@ -1,9 +1,8 @@
 //! Each app's state, as the leader exports it.
 
-use std::sync::{Mutex, PoisonError};
-
-use observedapp_api::{ObservedAppStatus, SloState};
+use observedapp_api::{AppRef, ObservedAppStatus, SloState};
 use observedapp_slo::names::{APP_CONDITION, APP_REPLICAS, condition_status};
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,32 +14,41 @@ struct AppLabels {
     app: String,
 }
 
+impl From<&AppRef> for AppLabels {
+    fn from(app: &AppRef) -> Self {
+        Self {
+            namespace: app.namespace.clone(),
+            app: app.name.clone(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ConditionLabels {
-    namespace: String,
-    app: String,
+    #[prometheus(flatten)]
+    app: AppLabels,
     condition: String,
     status: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReplicaLabels {
-    namespace: String,
-    app: String,
+    #[prometheus(flatten)]
+    app: AppLabels,
     state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PodLabels {
-    namespace: String,
-    app: String,
+    #[prometheus(flatten)]
+    app: AppLabels,
     pod: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SloLabels {
-    namespace: String,
-    app: String,
+    #[prometheus(flatten)]
+    app: AppLabels,
     slo: String,
     state: &'static str,
 }
@@ -110,7 +118,7 @@ pub struct AppMetrics {
     restarts: Family<PodLabels, Gauge>,
     failures: Family<AppLabels, Gauge>,
     slos: Family<SloLabels, Gauge>,
-    shown: Mutex<std::collections::HashMap<(String, String), AppState>>,
+    shown: Mutex<std::collections::HashMap<AppRef, AppState>>,
 }
 
 impl AppMetrics {
@@ -147,64 +155,56 @@ impl AppMetrics {
         );
     }
 
-    /// Shows an app's state in place of what was shown before.
-    pub fn show(&self, namespace: &str, app: &str, state: Option<AppState>) {
-        let key = (namespace.to_owned(), app.to_owned());
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if shown.get(&key) == state.as_ref() {
+    /// Shows an app's state in place of what was shown before; none of one that is gone.
+    pub fn show(&self, app: &AppRef, state: Option<AppState>) {
+        let mut shown = self.shown.lock();
+        if shown.get(app) == state.as_ref() {
             return;
         }
-        if let Some(old) = shown.remove(&key) {
-            self.hide(namespace, app, &old);
+        let labels = AppLabels::from(app);
+        if let Some(old) = shown.remove(app) {
+            self.ready.remove(&labels);
+            for (labels, _) in replicas(&labels, &old) {
+                self.replicas.remove(&labels);
+            }
+            for labels in conditions(&labels, &old) {
+                self.conditions.remove(&labels);
+            }
+            for (labels, _) in restarts(&labels, &old) {
+                self.restarts.remove(&labels);
+            }
+            for labels in slos(&labels, &old) {
+                self.slos.remove(&labels);
+            }
         }
-        let (namespace, app) = key.clone();
-        let labels = AppLabels {
-            namespace: namespace.clone(),
-            app: app.clone(),
-        };
         let Some(state) = state else {
             self.failures.remove(&labels);
             return;
         };
         self.ready.get_or_create(&labels).set(state.ready.into());
-        for (name, value) in [
-            ("wanted", state.wanted),
-            ("ready", state.ready_replicas),
-            ("updated", state.updated),
-        ] {
-            self.replicas
-                .get_or_create(&replicas(&namespace, &app, name))
-                .set(value);
+        for (labels, count) in replicas(&labels, &state) {
+            self.replicas.get_or_create(&labels).set(count);
         }
-        for (type_, status) in &state.conditions {
-            self.conditions
-                .get_or_create(&condition(&namespace, &app, type_, status))
-                .set(1);
+        for labels in conditions(&labels, &state) {
+            self.conditions.get_or_create(&labels).set(1);
         }
-        for (pod, count) in &state.restarts {
-            self.restarts
-                .get_or_create(&restarts(&namespace, &app, pod))
-                .set(*count);
+        for (labels, count) in restarts(&labels, &state) {
+            self.restarts.get_or_create(&labels).set(count);
         }
-        for (slo, slo_state) in &state.slos {
-            self.slos
-                .get_or_create(&objective(&namespace, &app, slo, slo_state))
-                .set(1);
+        for labels in slos(&labels, &state) {
+            self.slos.get_or_create(&labels).set(1);
         }
-        shown.insert(key, state);
+        shown.insert(app.clone(), state);
     }
 
     /// Shows how many reconciles of an app have failed in a row.
-    pub fn show_failures(&self, namespace: &str, app: &str, count: u32) {
+    pub fn show_failures(&self, app: &AppRef, count: u32) {
         self.failures
-            .get_or_create(&AppLabels {
-                namespace: namespace.to_owned(),
-                app: app.to_owned(),
-            })
+            .get_or_create(&AppLabels::from(app))
             .set(count.into());
     }
 
-    /// Shows no app: who does not lead has nothing to say about them.
+    /// Shows no app: a replica that does not lead knows nothing of them.
     pub fn clear(&self) {
         self.ready.clear();
         self.conditions.clear();
@@ -212,61 +212,46 @@ impl AppMetrics {
         self.restarts.clear();
         self.failures.clear();
         self.slos.clear();
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn hide(&self, namespace: &str, app: &str, old: &AppState) {
-        self.ready.remove(&AppLabels {
-            namespace: namespace.to_owned(),
-            app: app.to_owned(),
-        });
-        for state in ["wanted", "ready", "updated"] {
-            self.replicas.remove(&replicas(namespace, app, state));
-        }
-        for (type_, status) in &old.conditions {
-            self.conditions.remove(&condition(namespace, app, type_, status));
-        }
-        for (pod, _) in &old.restarts {
-            self.restarts.remove(&restarts(namespace, app, pod));
-        }
-        for (slo, state) in &old.slos {
-            self.slos.remove(&objective(namespace, app, slo, state));
-        }
+        self.shown.lock().clear();
     }
 }
 
-fn replicas(namespace: &str, app: &str, state: &'static str) -> ReplicaLabels {
-    ReplicaLabels {
-        namespace: namespace.to_owned(),
-        app: app.to_owned(),
+fn replicas(app: &AppLabels, state: &AppState) -> [(ReplicaLabels, i64); 3] {
+    [
+        ("wanted", state.wanted),
+        ("ready", state.ready_replicas),
+        ("updated", state.updated),
+    ]
+    .map(|(state, count)| {
+        let app = app.clone();
+        (ReplicaLabels { app, state }, count)
+    })
+}
+
+fn conditions(app: &AppLabels, state: &AppState) -> impl Iterator<Item = ConditionLabels> {
+    state
+        .conditions
+        .iter()
+        .map(|(condition, status)| ConditionLabels {
+            app: app.clone(),
+            condition: condition.clone(),
+            status,
+        })
+}
+
+fn restarts(app: &AppLabels, state: &AppState) -> impl Iterator<Item = (PodLabels, i64)> {
+    state.restarts.iter().map(|(pod, count)| {
+        let (app, pod) = (app.clone(), pod.clone());
+        (PodLabels { app, pod }, *count)
+    })
+}
+
+fn slos(app: &AppLabels, state: &AppState) -> impl Iterator<Item = SloLabels> {
+    state.slos.iter().map(|(slo, state)| SloLabels {
+        app: app.clone(),
+        slo: slo.clone(),
         state,
-    }
-}
-
-fn condition(namespace: &str, app: &str, type_: &str, status: &'static str) -> ConditionLabels {
-    ConditionLabels {
-        namespace: namespace.to_owned(),
-        app: app.to_owned(),
-        condition: type_.to_owned(),
-        status,
-    }
-}
-
-fn restarts(namespace: &str, app: &str, pod: &str) -> PodLabels {
-    PodLabels {
-        namespace: namespace.to_owned(),
-        app: app.to_owned(),
-        pod: pod.to_owned(),
-    }
-}
-
-fn objective(namespace: &str, app: &str, slo: &str, state: &'static str) -> SloLabels {
-    SloLabels {
-        namespace: namespace.to_owned(),
-        app: app.to_owned(),
-        slo: slo.to_owned(),
-        state,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -290,8 +275,9 @@ mod tests {
     fn an_app_that_is_gone_is_shown_no_more() {
         let metrics = Metrics::default();
         let apps = &metrics.apps;
-        apps.show("shop", "tasks", Some(state("True", &[("tasks-1", 3)])));
-        apps.show_failures("shop", "tasks", 4);
+        let app = AppRef::new("shop", "tasks");
+        apps.show(&app, Some(state("True", &[("tasks-1", 3)])));
+        apps.show_failures(&app, 4);
         let text = metrics.text().unwrap();
         for series in [
             r#"observedapp_app_ready{namespace="shop",app="tasks"} 1"#,
@@ -302,7 +288,7 @@ mod tests {
         ] {
             assert!(text.contains(series), "{series} is not in\n{text}");
         }
-        metrics.apps.show("shop", "tasks", None);
+        metrics.apps.show(&app, None);
         assert!(!metrics.text().unwrap().contains(r#"app="tasks""#));
     }
 
@@ -310,9 +296,10 @@ mod tests {
     fn what_has_changed_is_shown_in_place_of_what_was() {
         let metrics = Metrics::default();
         let apps = &metrics.apps;
-        apps.show("shop", "tasks", Some(state("True", &[("tasks-1", 3)])));
-        apps.show_failures("shop", "tasks", 1);
-        apps.show("shop", "tasks", Some(state("False", &[("tasks-2", 0)])));
+        let app = AppRef::new("shop", "tasks");
+        apps.show(&app, Some(state("True", &[("tasks-1", 3)])));
+        apps.show_failures(&app, 1);
+        apps.show(&app, Some(state("False", &[("tasks-2", 0)])));
         let text = metrics.text().unwrap();
         assert!(text.contains(r#"condition="Ready",status="false"} 1"#), "{text}");
         assert!(!text.contains(r#"status="true""#), "{text}");

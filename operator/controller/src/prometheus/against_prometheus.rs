@@ -2,20 +2,21 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use golden_tests::prometheus::Prometheus;
-use observedapp_api::{ObservedApp, SloState};
-use observedapp_desired::{Observed, Settings, rules, validate};
+use jiff::Timestamp;
+use observedapp_api::{AppRef, ObservedApp, ObservedAppStatus, SloState};
+use observedapp_desired::{Desired, Observed, Settings, rules, validate};
 use serde_json::{Value, json};
 
 use super::client::{Access, Sample, Server};
-use super::instances::{PrometheusInstances, PrometheusSettings};
-use super::judge::{Expected, judge};
-use super::poll::{answers, rule_error};
+use super::details::rule_error;
+use super::poll::answers;
 use super::queries;
-use super::view::{Evaluated, View};
-use super::{Known, PollResult, Proof, ServerState};
+use super::{Evaluated, PollResult, PrometheusFacts, PrometheusInstances, PrometheusSettings, View};
+use crate::status::{Facts, Progress, compose};
 
 /// Seconds between two samples.
 const SCRAPE: u64 = 15;
@@ -86,28 +87,26 @@ fn rules_of(app: &ObservedApp) -> (Value, String) {
     (groups, rules.hash)
 }
 
-fn proof_of(app: &ObservedApp, view: View, hash: &str) -> Proof {
-    let url = "http://prometheus".to_owned();
-    let server = ServerState {
-        last_poll: PollResult::Answered,
-        retention: None,
-    };
-    let known = Known {
-        found: PrometheusInstances::nothing(PrometheusSettings {
-            url: Some(url.clone()),
-            ..PrometheusSettings::default()
+fn status_of(app: &ObservedApp, view: View, hash: &str) -> ObservedAppStatus {
+    let instances = PrometheusInstances::nothing(PrometheusSettings {
+        url: Some("http://prometheus".to_owned()),
+        ..PrometheusSettings::default()
+    });
+    let progress = Progress::applied(Desired {
+        rules_hash: Some(hash.to_owned()),
+        ..Desired::default()
+    });
+    let id = AppRef::from(app);
+    let facts = Facts {
+        prometheus: Some(PrometheusFacts {
+            poll: PollResult::Answered,
+            retention: None,
+            view: Arc::new(view),
+            instances: Arc::new(instances),
         }),
-        servers: [(url, server)].into(),
-        views: [(("shop".to_owned(), "tasks".to_owned()), view)].into(),
+        ..Facts::without_objects(&id, &app.spec, &progress)
     };
-    let expected = Expected {
-        settings: &Settings::default(),
-        rules_hash: Some(hash),
-        missing: &[],
-        is_probed: false,
-        wanted: 2,
-    };
-    judge(&known, app, &expected, &[]).unwrap()
+    compose(&facts, &ObservedAppStatus::default(), None, Timestamp::now()).status
 }
 
 #[tokio::test]
@@ -121,14 +120,15 @@ async fn every_figure_alert_and_failure_that_prometheus_knows_reaches_the_status
     let server = Server::new(prometheus.url(), &Access::default()).unwrap();
 
     let patience = Instant::now() + PATIENCE;
-    let (view, proof) = loop {
-        let mut round = answers(&server).await.unwrap();
-        let failing = round.fails("shop", "tasks");
-        let view = round.take("shop", "tasks");
-        let proof = proof_of(&app, view.clone(), &hash);
-        let burning = &proof.slos[0];
+    let id = AppRef::from(&app);
+    let (view, status) = loop {
+        let mut answers = answers(&server).await.unwrap();
+        let failing = answers.fails(&id);
+        let view = answers.take(&id);
+        let status = status_of(&app, view.clone(), &hash);
+        let burning = &status.slos[0];
         let complete = failing
-            && !proof.alerts.is_empty()
+            && !status.alerts.is_empty()
             && [
                 &burning.sli,
                 &burning.budget_remaining,
@@ -138,7 +138,7 @@ async fn every_figure_alert_and_failure_that_prometheus_knows_reaches_the_status
             .into_iter()
             .all(Option::is_some);
         if complete {
-            break (view, proof);
+            break (view, status);
         }
         assert!(
             Instant::now() < patience,
@@ -149,8 +149,8 @@ async fn every_figure_alert_and_failure_that_prometheus_knows_reaches_the_status
 
     assert_eq!(view.jobs["tasks"], (2, 0));
     assert!(view.hashes.contains(&hash), "{:?}", view.hashes);
-    let [burning, quiet] = proof.slos.as_slice() else {
-        panic!("{:?}", proof.slos);
+    let [burning, quiet] = status.slos.as_slice() else {
+        panic!("{:?}", status.slos);
     };
     // The others count evaluations, of which there are too many here to be exact.
     assert_eq!(burning.burn_rate.as_deref(), Some("50.0x"));
@@ -163,9 +163,9 @@ async fn every_figure_alert_and_failure_that_prometheus_knows_reaches_the_status
     );
     assert_eq!(view.slos["availability"].evaluated, Evaluated::Yes);
     assert_eq!((quiet.state, &quiet.sli), (SloState::NoData, &None));
-    assert_eq!(proof.worst_slo.as_ref(), Some(burning));
+    assert_eq!(status.worst_slo.as_ref(), Some(burning));
 
-    let page = proof
+    let page = status
         .alerts
         .iter()
         .find(|alert| alert.name == "ErrorBudgetBurnFast")
@@ -176,9 +176,12 @@ async fn every_figure_alert_and_failure_that_prometheus_knows_reaches_the_status
     );
     assert!(page.since.is_some(), "{page:?}");
 
-    let error = rule_error(&server, "shop", "tasks").await.unwrap().unwrap();
+    let error = rule_error(&server, &id).await.unwrap().unwrap();
     assert!(error.starts_with("Backlog: "), "{error}");
-    assert_eq!(rule_error(&server, "shop", "other").await.unwrap(), None);
+    assert_eq!(
+        rule_error(&server, &AppRef::new("shop", "other")).await.unwrap(),
+        None
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use observedapp_api::{AlertStatus, ObservedAppSpec};
+use observedapp_api::{AlertStatus, AppRef, ObservedAppSpec};
 use observedapp_slo::names::alerts::{self, ERROR_BUDGET_BURN_FAST, ERROR_BUDGET_BURN_SLOW};
 
 use super::client::Sample;
@@ -56,8 +56,8 @@ impl Alert {
     }
 }
 
-/// The alerts of every app, by namespace and name, from the series `ALERTS` and `ALERTS_FOR_STATE`.
-pub fn by_app(samples: &[Sample]) -> HashMap<(String, String), Alerts> {
+/// The alerts of every app, from the series `ALERTS` and `ALERTS_FOR_STATE`.
+pub fn by_app(samples: &[Sample]) -> HashMap<AppRef, Alerts> {
     // Both series of an alert carry all its labels.
     let labels = |sample: &Sample| {
         let mut labels = sample.metric.clone();
@@ -70,15 +70,12 @@ pub fn by_app(samples: &[Sample]) -> HashMap<(String, String), Alerts> {
         .filter(|sample| sample.label("__name__") == "ALERTS_FOR_STATE")
         .map(|sample| (labels(sample), sample.value() as i64))
         .collect();
-    let mut apps: HashMap<(String, String), Alerts> = HashMap::new();
+    let mut apps: HashMap<AppRef, Alerts> = HashMap::new();
     for sample in samples {
         if sample.label("alertstate") != "firing" {
             continue;
         }
-        let app = (
-            sample.label("namespace").to_owned(),
-            sample.label("app").to_owned(),
-        );
+        let app = AppRef::new(sample.label("namespace"), sample.label("app"));
         let firing = apps.entry(app).or_default().entry(Alert::of(sample)).or_default();
         firing.series += 1;
         let since = active_since.get(&labels(sample)).copied();
@@ -145,7 +142,7 @@ mod tests {
         ]))
         .unwrap();
         let apps = by_app(&samples);
-        let firing = &apps[&("shop".to_owned(), "tasks".to_owned())];
+        let firing = &apps[&AppRef::new("shop", "tasks")];
         let key = alert("HighCPUUsage", None, Some("warning"));
         assert_eq!(firing.len(), 1);
         assert_eq!(

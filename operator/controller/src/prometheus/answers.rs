@@ -1,21 +1,23 @@
-//! The answers to one poll, taken apart by app.
+//! The answers to one poll, by app.
 
 use std::collections::HashMap;
 
+use observedapp_api::AppRef;
 use observedapp_slo::names;
 
 use super::alerts;
 use super::client::Sample;
-use super::view::{Evaluated, Figures, View};
+use super::figures::{Evaluated, Figures};
+use super::view::View;
 
 /// The rules of the figures are evaluated every minute or more often: what is older than this, in seconds, has missed
 /// two evaluations in a row.
 const OVERDUE: f64 = 150.0;
 
-/// Every app in one answers of answers.
+/// What one poll says of every app.
 #[derive(Debug, Default)]
 pub struct PollAnswers {
-    pub views: HashMap<(String, String), View>,
+    pub views: HashMap<AppRef, View>,
     /// By namespace and job.
     pub jobs: HashMap<(String, String), (u32, u32)>,
     /// The groups with rules that failed lately, as Prometheus names them: `FILE;GROUP`.
@@ -30,8 +32,8 @@ impl PollAnswers {
 
     /// Whether a rule of this app failed lately. prometheus-operator names a file after the namespace, the name and the
     /// UID of the object that its rules come from.
-    pub fn fails(&self, namespace: &str, app: &str) -> bool {
-        let file = format!("/{namespace}-{app}-");
+    pub fn fails(&self, app: &AppRef) -> bool {
+        let file = format!("/{}-{}-", app.namespace, app.name);
         self.failing.iter().any(|group| group.contains(&file))
     }
 
@@ -53,11 +55,8 @@ impl PollAnswers {
     }
 
     fn view(&mut self, sample: &Sample) -> &mut View {
-        let key = (
-            sample.label("namespace").to_owned(),
-            sample.label("app").to_owned(),
-        );
-        self.views.entry(key).or_default()
+        let app = AppRef::new(sample.label("namespace"), sample.label("app"));
+        self.views.entry(app).or_default()
     }
 
     pub fn rules(&mut self, samples: &[Sample]) {
@@ -137,18 +136,10 @@ impl PollAnswers {
     }
 
     /// One app's part in it.
-    pub fn take(&mut self, namespace: &str, app: &str) -> View {
-        let mut view = self
-            .views
-            .remove(&(namespace.to_owned(), app.to_owned()))
-            .unwrap_or_default();
-        for job in [
-            app.to_owned(),
-            format!("{app}-db"),
-            format!("{app}-cache"),
-            format!("{app}-probe"),
-        ] {
-            if let Some(counts) = self.jobs.get(&(namespace.to_owned(), job.clone())) {
+    pub fn take(&mut self, app: &AppRef) -> View {
+        let mut view = self.views.remove(app).unwrap_or_default();
+        for job in [app.name.clone(), app.database(), app.cache(), app.probe_job()] {
+            if let Some(counts) = self.jobs.get(&(app.namespace.clone(), job.clone())) {
                 view.jobs.insert(job, *counts);
             }
         }
@@ -186,7 +177,7 @@ mod tests {
             {"metric": {"__name__": "ALERTS", "alertstate": "firing", "alertname": "Burn", "namespace": "shop", "app": "tasks", "slo": "a"}, "value": [0, "1"]},
             {"metric": {"__name__": "ALERTS_FOR_STATE", "alertname": "Burn", "namespace": "shop", "app": "tasks", "slo": "a"}, "value": [0, "1700"]},
         ])));
-        let view = answers.take("shop", "tasks");
+        let view = answers.take(&AppRef::new("shop", "tasks"));
         assert_eq!(view.jobs["tasks"], (2, 0));
         assert!(view.hashes.contains("h"));
         assert_eq!((view.slos["a"].budget, view.slos["a"].burn), (Some(0.5), None));
@@ -233,7 +224,7 @@ mod tests {
                 (names::BURN_RATE, "old", 840.0),
             ],
         );
-        let view = answers.take("shop", "tasks");
+        let view = answers.take(&AppRef::new("shop", "tasks"));
         let fresh = view.slos["fresh"];
         assert_eq!(fresh.evaluated, Evaluated::Yes);
         assert_eq!((fresh.recorded_at, fresh.burn), (Some(980), Some(2.0)));
@@ -264,7 +255,7 @@ mod tests {
             of("failing", "0.2"),
             of("spent", "0")
         ])));
-        let view = answers.take("shop", "tasks");
+        let view = answers.take(&AppRef::new("shop", "tasks"));
         let state = |slo: &str| view.state(slo);
         assert_eq!(state("untouched"), SloState::Met);
         assert_eq!(state("failing"), SloState::AtRisk);
@@ -287,7 +278,7 @@ mod tests {
         answers.failing(&samples(
             json!([{"metric": {"rule_group": group}, "value": [0, "3"]}]),
         ));
-        assert!(answers.fails("shop", "tasks"));
-        assert!(!answers.fails("shop", "task") && !answers.fails("hop", "tasks"));
+        assert!(answers.fails(&AppRef::new("shop", "tasks")));
+        assert!(!answers.fails(&AppRef::new("shop", "task")) && !answers.fails(&AppRef::new("hop", "tasks")));
     }
 }

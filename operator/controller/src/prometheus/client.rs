@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use observedapp_api::AppRef;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -198,9 +199,9 @@ impl Server {
     }
 
     /// The rules of one app.
-    pub async fn rules(&self, namespace: &str, app: &str) -> Result<Vec<Rule>, Unanswered> {
+    pub async fn rules(&self, app: &AppRef) -> Result<Vec<Rule>, Unanswered> {
         // Both are Kubernetes names: nothing in them needs quoting.
-        let of = format!("{{namespace=\"{namespace}\",app=\"{app}\"}}");
+        let of = format!("{{namespace=\"{}\",app=\"{}\"}}", app.namespace, app.name);
         let request = self
             .client
             .get(format!("{}/api/v1/rules", self.url))

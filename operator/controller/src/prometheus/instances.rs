@@ -14,7 +14,7 @@ use super::selection::{Labels, Selection};
 pub struct PrometheusSettings {
     /// Where it answers, without a slash at its end.
     pub url: Option<String>,
-    /// The namespaces ownership Prometheus objects are trusted; empty: see [`PrometheusInstances::of`].
+    /// The namespaces whose Prometheus objects are trusted; empty: see [`PrometheusInstances::of`].
     pub namespaces: BTreeSet<String>,
     /// The operator's own ServiceMonitor: its namespace and name.
     pub own_monitor: Option<(String, String)>,
@@ -37,7 +37,7 @@ pub struct PrometheusInstances {
 }
 
 impl PrometheusInstances {
-    /// Nothing is looked up, for lack of time or of rights.
+    /// No Prometheus object is looked up, for lack of time or of rights.
     pub fn nothing(settings: PrometheusSettings) -> Self {
         Self {
             settings,
@@ -45,8 +45,8 @@ impl PrometheusInstances {
         }
     }
 
-    /// Looks for Prometheus objects. A cluster without their API has none.
-    pub async fn look(client: &Client, settings: &PrometheusSettings) -> kube::Result<Self> {
+    /// Finds the Prometheus objects. A cluster without their API has none.
+    pub async fn find(client: &Client, settings: &PrometheusSettings) -> kube::Result<Self> {
         let all = objects::list(client, &settings.namespaces).await?;
         let namespaces = if all.iter().any(Instance::needs_namespaces) {
             objects::namespace_labels(client).await?
@@ -183,7 +183,7 @@ mod tests {
             .collect()
     }
 
-    /// Instance that selects monitors, probes and rules alike; `age` is the order in which they were made.
+    /// One that selects monitors, probes and rules alike; `age` is the order in which they were made.
     fn one(namespace: &str, age: u32, selector: &Value, namespaces: &Value) -> Instance {
         let spec: serde_json::Map<String, Value> = ["serviceMonitor", "probe", "rule"]
             .iter()

@@ -1,14 +1,14 @@
-//! Proof of effect: what Prometheus says of the apps, asked for all of them together and told only when it moved.
+//! What Prometheus says of the apps, asked for all of them together, and what the cluster's Prometheus objects select.
 
 #[cfg(test)]
 mod against_prometheus;
 mod alerts;
 mod answers;
 mod client;
+mod details;
+mod figures;
 mod instances;
-mod judge;
-mod numbers;
-mod objectives;
+pub mod numbers;
 mod objects;
 mod poll;
 mod poll_interval;
@@ -17,23 +17,28 @@ mod selection;
 mod view;
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::Arc;
 
-use observedapp_api::{AlertStatus, ObservedApp, SloStatus};
+use observedapp_api::AppRef;
 use observedapp_desired::{ObservedPrometheus, Settings};
+use parking_lot::RwLock;
 use tokio::sync::Notify;
 
+#[cfg(test)]
+pub use alerts::{Alert, Firing};
+pub use alerts::{Alerts, count, listed};
 pub use client::Access;
-pub use instances::PrometheusSettings;
-pub use objects::list;
+pub use figures::{Evaluated, Figures, seconds_left, window_of};
+pub use instances::{PrometheusInstances, PrometheusSettings};
+pub use objects::{Instance, list};
 pub use poll::Poller;
+pub use selection::{Namespaces, Selection, Unusable};
 pub use view::View;
 
-use self::instances::PrometheusInstances;
-use crate::status::Finding;
+use self::numbers::Retention;
 
-/// What is known of the cluster's Prometheus, and what it said last.
-#[derive(Debug, Default)]
+/// What is known of the cluster's Prometheus, and what it answered last.
+#[derive(Debug)]
 pub struct Prometheus {
     known: RwLock<Known>,
     poll_requested: Notify,
@@ -41,61 +46,71 @@ pub struct Prometheus {
 
 #[derive(Debug, Default)]
 struct Known {
-    found: PrometheusInstances,
+    instances: Arc<PrometheusInstances>,
     /// By the URL of each server that is asked.
     servers: HashMap<String, ServerState>,
-    views: HashMap<(String, String), View>,
+    views: HashMap<AppRef, Arc<View>>,
 }
 
 /// What is known of one server.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct ServerState {
-    last_poll: PollResult,
-    retention: Option<numbers::Retention>,
+    poll: PollResult,
+    retention: Option<Retention>,
 }
 
-/// How the last round of questions ended.
+/// How the last poll ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PollResult {
-    /// Nothing has been asked yet.
     #[default]
     NotPolled,
-    /// There is nobody to ask.
+    /// There is no Prometheus to ask.
     NoPrometheus,
-    /// It did not answer.
     Unreachable(String),
     Answered,
 }
 
-/// What Prometheus proves of one app.
-#[derive(Debug, Default)]
-pub struct Proof {
-    pub findings: Vec<Finding>,
-    pub firing_alerts: Option<i32>,
-    pub alerts: Vec<AlertStatus>,
-    pub worst_slo: Option<SloStatus>,
-    pub slos: Vec<SloStatus>,
+/// What Prometheus, and its objects, say that bears on one app.
+#[derive(Clone, Debug, Default)]
+pub struct PrometheusFacts {
+    pub poll: PollResult,
+    pub retention: Option<Retention>,
+    pub view: Arc<View>,
+    pub instances: Arc<PrometheusInstances>,
+}
+
+impl PrometheusFacts {
+    /// The alerts that fire; nothing while it is not known whether any do.
+    pub fn firing(&self) -> Option<&Alerts> {
+        let is_known = self.poll == PollResult::Answered && !self.view.hashes.is_empty();
+        is_known.then_some(&self.view.alerts)
+    }
 }
 
 impl Known {
-    /// What is known of the server that is asked for the apps of a namespace.
-    fn server(&self, namespace: &str) -> ServerState {
-        match self.found.url(namespace) {
+    fn facts(&self, app: &AppRef) -> PrometheusFacts {
+        let server = match self.instances.url(&app.namespace) {
             Some(url) => self.servers.get(url).cloned().unwrap_or_default(),
             None => ServerState {
-                last_poll: PollResult::NoPrometheus,
+                poll: PollResult::NoPrometheus,
                 retention: None,
             },
+        };
+        PrometheusFacts {
+            poll: server.poll,
+            retention: server.retention,
+            view: self.views.get(app).cloned().unwrap_or_default(),
+            instances: Arc::clone(&self.instances),
         }
     }
 }
 
 impl Prometheus {
-    /// Nothing is looked up yet; what the operator was told holds already.
+    /// No Prometheus object is looked up yet; the operator's own settings hold already.
     pub fn new(settings: PrometheusSettings) -> Self {
         Self {
             known: RwLock::new(Known {
-                found: PrometheusInstances::nothing(settings),
+                instances: Arc::new(PrometheusInstances::nothing(settings)),
                 ..Known::default()
             }),
             poll_requested: Notify::new(),
@@ -104,32 +119,16 @@ impl Prometheus {
 
     /// What the Prometheus of a namespace's apps asks for.
     pub fn observed(&self, namespace: &str, settings: &Settings) -> ObservedPrometheus {
-        self.read(|known| known.found.observed(namespace, settings))
+        self.known.read().instances.observed(namespace, settings)
     }
 
-    /// What was last heard of an app; none while nothing was asked, so that what its status says stays. So do those
-    /// objectives of the status as it was `before` of which nothing newer is known.
-    pub fn proof(
-        &self,
-        app: &ObservedApp,
-        expected: &judge::Expected<'_>,
-        before: &[SloStatus],
-    ) -> Option<Proof> {
-        self.read(|known| judge::judge(known, app, expected, before))
+    /// What was last heard of an app; none until the first poll.
+    pub fn facts(&self, app: &AppRef) -> Option<PrometheusFacts> {
+        Some(self.known.read().facts(app)).filter(|facts| facts.poll != PollResult::NotPolled)
     }
 
-    /// Something was changed that Prometheus will soon have more to say of.
+    /// Something was changed on which Prometheus will soon say more.
     pub fn request_poll(&self) {
         self.poll_requested.notify_one();
     }
-
-    fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
-        look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn write<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
-        change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner))
-    }
 }
-
-pub use judge::Expected;

@@ -19,7 +19,7 @@ const PAGES: u32 = 100;
 /// How many namespaces are read at once.
 const NAMESPACES: u32 = 500;
 
-/// Instance Prometheus object.
+/// One Prometheus object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     created: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! What Prometheus said of one app, and whether it is worth telling.
+//! What Prometheus says of one app, and whether that is worth a reconcile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use observedapp_api::{SloSpec, SloState};
 
 use super::alerts::Alerts;
-use super::objectives;
+use super::figures::{self, Figures};
 
-/// How often at most figures alone are told.
+/// How often at most figures alone are reported.
 const FIGURES_PERIOD: Duration = Duration::from_secs(15);
 
 /// One app in one round of answers.
@@ -26,30 +26,8 @@ pub struct View {
     pub rule_error: Option<String>,
     /// Objectives that have events and yet cannot be judged, and why where that is known.
     pub unmeasurable: BTreeMap<String, Option<String>>,
-    /// When this was last told.
-    pub told: Option<Instant>,
-}
-
-/// How one objective stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Figures {
-    pub error_ratio: Option<f64>,
-    pub budget: Option<f64>,
-    pub burn: Option<f64>,
-    pub coverage: Option<f64>,
-    /// When the newest of these was recorded, in seconds since the epoch.
-    pub recorded_at: Option<i64>,
-    pub evaluated: Evaluated,
-}
-
-/// Whether the rules that record an objective's figures are evaluated when they are due.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Evaluated {
-    #[default]
-    No,
-    /// They are too new to have recorded anything.
-    WithoutFailures,
-    Yes,
+    /// When this was last reported.
+    pub reported_at: Option<Instant>,
 }
 
 impl View {
@@ -88,29 +66,31 @@ impl View {
         self.alerts.keys().any(|alert| alert.slo.as_deref() == Some(slo))
     }
 
-    /// Whether this is worth a write where `told` was told last: a change of state is at once, figures only when they
+    /// Whether this is worth a write where `reported` was reported last: a change of state is at once, figures only when they
     /// moved by more than the noise of their last digit, and only so often.
-    pub fn is_news(&self, told: &Self, slos: &[SloSpec], now: Instant) -> bool {
-        let stands = |view: &Self, slo: &SloSpec| {
+    pub fn is_news(&self, reported: &Self, slos: &[SloSpec], now: Instant) -> bool {
+        let standing = |view: &Self, slo: &SloSpec| {
             let evaluated = view.slos.get(&slo.name).map(|figures| figures.evaluated);
             (view.state(&slo.name), evaluated)
         };
-        if self.effect_moved(told)
-            || self.alerts != told.alerts
-            || self.errors != told.errors
-            || self.rule_error != told.rule_error
-            || self.unmeasurable != told.unmeasurable
-            || slos.iter().any(|slo| stands(self, slo) != stands(told, slo))
+        if self.effect_moved(reported)
+            || self.alerts != reported.alerts
+            || self.errors != reported.errors
+            || self.rule_error != reported.rule_error
+            || self.unmeasurable != reported.unmeasurable
+            || slos
+                .iter()
+                .any(|slo| standing(self, slo) != standing(reported, slo))
         {
             return true;
         }
-        let rested = told
-            .told
+        let rested = reported
+            .reported_at
             .is_none_or(|at| now.duration_since(at) >= FIGURES_PERIOD);
         rested
             && slos.iter().any(|slo| {
                 let of = |view: &Self| view.slos.get(&slo.name).copied().unwrap_or_default();
-                objectives::moved(slo, &of(self), &of(told))
+                figures::moved(slo, &of(self), &of(reported))
             })
     }
 }
@@ -121,6 +101,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::alerts::{Alert, Firing};
+    use super::super::figures::Evaluated;
     use super::*;
 
     fn burning(slo: &str) -> Alerts {
@@ -165,7 +146,7 @@ mod tests {
         };
         let quiet = View {
             slos: [("a".to_owned(), figures), ("b".to_owned(), figures)].into(),
-            told: Some(Instant::now()),
+            reported_at: Some(Instant::now()),
             ..View::default()
         };
         let alerting = View {
@@ -177,7 +158,7 @@ mod tests {
         assert_eq!(alerting.state("b"), SloState::Met, "another objective's alert");
         assert!(
             alerting.is_news(&quiet, &[], Instant::now()),
-            "alerts are told at once"
+            "alerts are reported at once"
         );
     }
 
@@ -202,16 +183,16 @@ mod tests {
             .into(),
             ..View::default()
         };
-        let told = View {
-            told: Some(now),
+        let reported = View {
+            reported_at: Some(now),
             ..view(0.5)
         };
-        assert!(!view(0.505).is_news(&told, &slos, now + FIGURES_PERIOD));
-        assert!(view(0.4).is_news(&told, &slos, now + FIGURES_PERIOD));
-        assert!(!view(0.4).is_news(&told, &slos, now));
-        assert!(view(-0.1).is_news(&told, &slos, now));
+        assert!(!view(0.505).is_news(&reported, &slos, now + FIGURES_PERIOD));
+        assert!(view(0.4).is_news(&reported, &slos, now + FIGURES_PERIOD));
+        assert!(!view(0.4).is_news(&reported, &slos, now));
+        assert!(view(-0.1).is_news(&reported, &slos, now));
         let mut overdue = view(0.5);
         overdue.slos.get_mut("a").unwrap().evaluated = Evaluated::No;
-        assert!(overdue.is_news(&told, &slos, now));
+        assert!(overdue.is_news(&reported, &slos, now));
     }
 }

@@ -1,47 +1,38 @@
 //! `Available`: whether the wanted pods of the newest revision answer, else why not and what to do.
 
-use observedapp_api::ConditionType;
+use observedapp_api::{ConditionType, Reason};
 
-use super::conditions::{AppFacts, Finding};
+use super::condition::ConditionState;
+use super::facts::Facts;
 use super::pod_faults::{explain, explain_creation, worst};
 use super::probe_faults;
-use crate::watch::Facts;
+use crate::watch::Facts as ChildFacts;
 
 const TYPE: ConditionType = ConditionType::Available;
 
-/// Whether all wanted pods are of the newest revision and answer, and no others are left.
-pub fn is_available(deployment: &Facts) -> bool {
-    let wanted = deployment.wanted.unwrap_or(1);
-    is_scaled_to_zero(deployment)
-        || (deployment.is_current()
-            && deployment.updated >= wanted
-            && deployment.replicas <= deployment.updated
-            && deployment.available >= wanted)
-}
-
-fn is_scaled_to_zero(deployment: &Facts) -> bool {
-    deployment.wanted == Some(0) && deployment.replicas == 0
-}
-
-pub fn available(facts: &AppFacts<'_>) -> Finding {
-    let Some(deployment) = facts.deployment.and_then(|live| live.facts.as_deref()) else {
-        return Finding::no(TYPE, "NotCreated", "the Deployment does not exist yet");
+pub fn available(facts: &Facts<'_>) -> ConditionState {
+    let Some(deployment) = facts.deployment_facts() else {
+        return ConditionState::no(TYPE, Reason::NotCreated, "the Deployment does not exist yet");
     };
     let wanted = deployment.wanted.unwrap_or(1);
-    if is_scaled_to_zero(deployment) {
-        return Finding::yes(TYPE, "ScaledToZero", "no pods are wanted");
+    if deployment.is_scaled_to_zero() {
+        return ConditionState::yes(TYPE, Reason::ScaledToZero, "no pods are wanted");
     }
-    if is_available(deployment) {
-        return Finding::yes(TYPE, "AllAnswer", format!("{wanted} of {wanted} pods answer"));
+    if deployment.all_answer() {
+        return ConditionState::yes(
+            TYPE,
+            Reason::AllAnswer,
+            format!("{wanted} of {wanted} pods answer"),
+        );
     }
-    let trouble = worst(facts.pods, "app");
+    let trouble = worst(&facts.pods, "app");
     // A container that was killed says less than the probe for which it was.
     if let Some(events) = facts.events
         && trouble.is_none_or(|(_, trouble)| probe_faults::have_ended(facts.spec, trouble, events))
     {
         let explained = probe_faults::explain(facts.spec, events).or_else(|| explain_creation(facts, events));
-        if let Some(finding) = explained {
-            return finding;
+        if let Some(condition) = explained {
+            return condition;
         }
     }
     if let Some((name, trouble)) = trouble {
@@ -57,19 +48,19 @@ pub fn available(facts: &AppFacts<'_>) -> Finding {
         .condition("Progressing")
         .is_some_and(|fact| fact.status == "False" && fact.reason == "ProgressDeadlineExceeded")
     {
-        return Finding::no(
+        return ConditionState::no(
             TYPE,
-            "NotAnswering",
+            Reason::NotAnswering,
             format!(
                 "the pods run but do not answer their readiness check: look at `kubectl logs -l app.kubernetes.io/instance={}` and at spec.health",
-                facts.name
+                facts.app.name
             ),
         );
     }
-    Finding::no(TYPE, "RollingOut", rolling_out(deployment, wanted))
+    ConditionState::no(TYPE, Reason::RollingOut, rolling_out(deployment, wanted))
 }
 
-fn rolling_out(deployment: &Facts, wanted: i32) -> String {
+fn rolling_out(deployment: &ChildFacts, wanted: i32) -> String {
     if !deployment.is_current() {
         return "the rollout of the newest revision begins".to_owned();
     }
@@ -86,30 +77,30 @@ fn rolling_out(deployment: &Facts, wanted: i32) -> String {
 }
 
 /// Why the API server takes no pod of the app.
-fn replica_failure(message: &str) -> Finding {
+fn replica_failure(message: &str) -> ConditionState {
     let (reason, remedy) = if message.contains("exceeded quota") || message.contains("failed quota") {
         let asked = ["requested: ", "must specify "]
             .iter()
             .find_map(|words| Some(message.split_once(words)?.1))
             .map_or(message, |rest| rest.split(", used").next().unwrap_or(rest));
         (
-            "QuotaExceeded",
+            Reason::QuotaExceeded,
             format!("raise the quota, or correct {}", fields(asked)),
         )
     } else if message.contains(" usage per ") || message.contains(" max limit to request ratio per ") {
         (
-            "OutsideLimitRange",
+            Reason::OutsideLimitRange,
             "correct spec.resources, or widen the LimitRange".to_owned(),
         )
     } else if message.contains("PodSecurity") {
         (
-            "RefusedByPodSecurity",
+            Reason::RefusedByPodSecurity,
             "meet the namespace's Pod Security Standard, or label the namespace for a wider one".to_owned(),
         )
     } else {
-        return Finding::no(TYPE, "PodsNotCreated", message.to_owned());
+        return ConditionState::no(TYPE, Reason::PodsNotCreated, message.to_owned());
     };
-    Finding::no(TYPE, reason, format!("{message}: {remedy}"))
+    ConditionState::no(TYPE, reason, format!("{message}: {remedy}"))
 }
 
 /// The fields behind the names of a quota's resources.
@@ -170,9 +161,9 @@ mod tests {
                 "meet the namespace's Pod Security Standard, or label the namespace for a wider one",
             ),
         ] {
-            let finding = replica_failure(message);
-            assert_eq!(finding.reason, reason, "{message}");
-            assert_eq!(finding.message, format!("{message}: {remedy}"));
+            let condition = replica_failure(message);
+            assert_eq!(condition.reason.as_str(), reason, "{message}");
+            assert_eq!(condition.message, format!("{message}: {remedy}"));
         }
     }
 }

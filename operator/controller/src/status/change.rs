@@ -1,36 +1,43 @@
 //! `Reconciling` and `Stalled`, for the tools that follow kstatus: whether to wait, and whether waiting helps.
 
-use observedapp_api::ConditionType;
+use observedapp_api::{ConditionType, Reason};
 
-use super::conditions::{Answer, AppFacts, Finding, Progress, valid};
-use crate::watch::{ChildState, Facts};
+use super::applied::valid;
+use super::condition::{ConditionState, ConditionStatus};
+use super::facts::Facts;
+use super::progress::Progress;
+use crate::watch::{ChildState, Facts as ChildFacts};
 
 /// A change is under way: objects are being applied, or pods follow them.
-pub fn reconciling(facts: &AppFacts<'_>, others: &[Finding]) -> Option<Finding> {
+pub fn reconciling(facts: &Facts<'_>, others: &[ConditionState]) -> Option<ConditionState> {
     let type_ = ConditionType::Reconciling;
     if !matches!(facts.progress, Progress::Applied { .. } | Progress::Unobserved(_)) {
         return None;
     }
     let applied = others
         .iter()
-        .find(|finding| finding.type_ == ConditionType::Applied)
-        .filter(|finding| finding.status != Answer::True);
+        .find(|condition| condition.type_ == ConditionType::Applied)
+        .filter(|condition| condition.status != ConditionStatus::True);
     if let Some(applied) = applied {
-        return Some(Finding::yes(type_, &applied.reason, applied.message.clone()));
+        return Some(ConditionState::yes(
+            type_,
+            applied.reason.clone(),
+            applied.message.clone(),
+        ));
     }
-    let is_builtin = |database: &observedapp_api::DatabaseSpec| database.builtin.is_some();
-    let has_builtin = facts.spec.database.as_ref().is_some_and(is_builtin);
+    let database = facts.database.as_ref().filter(|_| facts.has_builtin_database());
+    let cache = facts.cache.as_ref().filter(|_| facts.has_builtin_cache());
     [
-        ("app", facts.deployment),
-        ("database", facts.database.filter(|_| has_builtin)),
-        ("cache", facts.cache.filter(|_| facts.spec.cache.is_some())),
+        ("app", facts.deployment.as_ref()),
+        ("database", database),
+        ("cache", cache),
     ]
     .into_iter()
     .find_map(|(what, live)| Some((what, rollout(live?)?)))
     .map(|(what, how)| {
-        Finding::yes(
+        ConditionState::yes(
             type_,
-            "RollingOut",
+            Reason::RollingOut,
             format!("the pods of the {what} change: {how}"),
         )
     })
@@ -38,7 +45,7 @@ pub fn reconciling(facts: &AppFacts<'_>, others: &[Finding]) -> Option<Finding> 
 
 /// How far the rollout of a Deployment or StatefulSet is; absent when it is over, or has given up.
 fn rollout(live: &ChildState) -> Option<String> {
-    let workload: &Facts = live.facts.as_deref()?;
+    let workload: &ChildFacts = live.facts.as_deref()?;
     if !workload.is_current() {
         return Some("it begins".to_owned());
     }
@@ -60,9 +67,9 @@ fn rollout(live: &ChildState) -> Option<String> {
 }
 
 /// Nothing but another spec helps.
-pub fn stalled(progress: &Progress<'_>) -> Option<Finding> {
+pub fn stalled(progress: &Progress) -> Option<ConditionState> {
     matches!(progress, Progress::Invalid(_)).then(|| {
-        let Finding { reason, message, .. } = valid(progress);
-        Finding::yes(ConditionType::Stalled, &reason, message)
+        let ConditionState { reason, message, .. } = valid(progress);
+        ConditionState::yes(ConditionType::Stalled, reason, message)
     })
 }

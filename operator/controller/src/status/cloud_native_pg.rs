@@ -1,21 +1,21 @@
 //! Whether the database of a CloudNativePG `Cluster` is ready.
 
-use observedapp_api::ConditionType;
+use observedapp_api::{ConditionType, Reason};
 
-use super::conditions::Finding;
+use super::condition::ConditionState;
 use crate::watch::Facts;
 
 /// The primary alone takes writes: the database is ready without its replicas.
-pub fn primary(name: &str, cluster: &Facts, wanted: i32) -> Finding {
+pub fn primary(name: &str, cluster: &Facts, wanted: i32) -> ConditionState {
     let type_ = ConditionType::DatabaseReady;
     if !cluster.primary_ready {
         let phase = cluster
             .phase
             .as_deref()
             .unwrap_or("CloudNativePG has not looked at it yet");
-        return Finding::no(
+        return ConditionState::no(
             type_,
-            "NotReady",
+            Reason::NotReady,
             format!("{phase}: look at `kubectl describe cluster {name}-db`"),
         );
     }
@@ -28,7 +28,7 @@ pub fn primary(name: &str, cluster: &Facts, wanted: i32) -> Finding {
     } else {
         format!("the primary accepts connections, and {ready} instances are ready")
     };
-    Finding::yes(type_, "AcceptsConnections", message)
+    ConditionState::yes(type_, Reason::AcceptsConnections, message)
 }
 
 #[cfg(test)]
@@ -37,19 +37,19 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::primary;
-    use crate::status::conditions::Answer;
+    use crate::status::condition::ConditionStatus;
     use crate::watch::Partial;
 
     /// `DatabaseReady` for a Cluster of three instances with this status.
-    fn database_ready(status: &Value) -> (Answer, String) {
+    fn database_ready(status: &Value) -> (ConditionStatus, String) {
         let seen: Partial<false> = serde_json::from_value(json!({
             "metadata": {"name": "tasks-db", "namespace": "shop", "resourceVersion": "7"},
             "spec": {"instances": 3},
             "status": status,
         }))
         .unwrap();
-        let finding = primary("tasks", &seen.into_state().facts.unwrap(), 3);
-        (finding.status, finding.message)
+        let condition = primary("tasks", &seen.into_state().facts.unwrap(), 3);
+        (condition.status, condition.message)
     }
 
     /// As CloudNativePG writes it for a healthy Cluster.
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_lost_replica_of_cloudnativepg_is_reported_and_leaves_the_database_ready() {
         let (status, message) = database_ready(&healthy());
-        assert_eq!(status, Answer::True);
+        assert_eq!(status, ConditionStatus::True);
         assert_eq!(
             message,
             "the primary accepts connections, and 3 instances are ready"
@@ -96,7 +96,7 @@ mod tests {
                 {"type": "Ready", "status": "False", "reason": "ClusterIsNotReady", "message": "Cluster Is Not Ready"},
             ],
         })));
-        assert_eq!(status, Answer::True);
+        assert_eq!(status, ConditionStatus::True);
         assert!(message.contains("but 2 of 3 instances are ready"), "{message}");
     }
 
@@ -106,18 +106,18 @@ mod tests {
         let lost = json!({"readyInstances": 2, "instancesStatus": {
             "healthy": ["tasks-db-2", "tasks-db-3"], "failed": ["tasks-db-1"],
         }});
-        assert_eq!(database_ready(&with(&lost)).0, Answer::False);
+        assert_eq!(database_ready(&with(&lost)).0, ConditionStatus::False);
         // Its node is gone: the pod counts as ready until the node is given up.
         let failing_over = json!({"phase": "Failing over", "targetPrimary": "pending"});
         let (status, message) = database_ready(&with(&failing_over));
-        assert_eq!(status, Answer::False);
+        assert_eq!(status, ConditionStatus::False);
         assert!(message.starts_with("Failing over: look at"), "{message}");
     }
 
     #[test]
     fn a_cluster_that_is_being_set_up_is_not_ready() {
         let (status, message) = database_ready(&json!({"phase": "Setting up primary", "instances": 1}));
-        assert_eq!(status, Answer::False);
+        assert_eq!(status, ConditionStatus::False);
         assert!(message.starts_with("Setting up primary: "), "{message}");
         let (_, message) = database_ready(&json!({}));
         assert!(message.contains("has not looked at it yet"), "{message}");

@@ -1,55 +1,54 @@
-//! From findings to conditions with their times, and to what is worth an Event.
+//! From states to conditions with their times, and to what is worth an Event.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use observedapp_api::ConditionType;
+use observedapp_api::{ConditionType, Reason};
 
-use super::conditions::{Answer, Finding};
+use super::condition::{ConditionState, ConditionStatus};
 use crate::events::shortened;
 
 /// The longest message that a condition may carry by the API's own rules is 32 KiB; people read less.
 const MESSAGE_LIMIT: usize = 2048;
 
-/// A condition that changed its mind.
+/// A condition whose status changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     pub type_: ConditionType,
     pub good: bool,
-    pub reason: String,
+    pub reason: Reason,
     pub message: String,
 }
 
-/// The new conditions, in the order of [`ConditionType::ALL`]; one ownership status stays keeps its time.
+/// The new conditions, in the order of [`ConditionType::ALL`]; one whose status stays keeps its time.
 pub fn merge(
-    old: &[Condition],
-    findings: Vec<Finding>,
+    before: &[Condition],
+    mut states: Vec<ConditionState>,
     generation: Option<i64>,
     now: Timestamp,
 ) -> (Vec<Condition>, Vec<Transition>) {
-    let mut findings = findings;
-    findings.sort_by_key(|finding| finding.type_);
+    states.sort_by_key(|state| state.type_);
     let mut transitions = Vec::new();
-    let conditions = findings
+    let conditions = states
         .into_iter()
-        .map(|finding| {
-            let before = old
+        .map(|state| {
+            let before = before
                 .iter()
-                .find(|condition| condition.type_ == finding.type_.as_str());
-            let status = finding.status.as_str();
-            let same = before.filter(|condition| condition.status == status);
-            if same.is_none() && is_news(before, &finding) {
+                .find(|condition| condition.type_ == state.type_.as_str());
+            let holds = state.status.as_str();
+            let same = before.filter(|condition| condition.status == holds);
+            if same.is_none() && is_news(before, &state) {
                 transitions.push(Transition {
-                    type_: finding.type_,
-                    good: finding.status == Answer::True,
-                    reason: finding.reason.clone(),
-                    message: finding.message.clone(),
+                    type_: state.type_,
+                    good: state.status == ConditionStatus::True,
+                    reason: state.reason.clone(),
+                    message: state.message.clone(),
                 });
             }
             Condition {
-                type_: finding.type_.as_str().to_owned(),
-                status: status.to_owned(),
-                reason: finding.reason,
-                message: shortened(&finding.message, MESSAGE_LIMIT),
+                type_: state.type_.as_str().to_owned(),
+                status: holds.to_owned(),
+                reason: state.reason.to_string(),
+                message: shortened(&state.message, MESSAGE_LIMIT),
                 observed_generation: generation,
                 last_transition_time: same
                     .map_or(Time(now), |condition| condition.last_transition_time.clone()),
@@ -72,33 +71,22 @@ pub fn carried(old: &[Condition]) -> Vec<Condition> {
 }
 
 /// A condition that begins True, or is not known yet, is no news.
-fn is_news(before: Option<&Condition>, finding: &Finding) -> bool {
+fn is_news(before: Option<&Condition>, condition: &ConditionState) -> bool {
     match before {
         Some(_) => true,
         None => {
-            finding.status == Answer::False
-                && !matches!(finding.type_, ConditionType::Ready | ConditionType::Available)
+            condition.status == ConditionStatus::False
+                && !matches!(condition.type_, ConditionType::Ready | ConditionType::Available)
         }
     }
 }
 
 /// Whether a transition is worth an Event: those of `Ready` always, of the others when they name a cause.
 pub fn noteworthy(transition: &Transition) -> bool {
-    const PASSING: [&str; 9] = [
-        "NamespaceTerminating",
-        "ApiNotReady",
-        "NotCreated",
-        "RollingOut",
-        "Starting",
-        "NotApplied",
-        "Applying",
-        "NotChecked",
-        "Stale",
-    ];
     if transition.good {
         return transition.type_ == ConditionType::Ready;
     }
-    !PASSING.contains(&transition.reason.as_str())
+    !transition.reason.is_passing()
 }
 
 #[cfg(test)]
@@ -112,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_status_that_stays_keeps_its_time_and_one_that_changes_gets_a_new_one() {
-        let ready = |message: &str| Finding::yes(ConditionType::Ready, "Ready", message);
+        let ready = |message: &str| ConditionState::yes(ConditionType::Ready, Reason::Ready, message);
         let (first, _) = merge(&[], vec![ready("a")], Some(1), at(1));
         let (second, transitions) = merge(&first, vec![ready("b")], Some(2), at(2));
         assert_eq!(second[0].last_transition_time, Time(at(1)));
@@ -120,7 +108,7 @@ mod tests {
         assert!(transitions.is_empty());
         let (third, transitions) = merge(
             &second,
-            vec![Finding::no(ConditionType::Ready, "Bad", "c")],
+            vec![ConditionState::no(ConditionType::Ready, Reason::Starting, "c")],
             Some(2),
             at(3),
         );
@@ -132,7 +120,7 @@ mod tests {
     fn a_condition_that_no_longer_applies_goes() {
         let (first, _) = merge(
             &[],
-            vec![Finding::yes(ConditionType::Exposed, "Exposed", "")],
+            vec![ConditionState::yes(ConditionType::Exposed, Reason::Exposed, "")],
             None,
             at(1),
         );

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use observedapp_api::ConditionType;
+use observedapp_api::{ConditionType, Reason};
 use observedapp_desired::app_memory_limit;
 
-use super::conditions::{AppFacts, Finding};
+use super::condition::ConditionState;
+use super::facts::Facts;
 use crate::pod_events::PodEvents;
 use crate::watch::{Pod, Stage, Trouble};
 
@@ -58,7 +59,7 @@ impl Fields {
 }
 
 /// What a pod says, and the remedy.
-pub fn explain(facts: &AppFacts<'_>, component: &str, pod: &str, trouble: &Trouble) -> Finding {
+pub fn explain(facts: &Facts<'_>, component: &str, pod: &str, trouble: &Trouble) -> ConditionState {
     let fields = Fields::of(component);
     let told = if trouble.message.trim().is_empty() {
         trouble.reason.as_str()
@@ -68,7 +69,7 @@ pub fn explain(facts: &AppFacts<'_>, component: &str, pod: &str, trouble: &Troub
     let (reason, fact, remedy) = match trouble.reason.as_str() {
         _ if ran_out_of_memory(&trouble.reason, told) => ran_out(facts, component, &fields),
         "ErrImageNeverPull" => (
-            "ImagePullBackOff",
+            Reason::ImagePullBackOff,
             told.to_owned(),
             format!(
                 "correct {}, or let it be pulled with spec.imagePullPolicy",
@@ -76,7 +77,7 @@ pub fn explain(facts: &AppFacts<'_>, component: &str, pod: &str, trouble: &Troub
             ),
         ),
         "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ImageInspectError" => (
-            "ImagePullBackOff",
+            Reason::ImagePullBackOff,
             told.to_owned(),
             format!(
                 "check {}, and spec.imagePullSecrets if the registry is private",
@@ -84,7 +85,7 @@ pub fn explain(facts: &AppFacts<'_>, component: &str, pod: &str, trouble: &Troub
             ),
         ),
         "CreateContainerConfigError" if told.contains("will run as root") || told.contains("non-root") => (
-            "RunsAsRoot",
+            Reason::RunsAsRoot,
             told.to_owned(),
             format!(
                 "give the image ({}) a USER that is a number other than 0, or set spec.securityContext.runAsUser",
@@ -92,7 +93,7 @@ pub fn explain(facts: &AppFacts<'_>, component: &str, pod: &str, trouble: &Troub
             ),
         ),
         "CreateContainerConfigError" => (
-            "MissingConfiguration",
+            Reason::MissingConfiguration,
             told.to_owned(),
             if !facts.absent.is_empty() || told.contains("not found") {
                 "create it, and the pods start by themselves, or correct spec.env, spec.envFrom or spec.volumes".to_owned()
@@ -103,25 +104,29 @@ pub fn explain(facts: &AppFacts<'_>, component: &str, pod: &str, trouble: &Troub
         "RunContainerError" | "StartError" | "CreateContainerError" | "ContainerCannotRun" => {
             cannot_start(facts, &fields, told)
         }
-        "Unschedulable" => ("Unschedulable", told.to_owned(), unschedulable(told, &fields)),
+        "Unschedulable" => (
+            Reason::Unschedulable,
+            told.to_owned(),
+            unschedulable(told, &fields),
+        ),
         "Evicted" => (
-            "Evicted",
+            Reason::Evicted,
             told.to_owned(),
             "free the node of what it is short of".to_owned(),
         ),
         _ if trouble.exit_code.is_some() => ended(pod, trouble, &fields),
         "CrashLoopBackOff" => (
-            "CrashLoopBackOff",
+            Reason::CrashLoopBackOff,
             told.to_owned(),
             format!("look at `kubectl logs {pod} --previous`"),
         ),
         other if reason_is_well_formed(other) => (
-            other,
+            Reason::read(other),
             told.to_owned(),
             format!("look at `kubectl describe pod {pod}`"),
         ),
         _ => (
-            "PodsNotRunning",
+            Reason::PodsNotRunning,
             told.to_owned(),
             format!("look at `kubectl describe pod {pod}`"),
         ),
@@ -129,9 +134,9 @@ pub fn explain(facts: &AppFacts<'_>, component: &str, pod: &str, trouble: &Troub
     let who = trouble
         .container
         .as_deref()
-        .filter(|container| *container != facts.name);
+        .filter(|container| *container != facts.app.name);
     let who = who.map_or_else(String::new, |container| format!(", container {container}"));
-    Finding::no(
+    ConditionState::no(
         ConditionType::Available,
         reason,
         format!("pod {pod}{who}: {fact}: {remedy}"),
@@ -139,7 +144,7 @@ pub fn explain(facts: &AppFacts<'_>, component: &str, pod: &str, trouble: &Troub
 }
 
 /// What keeps a pod's container from being made, as only its Events say.
-pub fn explain_creation(facts: &AppFacts<'_>, known: &PodEvents) -> Option<Finding> {
+pub fn explain_creation(facts: &Facts<'_>, known: &PodEvents) -> Option<ConditionState> {
     if known.stage != Stage::Creating {
         return None;
     }
@@ -156,21 +161,21 @@ pub fn explain_creation(facts: &AppFacts<'_>, known: &PodEvents) -> Option<Findi
             "FailedCreatePodSandBox" if ran_out_of_memory(&event.reason, told) => {
                 ran_out(facts, "app", &Fields::of("app"))
             }
-            "FailedCreatePodSandBox" => ("SandboxNotCreated", told.to_owned(), describe()),
+            "FailedCreatePodSandBox" => (Reason::SandboxNotCreated, told.to_owned(), describe()),
             "FailedMount" if told.contains("not found") || told.contains("non-existent") => (
-                "MissingConfiguration",
+                Reason::MissingConfiguration,
                 told.to_owned(),
                 "create it, and the pods start by themselves, or correct spec.volumes".to_owned(),
             ),
             "FailedMount" | "FailedAttachVolume" => (
-                "VolumeNotMounted",
+                Reason::VolumeNotMounted,
                 told.to_owned(),
                 "correct spec.volumes, or what it refers to".to_owned(),
             ),
             _ => return None,
         })
     })?;
-    Some(Finding::no(
+    Some(ConditionState::no(
         ConditionType::Available,
         reason,
         format!("pod {pod}: {fact}: {remedy}"),
@@ -185,19 +190,19 @@ fn ran_out_of_memory(reason: &str, told: &str) -> bool {
             .any(|words| told.contains(words))
 }
 
-fn ran_out(facts: &AppFacts<'_>, component: &str, fields: &Fields) -> (&'static str, String, String) {
+fn ran_out(facts: &Facts<'_>, component: &str, fields: &Fields) -> (Reason, String, String) {
     let limit = match component {
         "app" => format!(" of {}", app_memory_limit(facts.spec).0),
         _ => String::new(),
     };
     (
-        "OOMKilled",
+        Reason::OOMKilled,
         format!("it was killed at its memory limit{limit}"),
         format!("raise {}, or make it use less", fields.memory_limit),
     )
 }
 
-fn cannot_start(facts: &AppFacts<'_>, fields: &Fields, told: &str) -> (&'static str, String, String) {
+fn cannot_start(facts: &Facts<'_>, fields: &Fields, told: &str) -> (Reason, String, String) {
     // The runtime's chain of errors ends in what matters.
     let fact = told.find("exec: ").map_or(told, |at| &told[at..]).to_owned();
     let remedy = if fields.start.is_none() {
@@ -213,11 +218,11 @@ fn cannot_start(facts: &AppFacts<'_>, fields: &Fields, told: &str) -> (&'static 
     } else {
         "correct spec.command, spec.args or spec.volumeMounts".to_owned()
     };
-    ("CannotStart", fact, remedy)
+    (Reason::CannotStart, fact, remedy)
 }
 
 /// A container that started and ended.
-fn ended(pod: &str, trouble: &Trouble, fields: &Fields) -> (&'static str, String, String) {
+fn ended(pod: &str, trouble: &Trouble, fields: &Fields) -> (Reason, String, String) {
     let code = trouble.exit_code.unwrap_or_default();
     let meaning = match code {
         0 => ", as if its work was done",
@@ -238,7 +243,7 @@ fn ended(pod: &str, trouble: &Trouble, fields: &Fields) -> (&'static str, String
         (Some(start), _) => format!("{logs}, then correct {}, {start} or spec.env", fields.image),
     };
     (
-        "CrashLoopBackOff",
+        Reason::CrashLoopBackOff,
         format!("it ended with exit code {code}{meaning}{words}"),
         remedy,
     )

@@ -1,8 +1,8 @@
 //! What the kubelet writes when a probe fails, in words that name the field to correct.
 
-use observedapp_api::{ConditionType, ObservedAppSpec};
+use observedapp_api::{ConditionType, ObservedAppSpec, Reason};
 
-use super::conditions::Finding;
+use super::condition::ConditionState;
 use crate::pod_events::PodEvents;
 use crate::watch::{Stage, Trouble};
 
@@ -91,7 +91,7 @@ fn startup_seconds(spec: &ObservedAppSpec) -> i32 {
 }
 
 /// Why a pod that runs is not ready, as far as its probes say.
-pub fn explain(spec: &ObservedAppSpec, events: &PodEvents) -> Option<Finding> {
+pub fn explain(spec: &ObservedAppSpec, events: &PodEvents) -> Option<ConditionState> {
     let (probe, fault) = newest(events)?;
     let pod = &events.pod;
     let port = spec.port;
@@ -107,17 +107,17 @@ pub fn explain(spec: &ObservedAppSpec, events: &PodEvents) -> Option<Finding> {
     let asked = path.unwrap_or("the port");
     let logs = format!("look at `kubectl logs {pod}`");
     let wrong_path = match probe {
-        Probe::Readiness => "WrongReadinessPath",
-        Probe::Startup | Probe::Liveness => "WrongLivenessPath",
+        Probe::Readiness => Reason::WrongReadinessPath,
+        Probe::Startup | Probe::Liveness => Reason::WrongLivenessPath,
     };
     let (reason, fact, remedy) = match fault {
         Fault::Refused if events.stage == Stage::Started => (
-            "NothingListens",
+            Reason::NothingListens,
             format!("nothing listens on port {port} any more (connection refused)"),
             logs,
         ),
         Fault::Refused => (
-            "NothingListens",
+            Reason::NothingListens,
             format!("nothing listens on port {port} (connection refused)"),
             format!(
                 "correct spec.port, or wait if the app is slow: spec.health.startupSeconds gives it {} s to start",
@@ -141,39 +141,39 @@ pub fn explain(spec: &ObservedAppSpec, events: &PodEvents) -> Option<Finding> {
         ),
         Fault::Status(code) => (
             match probe {
-                Probe::Readiness => "ReadinessFails",
-                Probe::Startup | Probe::Liveness => "LivenessFails",
+                Probe::Readiness => Reason::ReadinessFails,
+                Probe::Startup | Probe::Liveness => Reason::LivenessFails,
             },
             format!("{asked} answers {code}, so the app itself says that it cannot serve"),
             format!("{logs}, or correct {field} if that is not what it is for"),
         ),
         Fault::Timeout => (
-            "ProbeTimeout",
+            Reason::ProbeTimeout,
             format!("{asked} does not answer on port {port} within 5 s"),
             format!("{logs}, correct {field}, or give the app more CPU in spec.resources"),
         ),
         Fault::NoRoute => (
-            "PodUnreachable",
+            Reason::PodUnreachable,
             "its node finds no route to it".to_owned(),
             "look at the cluster's network, not at the spec".to_owned(),
         ),
         Fault::Tls => (
-            "NotHTTP",
+            Reason::NotHTTP,
             format!("port {port} answers in TLS, and the health checks speak plain HTTP"),
             "correct spec.port to one that speaks plain HTTP, or remove spec.health".to_owned(),
         ),
         Fault::NotHttp => (
-            "NotHTTP",
+            Reason::NotHTTP,
             format!("what listens on port {port} does not answer in HTTP"),
             "correct spec.port, or remove spec.health to have only the port checked".to_owned(),
         ),
         Fault::Other(output) => (
-            "ProbeFails",
+            Reason::ProbeFails,
             format!("{asked} does not answer as it should on port {port}: {output}"),
             format!("correct {field}"),
         ),
     };
-    Some(Finding::no(
+    Some(ConditionState::no(
         ConditionType::Available,
         reason,
         format!("pod {pod}: {fact}: {remedy}"),
@@ -299,10 +299,14 @@ mod tests {
     #[test]
     fn the_kubelet_s_words_become_a_field_and_a_fact() {
         for (message, stage, reason, words) in TABLE {
-            let finding = explain(&spec(true), &events(*stage, &[message])).unwrap();
-            assert_eq!(finding.reason, *reason, "{message}");
+            let condition = explain(&spec(true), &events(*stage, &[message])).unwrap();
+            assert_eq!(condition.reason.as_str(), *reason, "{message}");
             for word in *words {
-                assert!(finding.message.contains(word), "{message}: {}", finding.message);
+                assert!(
+                    condition.message.contains(word),
+                    "{message}: {}",
+                    condition.message
+                );
             }
         }
     }
@@ -319,10 +323,10 @@ mod tests {
                 "ProbeTimeout",
             ),
         ] {
-            let finding = explain(&spec(false), &events(Stage::Starting, &[message])).unwrap();
-            assert_eq!(finding.reason, reason);
-            assert!(finding.message.contains("port 5001"), "{}", finding.message);
-            assert!(!finding.message.contains("Path"), "{}", finding.message);
+            let condition = explain(&spec(false), &events(Stage::Starting, &[message])).unwrap();
+            assert_eq!(condition.reason.as_str(), reason);
+            assert!(condition.message.contains("port 5001"), "{}", condition.message);
+            assert!(!condition.message.contains("Path"), "{}", condition.message);
         }
     }
 
@@ -334,8 +338,8 @@ mod tests {
         assert_eq!(explained(Stage::Started, &[refused]), None);
         assert_eq!(explained(Stage::Starting, &[missing]), None);
         assert_eq!(explained(Stage::Creating, &[refused]), None);
-        let finding = explained(Stage::Started, &[refused, missing]).unwrap();
-        assert_eq!(finding.reason, "WrongReadinessPath");
+        let condition = explained(Stage::Started, &[refused, missing]).unwrap();
+        assert_eq!(condition.reason, Reason::WrongReadinessPath);
         // What is no failure of a probe is not taken for one.
         let errored = "Readiness probe errored and resulted in unknown state: rpc error: code = Unavailable";
         assert_eq!(explained(Stage::Started, &[errored]), None);

@@ -2,15 +2,19 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use observedapp_api::{ConditionType, ObservedApp};
+use observedapp_api::{AppRef, ConditionType, ObservedApp, Reason};
 use observedapp_desired::{Desired, Problems};
 use serde_json::{Value, json};
 
-use super::{AppFacts, Finding, Progress, findings, merge};
+use super::condition::ConditionState;
+use super::merge::merge;
+use super::{Facts, Progress, conditions};
+use crate::apply::Outcome;
 use crate::error::Error;
-use crate::watch::{ChildState, Fact, Facts};
+use crate::watch::{ChildState, Fact, Facts as ChildFacts};
 
 fn app(spec: Value, generation: i64) -> ObservedApp {
     let mut app = json!({
@@ -27,7 +31,7 @@ fn app(spec: Value, generation: i64) -> ObservedApp {
 
 fn deployment(updated: i32, available: i32, progressing: &str) -> ChildState {
     ChildState {
-        facts: Some(Box::new(Facts {
+        facts: Some(Box::new(ChildFacts {
             wanted: Some(2),
             replicas: 2,
             ready: available,
@@ -39,7 +43,7 @@ fn deployment(updated: i32, available: i32, progressing: &str) -> ChildState {
                 reason: progressing.to_owned(),
                 message: String::new(),
             }],
-            ..Facts::default()
+            ..ChildFacts::default()
         })),
         ..ChildState::default()
     }
@@ -49,15 +53,16 @@ fn deployment(updated: i32, available: i32, progressing: &str) -> ChildState {
 fn recorded(
     app: &ObservedApp,
     seen: i64,
-    progress: Progress<'_>,
+    progress: &Progress,
     live: &ChildState,
-    more: Vec<Finding>,
+    more: Vec<ConditionState>,
 ) -> Value {
-    let facts = AppFacts {
-        deployment: Some(live),
-        ..AppFacts::without_objects(&app.spec, progress)
+    let id = AppRef::from(app);
+    let facts = Facts {
+        deployment: Some(Arc::new(live.clone())),
+        ..Facts::without_objects(&id, &app.spec, progress)
     };
-    let mut all = findings(&facts);
+    let mut all = conditions(&facts, None);
     all.extend(more);
     let now = Timestamp::from_second(1_800_000_000).unwrap();
     let (conditions, _) = merge(&[], all, Some(seen), now);
@@ -68,18 +73,20 @@ fn recorded(
 
 #[test]
 fn the_recorded_statuses_are_what_is_written() {
-    let desired = Desired::default();
-    let applied = || Progress::Applied {
-        desired: &desired,
-        errors: &[],
+    let applied = &Progress::applied(Desired::default());
+    let failed = &Progress::Applied {
+        desired: Desired::default(),
+        outcome: Outcome {
+            errors: vec![Error::timeout("apply", "Service", "tasks")],
+            ..Outcome::default()
+        },
     };
     let plain = app(json!({"dashboards": {"enabled": false}}), 1);
     let done = deployment(2, 2, "NewReplicaSetAvailable");
     let at_work = deployment(1, 1, "ReplicaSetUpdated");
-    let failed = [Error::timeout("apply", "Service", "tasks")];
-    let spent = Finding::no(
+    let spent = ConditionState::no(
         ConditionType::SLOsMet,
-        "BudgetSpent",
+        Reason::BudgetSpent,
         "availability has spent its budget",
     );
     let mut problems = Problems::default();
@@ -92,44 +99,35 @@ fn the_recorded_statuses_are_what_is_written() {
         ("fresh", fresh),
         (
             "newer-generation",
-            recorded(&newer, 1, applied(), &done, Vec::new()),
+            recorded(&newer, 1, applied, &done, Vec::new()),
         ),
-        (
-            "applying",
-            recorded(
-                &plain,
-                1,
-                Progress::Applied {
-                    desired: &desired,
-                    errors: &failed,
-                },
-                &done,
-                Vec::new(),
-            ),
-        ),
-        (
-            "rolling-out",
-            recorded(&plain, 1, applied(), &at_work, Vec::new()),
-        ),
-        ("healthy", recorded(&plain, 1, applied(), &done, Vec::new())),
-        ("budget-spent", recorded(&plain, 1, applied(), &done, vec![spent])),
+        ("applying", recorded(&plain, 1, failed, &done, Vec::new())),
+        ("rolling-out", recorded(&plain, 1, applied, &at_work, Vec::new())),
+        ("healthy", recorded(&plain, 1, applied, &done, Vec::new())),
+        ("budget-spent", recorded(&plain, 1, applied, &done, vec![spent])),
         (
             "crashing",
             recorded(
                 &plain,
                 1,
-                applied(),
+                applied,
                 &deployment(2, 0, "NewReplicaSetAvailable"),
                 Vec::new(),
             ),
         ),
         (
             "invalid",
-            recorded(&plain, 1, Progress::Invalid(&problems), &done, Vec::new()),
+            recorded(&plain, 1, &Progress::Invalid(problems), &done, Vec::new()),
         ),
         (
             "paused",
-            recorded(&paused, 1, Progress::Paused(&desired), &done, Vec::new()),
+            recorded(
+                &paused,
+                1,
+                &Progress::Paused(Desired::default()),
+                &done,
+                Vec::new(),
+            ),
         ),
     ];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/statuses");

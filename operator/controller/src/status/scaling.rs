@@ -1,55 +1,60 @@
 //! `Scaled`: whether the autoscaler can do what it is there for.
 
-use observedapp_api::ConditionType;
+use observedapp_api::{ConditionType, Reason};
 
-use super::conditions::{AppFacts, Finding};
+use super::condition::ConditionState;
+use super::facts::Facts;
 use crate::watch::Fact;
 
 const TYPE: ConditionType = ConditionType::Scaled;
 
-pub fn scaled(facts: &AppFacts<'_>) -> Option<Finding> {
+pub fn scaled(facts: &Facts<'_>) -> Option<ConditionState> {
     let given = facts.spec.autoscaling.as_ref()?;
-    let Some(autoscaler) = facts.autoscaler.and_then(|live| live.facts.as_deref()) else {
-        return Some(Finding::no(
+    let Some(autoscaler) = facts.autoscaler.as_ref().and_then(|live| live.facts.as_deref()) else {
+        return Some(ConditionState::no(
             TYPE,
-            "NotCreated",
+            Reason::NotCreated,
             "the HorizontalPodAutoscaler does not exist yet, see Applied",
         ));
     };
     let Some(active) = autoscaler.condition("ScalingActive") else {
-        return Some(Finding::unknown(
+        return Some(ConditionState::unknown(
             TYPE,
-            "NotKnown",
+            Reason::NotKnown,
             format!(
                 "the HorizontalPodAutoscaler has not said anything yet: if it stays so, look at `kubectl describe hpa {}`",
-                facts.name
+                facts.app.name
             ),
         ));
     };
     if active.status != "True" {
         let reason = if active.reason.is_empty() {
-            "ScalingInactive"
+            Reason::ScalingInactive
         } else {
-            &active.reason
+            Reason::Kubernetes(active.reason.clone())
         };
-        let remedy = remedy(facts.name, active);
-        return Some(Finding::no(TYPE, reason, format!("{}: {remedy}", active.message)));
+        let remedy = remedy(&facts.app.name, active);
+        return Some(ConditionState::no(
+            TYPE,
+            reason,
+            format!("{}: {remedy}", active.message),
+        ));
     }
     let limited = autoscaler
         .condition("ScalingLimited")
         .filter(|limited| limited.status == "True" && limited.reason == "TooManyReplicas");
     Some(match limited {
-        Some(limited) => Finding::no(
+        Some(limited) => ConditionState::no(
             TYPE,
-            &limited.reason,
+            Reason::Kubernetes(limited.reason.clone()),
             format!(
                 "{}: raise spec.autoscaling.maxReplicas, which is {}, or make the app use less CPU",
                 limited.message, given.max_replicas
             ),
         ),
-        None => Finding::yes(
+        None => ConditionState::yes(
             TYPE,
-            "Scaled",
+            Reason::Scaled,
             "the autoscaler has its metrics and is not held at its maximum",
         ),
     })

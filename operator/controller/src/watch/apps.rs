@@ -1,13 +1,13 @@
 //! The apps themselves, from the watches of one or several namespaces, in the one store that reconciles read.
 
+use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 
 use kube::ResourceExt;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::Event;
+use observedapp_api::AppRef;
 
-use super::pods::AppKey;
 use crate::App;
 use crate::queue::Queue;
 
@@ -43,39 +43,38 @@ impl Apps {
         self.store.clone()
     }
 
-    /// Has every app looked at.
+    /// Enqueues every app.
     pub fn enqueue_all(&self, queue: &Queue) {
         for app in self.store.state() {
-            let (namespace, name) = key(&app);
-            queue.enqueue(&namespace, &name);
+            queue.enqueue(&app_ref(&app));
         }
     }
 
     /// Takes in an app; names it, if anything but its status is new.
-    pub fn put(&self, app: App) -> Vec<AppKey> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn put(&self, app: App) -> Vec<AppRef> {
+        let mut inner = self.inner.lock();
         if inner.unlisted > 0 {
             inner.first.push(app);
             return Vec::new();
         }
         let known = self.store.get(&ObjectRef::from_obj(&app));
         let changed = known.is_none_or(|known| concerns(&known) != concerns(&app));
-        let key = key(&app);
+        let key = app_ref(&app);
         inner.writer.apply_watcher_event(&Event::Apply(app));
         if changed { vec![key] } else { Vec::new() }
     }
 
-    pub fn remove(&self, app: App) -> Vec<AppKey> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = key(&app);
-        inner.first.retain(|first| self::key(first) != key);
+    pub fn remove(&self, app: App) -> Vec<AppRef> {
+        let mut inner = self.inner.lock();
+        let key = app_ref(&app);
+        inner.first.retain(|first| app_ref(first) != key);
         inner.writer.apply_watcher_event(&Event::Delete(app));
         vec![key]
     }
 
     /// Takes in a complete list; names every app in it, and every one that has gone unseen.
-    pub fn replace(&self, namespace: Option<&str>, list: Vec<App>) -> Vec<AppKey> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn replace(&self, namespace: Option<&str>, list: Vec<App>) -> Vec<AppRef> {
+        let mut inner = self.inner.lock();
         if inner.unlisted > 0 {
             inner.first.extend(list);
             inner.unlisted -= 1;
@@ -83,7 +82,7 @@ impl Apps {
                 return Vec::new();
             }
             let first = std::mem::take(&mut inner.first);
-            let keys = first.iter().map(key).collect();
+            let keys = first.iter().map(app_ref).collect();
             inner.writer.apply_watcher_event(&Event::Init);
             for app in first {
                 inner.writer.apply_watcher_event(&Event::InitApply(app));
@@ -91,25 +90,26 @@ impl Apps {
             inner.writer.apply_watcher_event(&Event::InitDone);
             return keys;
         }
-        let listed: HashSet<AppKey> = list.iter().map(key).collect();
+        let listed: HashSet<AppRef> = list.iter().map(app_ref).collect();
         for app in list {
             inner.writer.apply_watcher_event(&Event::Apply(app));
         }
         let gone = self.store.state_filter(|app| {
-            let key = key(app);
-            namespace.is_none_or(|namespace| key.0 == namespace) && !listed.contains(&key)
+            let key = app_ref(app);
+            namespace.is_none_or(|namespace| key.namespace == namespace) && !listed.contains(&key)
         });
-        let mut keys: Vec<AppKey> = listed.into_iter().collect();
+        let mut keys: Vec<AppRef> = listed.into_iter().collect();
         for app in gone {
-            keys.push(key(&app));
+            keys.push(app_ref(&app));
             inner.writer.apply_watcher_event(&Event::Delete((*app).clone()));
         }
         keys
     }
 }
 
-fn key(app: &App) -> AppKey {
-    (app.namespace().unwrap_or_default(), app.name_any())
+/// Which app this is; of one that cannot be read, too.
+pub fn app_ref(app: &App) -> AppRef {
+    AppRef::new(app.namespace().unwrap_or_default(), app.name_any())
 }
 
 /// What of an app a reconcile depends on, its status left out.
@@ -152,10 +152,7 @@ mod tests {
         let apps = Apps::new(2);
         apps.replace(Some("a"), vec![app("a", "one", 1)]);
         apps.replace(Some("b"), vec![app("b", "two", 1)]);
-        assert_eq!(
-            apps.replace(Some("a"), Vec::new()),
-            vec![("a".to_owned(), "one".to_owned())]
-        );
+        assert_eq!(apps.replace(Some("a"), Vec::new()), vec![AppRef::new("a", "one")]);
         assert_eq!(apps.store().len(), 1);
     }
 

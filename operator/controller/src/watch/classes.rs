@@ -1,7 +1,7 @@
 //! The IngressClasses of the cluster.
 
+use parking_lot::RwLock;
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
 
 use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
@@ -15,7 +15,7 @@ pub struct IngressClasses(RwLock<Option<BTreeMap<String, bool>>>);
 
 impl IngressClasses {
     pub fn known(&self) -> Option<Vec<(String, bool)>> {
-        let classes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let classes = self.0.read();
         classes.as_ref().map(|classes| {
             classes
                 .iter()
@@ -25,24 +25,16 @@ impl IngressClasses {
     }
 
     pub fn replace(&self, list: &[IngressClass]) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(list.iter().map(entry).collect());
+        *self.0.write() = Some(list.iter().map(entry).collect());
     }
 
     pub fn put(&self, class: &IngressClass) {
         let (name, default) = entry(class);
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_default()
-            .insert(name, default);
+        self.0.write().get_or_insert_default().insert(name, default);
     }
 
     pub fn remove(&self, class: &IngressClass) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_default()
-            .remove(&class.name_any());
+        self.0.write().get_or_insert_default().remove(&class.name_any());
     }
 }
 

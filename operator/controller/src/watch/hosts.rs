@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::child_state::ChildState;
-use super::store::Key;
+use crate::key::Key;
 
 #[derive(Debug, Default)]
 pub struct Hosts(HashMap<String, BTreeSet<Key>>);

@@ -18,20 +18,23 @@ use kube::api::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt};
+use observedapp_api::AppRef;
 use observedapp_desired::{Kind, MANAGED_BY};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
-pub use apps::Apps;
+pub use apps::{Apps, app_ref};
 #[cfg(test)]
 pub use child_state::Owner;
 pub use child_state::{ChildState, Fact, Facts, Ownership, Partial, Route};
 pub use classes::IngressClasses;
+
 pub use pods::{PartialPod, Pod, Pods, Stage, Trouble};
-pub use store::{Change, Key, RequestMark, Scope, Store};
+pub use store::{Change, RequestMark, Scope, Store};
 
 use crate::App;
+use crate::key::Key;
 use crate::queue::Queue;
 
 /// Set once, when a watch has delivered its first complete list.
@@ -144,7 +147,7 @@ fn tell(queue: &Queue, change: &Change) {
     }
     for live in [before, after].into_iter().flatten() {
         if let Some(app) = live.app() {
-            queue.enqueue(&key.namespace, app);
+            queue.enqueue(&AppRef::new(&*key.namespace, app));
         }
     }
 }
@@ -162,11 +165,6 @@ pub async fn watch_pods(
         None => Api::all(client),
     };
     let config = in_small_pages().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
-    let ask = |app: Option<(String, String)>| {
-        if let Some((namespace, name)) = app {
-            queue.enqueue(&namespace, &name);
-        }
-    };
     let mut list = Vec::new();
     let mut events = std::pin::pin!(events(api, config, "Pod"));
     while let Some(event) = events.next().await {
@@ -175,12 +173,12 @@ pub async fn watch_pods(
             Event::InitApply(pod) => list.push(pod),
             Event::InitDone => {
                 for app in pods.replace(namespace.as_deref(), std::mem::take(&mut list)) {
-                    ask(Some(app));
+                    queue.enqueue(&app);
                 }
                 synced.set();
             }
-            Event::Apply(pod) => ask(pods.put(pod)),
-            Event::Delete(pod) => ask(pods.remove(pod)),
+            Event::Apply(pod) => pods.put(pod).iter().for_each(|app| queue.enqueue(app)),
+            Event::Delete(pod) => pods.remove(pod).iter().for_each(|app| queue.enqueue(app)),
         }
     }
 }
@@ -212,8 +210,8 @@ pub async fn watch_apps(client: Client, namespace: Option<Arc<str>>, apps: Arc<A
             Event::Apply(app) => apps.put(app),
             Event::Delete(app) => apps.remove(app),
         };
-        for (namespace, name) in changed {
-            queue.enqueue(&namespace, &name);
+        for app in changed {
+            queue.enqueue(&app);
         }
     }
 }
@@ -240,7 +238,7 @@ pub async fn watch_ingress_classes(
         }
         for app in apps.store().state() {
             if app.0.as_ref().is_ok_and(|app| app.spec.ingress.is_some()) {
-                queue.enqueue(&app.namespace().unwrap_or_default(), &app.name_any());
+                queue.enqueue(&app_ref(&app));
             }
         }
     }

@@ -1,13 +1,15 @@
 //! The apps' own pods, as far as they say why they do not run.
 
+use parking_lot::RwLock;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::core::ObjectMeta;
+use observedapp_api::AppRef;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -60,17 +62,13 @@ impl Trouble {
 
 /// The pods of every app.
 #[derive(Debug, Default)]
-pub struct Pods(RwLock<HashMap<AppKey, BTreeMap<String, Arc<Pod>>>>);
-
-/// Namespace and name of an app.
-pub type AppKey = (String, String);
+pub struct Pods(RwLock<HashMap<AppRef, BTreeMap<String, Arc<Pod>>>>);
 
 impl Pods {
-    pub fn of(&self, namespace: &str, app: &str) -> Vec<(String, Arc<Pod>)> {
+    pub fn of(&self, app: &AppRef) -> Vec<(String, Arc<Pod>)> {
         self.0
             .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&(namespace.to_owned(), app.to_owned()))
+            .get(app)
             .into_iter()
             .flatten()
             .map(|(name, pod)| (name.clone(), Arc::clone(pod)))
@@ -78,9 +76,9 @@ impl Pods {
     }
 
     /// Takes a pod in; says which app it concerns, if anything about it is new.
-    pub fn put(&self, seen: PartialPod) -> Option<AppKey> {
+    pub fn put(&self, seen: PartialPod) -> Option<AppRef> {
         let (app, name, pod) = seen.split()?;
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.write();
         let pods = all.entry(app.clone()).or_default();
         if pods.get(&name).is_some_and(|known| **known == pod) {
             return None;
@@ -89,9 +87,9 @@ impl Pods {
         Some(app)
     }
 
-    pub fn remove(&self, seen: PartialPod) -> Option<AppKey> {
+    pub fn remove(&self, seen: PartialPod) -> Option<AppRef> {
         let (app, name, _) = seen.split()?;
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.write();
         let pods = all.get_mut(&app)?;
         pods.remove(&name);
         if pods.is_empty() {
@@ -101,11 +99,11 @@ impl Pods {
     }
 
     /// Replaces all pods of a namespace (or all) by those of a complete list.
-    pub fn replace(&self, namespace: Option<&str>, list: Vec<PartialPod>) -> Vec<AppKey> {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let mut concerned: Vec<AppKey> = all
+    pub fn replace(&self, namespace: Option<&str>, list: Vec<PartialPod>) -> Vec<AppRef> {
+        let mut all = self.0.write();
+        let mut concerned: Vec<AppRef> = all
             .keys()
-            .filter(|(of, _)| namespace.is_none_or(|namespace| of == namespace))
+            .filter(|app| namespace.is_none_or(|namespace| app.namespace == namespace))
             .cloned()
             .collect();
         for key in &concerned {
@@ -131,9 +129,9 @@ pub struct PartialPod {
 }
 
 impl PartialPod {
-    fn split(self) -> Option<(AppKey, String, Pod)> {
+    fn split(self) -> Option<(AppRef, String, Pod)> {
         let namespace = self.metadata.namespace?;
-        Some(((namespace, self.app?), self.metadata.name?, self.pod))
+        Some((AppRef::new(namespace, self.app?), self.metadata.name?, self.pod))
     }
 }
 

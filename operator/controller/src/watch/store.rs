@@ -6,31 +6,15 @@
 //! Whether an object exists is for the watch alone to say. An answer may come late, after the watch has told that the
 //! object is gone again: entered then, it would stay for ever, because no watch will speak of it any more.
 
+use parking_lot::RwLock;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use observedapp_desired::Kind;
 
 use super::child_state::ChildState;
 use super::hosts::Hosts;
-
-/// Which object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    pub kind: Kind,
-    pub namespace: Arc<str>,
-    pub name: Arc<str>,
-}
-
-impl Key {
-    pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
-        Self {
-            kind,
-            namespace: namespace.into(),
-            name: name.into(),
-        }
-    }
-}
+use crate::key::Key;
 
 /// What one watch covers: a kind, in one namespace or in all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -128,7 +112,7 @@ impl Store {
         })
     }
 
-    /// To be asked before a request is sent ownership answer is to be entered.
+    /// To be asked before a request is sent whose answer is to be entered.
     pub fn mark_request(&self) -> RequestMark {
         RequestMark {
             list: self.read(|inner| inner.list),
@@ -174,11 +158,11 @@ impl Store {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Inner) -> T) -> T {
-        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.0.read())
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.0.write())
     }
 }
 

@@ -5,10 +5,10 @@ use observedapp_slo::RuleSet;
 
 use super::monitors;
 use crate::monitoring::{PrometheusRule, PrometheusRuleSpec, Rule, RuleGroup};
-use crate::{App, Component, Object};
+use crate::{Component, Desired, ValidApp};
 
 /// All recording and alerting rules of an app, with the hash by which Prometheus is asked for them.
-pub fn rules(app: &App) -> RuleSet {
+pub fn rules(app: &ValidApp) -> RuleSet {
     let objectives = &app.objectives;
     observedapp_slo::rules_for(
         &objectives.app,
@@ -18,18 +18,20 @@ pub fn rules(app: &App) -> RuleSet {
     )
 }
 
-pub(super) fn objects(app: &App) -> Vec<Object> {
+pub(super) fn add(app: &ValidApp, desired: &mut Desired) {
+    let RuleSet { groups, hash } = rules(app);
     let rule = PrometheusRule {
         metadata: monitors::select(
             app,
-            app.metadata(app.name.clone(), Component::App),
+            app.metadata(app.id.name.clone(), Component::App),
             &app.observed.prometheus.rule_labels,
         ),
         spec: PrometheusRuleSpec {
-            groups: rules(app).groups.into_iter().map(group).collect(),
+            groups: groups.into_iter().map(group).collect(),
         },
     };
-    vec![rule.into()]
+    desired.objects.push(rule.into());
+    desired.rules_hash = Some(hash);
 }
 
 fn group(group: observedapp_slo::Group) -> RuleGroup {

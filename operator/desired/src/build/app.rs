@@ -14,7 +14,7 @@ use observedapp_api::{AppVolume, ServiceType};
 
 use super::{cache, database, monitors, pod, scaling};
 use crate::names::REFERENCES_ANNOTATION;
-use crate::{App, Component, Object, digest, resources};
+use crate::{Component, Object, ValidApp, digest, resources};
 
 /// The name of the port that serves the app.
 pub(crate) const HTTP: &str = "http";
@@ -22,7 +22,7 @@ pub(crate) const HTTP: &str = "http";
 const TMP_VOLUME: &str = "observedapp-tmp";
 const TMP: &str = "/tmp";
 
-pub(super) fn objects(app: &App) -> Vec<Object> {
+pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
     vec![
         service_account(app).into(),
         service(app).into(),
@@ -30,23 +30,23 @@ pub(super) fn objects(app: &App) -> Vec<Object> {
     ]
 }
 
-fn service_account(app: &App) -> ServiceAccount {
+fn service_account(app: &ValidApp) -> ServiceAccount {
     ServiceAccount {
         metadata: ObjectMeta {
             annotations: given(&app.spec.service_account.annotations),
-            ..app.metadata(app.name.clone(), Component::App)
+            ..app.metadata(app.id.name.clone(), Component::App)
         },
         automount_service_account_token: Some(false),
         ..Default::default()
     }
 }
 
-fn service(app: &App) -> Service {
+fn service(app: &ValidApp) -> Service {
     let service = &app.spec.service;
     Service {
         metadata: ObjectMeta {
             annotations: given(&service.annotations),
-            ..app.metadata(app.name.clone(), Component::App)
+            ..app.metadata(app.id.name.clone(), Component::App)
         },
         spec: Some(ServiceSpec {
             type_: Some(service_type(service.type_).to_owned()),
@@ -74,7 +74,7 @@ fn service_type(type_: ServiceType) -> &'static str {
     }
 }
 
-fn deployment(app: &App) -> Deployment {
+fn deployment(app: &ValidApp) -> Deployment {
     let rollout = &app.spec.rollout;
     let template = &app.spec.pod_template;
     let mut labels = template.labels.clone();
@@ -82,7 +82,7 @@ fn deployment(app: &App) -> Deployment {
     let mut annotations = template.annotations.clone();
     annotations.extend(references(app).map(|digest| (REFERENCES_ANNOTATION.to_owned(), digest)));
     Deployment {
-        metadata: app.metadata(app.name.clone(), Component::App),
+        metadata: app.metadata(app.id.name.clone(), Component::App),
         spec: Some(DeploymentSpec {
             replicas: scaling::replicas(app),
             selector: app.selector(Component::App),
@@ -109,7 +109,7 @@ fn deployment(app: &App) -> Deployment {
 
 /// What the pods read from elsewhere, as one digest: those of others were observed, our own are known. The app's UID
 /// goes in, so that equal contents of two apps do not look equal and no table of digests fits.
-fn references(app: &App) -> Option<String> {
+fn references(app: &ValidApp) -> Option<String> {
     let observed = app.observed.references_digest.as_deref();
     let own = database::app_password(app);
     let salt = app.uid.as_deref();
@@ -117,12 +117,12 @@ fn references(app: &App) -> Option<String> {
     (observed.is_some() || own.is_some()).then(|| digest(parts))
 }
 
-fn pod_spec(app: &App) -> PodSpec {
+fn pod_spec(app: &ValidApp) -> PodSpec {
     let spec = &app.spec;
     let placement = &spec.placement;
     let shutdown = &spec.shutdown;
     PodSpec {
-        service_account_name: Some(app.name.clone()),
+        service_account_name: Some(app.id.name.clone()),
         image_pull_secrets: listed(&spec.image_pull_secrets),
         termination_grace_period_seconds: Some(
             i64::from(shutdown.delay_seconds) + i64::from(shutdown.grace_seconds),
@@ -137,7 +137,7 @@ fn pod_spec(app: &App) -> PodSpec {
     }
 }
 
-fn container(app: &App) -> Container {
+fn container(app: &ValidApp) -> Container {
     let spec = &app.spec;
     let mut ports = vec![pod::port(HTTP, spec.port)];
     ports.extend(monitors::own_port(app).map(|metrics| pod::port(monitors::METRICS, metrics)));
@@ -149,7 +149,7 @@ fn container(app: &App) -> Container {
     env.extend(spec.env.iter().cloned());
     let health = spec.health.as_ref();
     Container {
-        name: app.name.clone(),
+        name: app.id.name.clone(),
         image: Some(spec.image.clone()),
         image_pull_policy: Some(format!("{:?}", spec.image_pull_policy)),
         command: listed(&spec.command),
@@ -220,7 +220,7 @@ fn pre_stop(seconds: i32) -> Option<Lifecycle> {
     })
 }
 
-fn pod_security(app: &App) -> PodSecurityContext {
+fn pod_security(app: &ValidApp) -> PodSecurityContext {
     let given = &app.spec.security_context;
     PodSecurityContext {
         run_as_user: given.run_as_user,
@@ -232,7 +232,7 @@ fn pod_security(app: &App) -> PodSecurityContext {
     }
 }
 
-fn container_security(app: &App) -> SecurityContext {
+fn container_security(app: &ValidApp) -> SecurityContext {
     let given = &app.spec.security_context;
     SecurityContext {
         read_only_root_filesystem: Some(given.read_only_root_filesystem),
@@ -246,12 +246,12 @@ fn container_security(app: &App) -> SecurityContext {
     }
 }
 
-fn owns_tmp(app: &App) -> bool {
+fn owns_tmp(app: &ValidApp) -> bool {
     let mut mounts = app.spec.volume_mounts.iter();
     !mounts.any(|mount| mount.mount_path.trim_end_matches('/') == TMP)
 }
 
-fn volumes(app: &App) -> Vec<Volume> {
+fn volumes(app: &ValidApp) -> Vec<Volume> {
     let tmp = owns_tmp(app).then(|| pod::empty_dir(TMP_VOLUME));
     tmp.into_iter()
         .chain(app.spec.volumes.iter().map(volume))
@@ -285,7 +285,7 @@ fn volume(given: &AppVolume) -> Volume {
     }
 }
 
-fn mounts(app: &App) -> Vec<VolumeMount> {
+fn mounts(app: &ValidApp) -> Vec<VolumeMount> {
     let tmp = owns_tmp(app).then(|| pod::mount(TMP_VOLUME, TMP));
     tmp.into_iter()
         .chain(app.spec.volume_mounts.iter().cloned())
@@ -293,7 +293,7 @@ fn mounts(app: &App) -> Vec<VolumeMount> {
 }
 
 /// Over zones, then over nodes, where that is possible; each rollout's pods are counted by themselves.
-fn topology_spread(app: &App) -> Vec<TopologySpreadConstraint> {
+fn topology_spread(app: &ValidApp) -> Vec<TopologySpreadConstraint> {
     ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
         .map(|key| TopologySpreadConstraint {
             max_skew: 1,

@@ -8,18 +8,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use observedapp_api::{Amount, BuiltinCache};
 
 use super::{monitors, pod};
-use crate::{App, Component, Object};
+use crate::{Component, Object, ValidApp};
 
 /// The container's name, and its port's.
 pub(crate) const REDIS: &str = "redis";
 pub(super) const PORT: i32 = 6379;
 pub(super) const EXPORTER_PORT: i32 = 9121;
 
-pub(super) fn builtin(app: &App) -> Option<&BuiltinCache> {
+pub(super) fn builtin(app: &ValidApp) -> Option<&BuiltinCache> {
     app.spec.cache.as_ref()?.builtin.as_ref()
 }
 
-pub(super) fn objects(app: &App) -> Vec<Object> {
+pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
     let Some(cache) = builtin(app) else {
         return Vec::new();
     };
@@ -27,26 +27,26 @@ pub(super) fn objects(app: &App) -> Vec<Object> {
 }
 
 /// The app's variable with the URL.
-pub(super) fn variable(app: &App) -> Option<EnvVar> {
+pub(super) fn variable(app: &ValidApp) -> Option<EnvVar> {
     let cache = app.spec.cache.as_ref()?;
     Some(match &cache.external {
         Some(secret) => pod::secret_variable(&cache.env, &secret.secret_name, &secret.key),
         None => pod::variable(
             &cache.env,
-            format!("redis://{}.{}:{PORT}/0", name(app), app.namespace),
+            format!("redis://{}.{}:{PORT}/0", name(app), app.id.namespace),
         ),
     })
 }
 
-fn name(app: &App) -> String {
-    app.child("cache")
+fn name(app: &ValidApp) -> String {
+    app.id.cache()
 }
 
-fn service(app: &App) -> Service {
+fn service(app: &ValidApp) -> Service {
     monitors::exported_service(app, name(app), Component::Cache, (REDIS, PORT), EXPORTER_PORT)
 }
 
-fn deployment(app: &App, cache: &BuiltinCache) -> Deployment {
+fn deployment(app: &ValidApp, cache: &BuiltinCache) -> Deployment {
     Deployment {
         metadata: app.metadata(name(app), Component::Cache),
         spec: Some(DeploymentSpec {
@@ -76,7 +76,7 @@ fn deployment(app: &App, cache: &BuiltinCache) -> Deployment {
     }
 }
 
-fn redis(app: &App, cache: &BuiltinCache) -> Container {
+fn redis(app: &ValidApp, cache: &BuiltinCache) -> Container {
     let memory = Amount::try_from(&cache.memory).map_or(0, Amount::units);
     Container {
         name: REDIS.to_owned(),
@@ -130,7 +130,7 @@ fn answers(seconds: i32, failures: i32) -> Probe {
     }
 }
 
-fn exporter(app: &App) -> Container {
+fn exporter(app: &ValidApp) -> Container {
     Container {
         name: "exporter".to_owned(),
         image: Some(app.settings.redis_exporter_image.clone()),

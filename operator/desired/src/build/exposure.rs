@@ -9,18 +9,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use observedapp_api::IngressSpec as IngressField;
 
 use super::app::{HTTP, given};
-use crate::{App, Component, Object};
+use crate::{Component, Object, ValidApp};
 
-pub(super) fn objects(app: &App) -> Vec<Object> {
+pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
     ingress(app).map(Object::from).into_iter().collect()
 }
 
-fn ingress(app: &App) -> Option<Ingress> {
+fn ingress(app: &ValidApp) -> Option<Ingress> {
     let given_ingress = ingress_spec(app)?;
     Some(Ingress {
         metadata: ObjectMeta {
             annotations: given(&given_ingress.annotations),
-            ..app.metadata(app.name.clone(), Component::App)
+            ..app.metadata(app.id.name.clone(), Component::App)
         },
         spec: Some(IngressSpec {
             ingress_class_name: given_ingress.class_name.clone(),
@@ -32,7 +32,7 @@ fn ingress(app: &App) -> Option<Ingress> {
                         path_type: "Prefix".to_owned(),
                         backend: IngressBackend {
                             service: Some(IngressServiceBackend {
-                                name: app.name.clone(),
+                                name: app.id.name.clone(),
                                 port: Some(ServiceBackendPort {
                                     name: Some(HTTP.to_owned()),
                                     ..Default::default()
@@ -56,7 +56,7 @@ fn ingress(app: &App) -> Option<Ingress> {
 }
 
 /// Where the app is reached, without a path: through its Ingress if it has one, else inside the cluster.
-pub fn origin(app: &App) -> String {
+pub fn origin(app: &ValidApp) -> String {
     if let Some(ingress) = ingress_spec(app) {
         let scheme = if ingress.tls_secret_name.is_some() {
             "https"
@@ -69,11 +69,11 @@ pub fn origin(app: &App) -> String {
         80 => String::new(),
         port => format!(":{port}"),
     };
-    format!("http://{}.{}.svc{port}", app.name, app.namespace)
+    format!("http://{}.{}.svc{port}", app.id.name, app.id.namespace)
 }
 
 /// The Ingress that the app asks for, unless another app holds its host.
-fn ingress_spec(app: &App) -> Option<&IngressField> {
+fn ingress_spec(app: &ValidApp) -> Option<&IngressField> {
     let is_free = app.observed.host_holder.is_none();
     app.spec.ingress.as_ref().filter(|_| is_free)
 }
@@ -84,11 +84,12 @@ mod tests {
     use serde_json::json;
 
     use super::origin;
-    use crate::{HostHolder, Kind, Observed, Settings, desired, validate};
+    use crate::{Kind, Observed, Settings, desired, validate};
+    use observedapp_api::AppRef;
 
     #[test]
     fn an_app_whose_host_is_held_loses_its_ingress_and_nothing_else() {
-        let made = |host_holder: Option<HostHolder>| {
+        let made = |host_holder: Option<AppRef>| {
             let app = json!({
                 "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
                 "metadata": {"name": "tasks", "namespace": "shop"},
@@ -110,7 +111,7 @@ mod tests {
         let (origin, all) = made(None);
         assert_eq!(origin, "http://tasks.example.com");
         assert!(all.contains(&Kind::Ingress));
-        let (origin, rest) = made(Some(HostHolder {
+        let (origin, rest) = made(Some(AppRef {
             namespace: "mail".to_owned(),
             name: "web".to_owned(),
         }));

@@ -16,16 +16,17 @@ pub use alerts::rules;
 pub use dashboards::fleet_dashboard;
 pub use exposure::origin;
 
-use crate::{App, Desired, Kind, Object};
+use crate::{Desired, Kind, Object, ValidApp};
 
 /// Every object that should exist for the app.
-pub fn desired(app: &App) -> Desired {
+pub fn desired(app: &ValidApp) -> Desired {
     let mut desired = Desired {
         host_holder: app.observed.host_holder.clone(),
         notes: app.notes.clone(),
         ..Desired::default()
     };
     database::add(app, &mut desired);
+    alerts::add(app, &mut desired);
     for capability in [
         app::objects,
         scaling::objects,
@@ -33,7 +34,6 @@ pub fn desired(app: &App) -> Desired {
         cache::objects,
         monitors::objects,
         probe::objects,
-        alerts::objects,
         dashboards::objects,
         network::objects,
     ] {

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::app::HTTP;
 use super::cache;
 use crate::monitoring::{Endpoint, ScrapeLimits, ServiceMonitor, ServiceMonitorSpec};
-use crate::{App, Component, Database, Object};
+use crate::{Component, Database, Object, ValidApp};
 
 /// The name of every port that serves metrics.
 pub(crate) const METRICS: &str = "metrics";
@@ -27,14 +27,14 @@ const LABEL_LIMIT: u64 = 64;
 const LABEL_NAME_LENGTH_LIMIT: u64 = 256;
 const LABEL_VALUE_LENGTH_LIMIT: u64 = 4_096;
 
-pub(super) fn objects(app: &App) -> Vec<Object> {
+pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
     let mut objects = Vec::new();
     if let Some(metrics) = &app.spec.metrics {
         objects.push(service(app).into());
         objects.push(
             monitor(
                 app,
-                app.name.clone(),
+                app.id.name.clone(),
                 Component::Metrics,
                 Endpoint {
                     port: METRICS.to_owned(),
@@ -51,22 +51,26 @@ pub(super) fn objects(app: &App) -> Vec<Object> {
         ..Default::default()
     };
     if let Some(Database::Builtin(_)) = app.database {
-        objects.push(monitor(app, app.child("db"), Component::Database, exporter()).into());
+        objects.push(monitor(app, app.id.database(), Component::Database, exporter()).into());
     }
     if cache::builtin(app).is_some() {
-        objects.push(monitor(app, app.child("cache"), Component::Cache, exporter()).into());
+        objects.push(monitor(app, app.id.cache(), Component::Cache, exporter()).into());
     }
     objects
 }
 
 /// The port of the metrics, where it is not the app's own.
-pub(super) fn own_port(app: &App) -> Option<i32> {
+pub(super) fn own_port(app: &ValidApp) -> Option<i32> {
     let port = app.spec.metrics.as_ref()?.port?;
     (port != app.spec.port).then_some(port)
 }
 
 /// The labels that make Prometheus select an object; the operator's own stay what they are.
-pub(super) fn select(app: &App, mut metadata: ObjectMeta, observed: &BTreeMap<String, String>) -> ObjectMeta {
+pub(super) fn select(
+    app: &ValidApp,
+    mut metadata: ObjectMeta,
+    observed: &BTreeMap<String, String>,
+) -> ObjectMeta {
     let mut labels = app
         .settings
         .monitor_labels
@@ -78,13 +82,13 @@ pub(super) fn select(app: &App, mut metadata: ObjectMeta, observed: &BTreeMap<St
 }
 
 /// A Service of its own for the metrics, without an address: the app's may be open to the internet.
-fn service(app: &App) -> Service {
+fn service(app: &ValidApp) -> Service {
     let (port, target) = match own_port(app) {
         Some(port) => (port, METRICS),
         None => (app.spec.port, HTTP),
     };
     Service {
-        metadata: app.metadata(app.child("metrics"), Component::Metrics),
+        metadata: app.metadata(app.id.metrics_service(), Component::Metrics),
         spec: Some(ServiceSpec {
             cluster_ip: Some("None".to_owned()),
             selector: Some(app.selector_labels(Component::App)),
@@ -113,7 +117,7 @@ pub(super) fn limits() -> ScrapeLimits {
 
 /// Series get the label `job` with the monitor's own name: the app's Service for metrics is named otherwise, so the
 /// app's name is taken from its label; the others' Services have the right name.
-fn monitor(app: &App, name: String, component: Component, endpoint: Endpoint) -> ServiceMonitor {
+fn monitor(app: &ValidApp, name: String, component: Component, endpoint: Endpoint) -> ServiceMonitor {
     let job_label = (component == Component::Metrics).then(|| "app.kubernetes.io/name".to_owned());
     ServiceMonitor {
         metadata: select(
@@ -133,7 +137,7 @@ fn monitor(app: &App, name: String, component: Component, endpoint: Endpoint) ->
 
 /// The Service of a backing store, with its exporter's port beside its own.
 pub(crate) fn exported_service(
-    app: &App,
+    app: &ValidApp,
     name: String,
     component: Component,
     (own_name, own): (&str, i32),

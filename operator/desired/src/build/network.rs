@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{cache, database, monitors};
-use crate::{App, Component, Database, Object};
+use crate::{Component, Database, Object, ValidApp};
 
-pub(super) fn objects(app: &App) -> Vec<Object> {
+pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
     let mut policies = Vec::new();
     if app.spec.network_policy.enabled {
         policies.push(for_app(app).into());
@@ -21,7 +21,7 @@ pub(super) fn objects(app: &App) -> Vec<Object> {
         policies.push(
             for_backend(
                 app,
-                "db",
+                app.id.database(),
                 Component::Database,
                 database::PORT,
                 database::builtin::EXPORTER_PORT,
@@ -30,14 +30,23 @@ pub(super) fn objects(app: &App) -> Vec<Object> {
         );
     }
     if cache::builtin(app).is_some() {
-        policies.push(for_backend(app, "cache", Component::Cache, cache::PORT, cache::EXPORTER_PORT).into());
+        policies.push(
+            for_backend(
+                app,
+                app.id.cache(),
+                Component::Cache,
+                cache::PORT,
+                cache::EXPORTER_PORT,
+            )
+            .into(),
+        );
     }
     policies
 }
 
 /// The app serves everybody; what it calls itself is nobody else's business. Its metrics, on a port of their own, are
 /// for Prometheus.
-fn for_app(app: &App) -> NetworkPolicy {
+fn for_app(app: &ValidApp) -> NetworkPolicy {
     let mut rules = vec![NetworkPolicyIngressRule {
         from: None,
         ports: Some(vec![port(app.spec.port)]),
@@ -49,7 +58,7 @@ fn for_app(app: &App) -> NetworkPolicy {
         });
     }
     NetworkPolicy {
-        metadata: app.metadata(app.name.clone(), Component::App),
+        metadata: app.metadata(app.id.name.clone(), Component::App),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(app.selector(Component::App)),
             policy_types: Some(vec!["Ingress".to_owned()]),
@@ -61,7 +70,7 @@ fn for_app(app: &App) -> NetworkPolicy {
 
 /// Prometheus, and whom the spec names beside it. Where nobody knows where Prometheus runs, everybody: shut out, it would
 /// report every database as down.
-fn metrics_from(app: &App, prober: Option<&String>) -> Option<Vec<NetworkPolicyPeer>> {
+fn metrics_from(app: &ValidApp, prober: Option<&String>) -> Option<Vec<NetworkPolicyPeer>> {
     let prometheus = &app.observed.prometheus;
     if prometheus.namespaces.is_empty() {
         return None;
@@ -74,7 +83,13 @@ fn metrics_from(app: &App, prober: Option<&String>) -> Option<Vec<NetworkPolicyP
 }
 
 /// A database or a cache: from this app's pods, its exporter from Prometheus, and nowhere to go itself.
-fn for_backend(app: &App, suffix: &str, component: Component, serves: i32, exporter: i32) -> NetworkPolicy {
+fn for_backend(
+    app: &ValidApp,
+    name: String,
+    component: Component,
+    serves: i32,
+    exporter: i32,
+) -> NetworkPolicy {
     let rules = vec![
         NetworkPolicyIngressRule {
             from: Some(vec![NetworkPolicyPeer {
@@ -89,7 +104,7 @@ fn for_backend(app: &App, suffix: &str, component: Component, serves: i32, expor
         },
     ];
     NetworkPolicy {
-        metadata: app.metadata(app.child(suffix), component),
+        metadata: app.metadata(name, component),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(app.selector(component)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),

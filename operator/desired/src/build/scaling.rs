@@ -7,9 +7,9 @@ use k8s_openapi::api::autoscaling::v2::{
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::{App, Component, Object, ObservedReplicas};
+use crate::{Component, Object, ObservedReplicas, ValidApp};
 
-pub(super) fn objects(app: &App) -> Vec<Object> {
+pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
     let autoscaler = autoscaler(app).map(Object::from);
     let budget = disruption_budget(app).map(Object::from);
     autoscaler.into_iter().chain(budget).collect()
@@ -19,7 +19,7 @@ pub(super) fn objects(app: &App) -> Vec<Object> {
 ///
 /// A field that is no longer sent falls back to its default, which is one pod, unless somebody else owns it. So under
 /// autoscaling the count as it stands is sent until the autoscaler has set one of its own.
-pub(super) fn replicas(app: &App) -> Option<i32> {
+pub(super) fn replicas(app: &ValidApp) -> Option<i32> {
     let Some(autoscaling) = &app.spec.autoscaling else {
         return Some(app.spec.replicas);
     };
@@ -38,20 +38,20 @@ pub(super) fn replicas(app: &App) -> Option<i32> {
 }
 
 /// The fewest pods that are wanted at any time.
-pub(crate) fn fewest(app: &App) -> i32 {
+pub(crate) fn fewest(app: &ValidApp) -> i32 {
     let autoscaling = app.spec.autoscaling.as_ref();
     autoscaling.map_or(app.spec.replicas, |autoscaling| autoscaling.min_replicas)
 }
 
-fn autoscaler(app: &App) -> Option<HorizontalPodAutoscaler> {
+fn autoscaler(app: &ValidApp) -> Option<HorizontalPodAutoscaler> {
     let autoscaling = app.spec.autoscaling.as_ref()?;
     Some(HorizontalPodAutoscaler {
-        metadata: app.metadata(app.name.clone(), Component::App),
+        metadata: app.metadata(app.id.name.clone(), Component::App),
         spec: Some(HorizontalPodAutoscalerSpec {
             scale_target_ref: CrossVersionObjectReference {
                 api_version: Some("apps/v1".to_owned()),
                 kind: "Deployment".to_owned(),
-                name: app.name.clone(),
+                name: app.id.name.clone(),
             },
             min_replicas: Some(autoscaling.min_replicas),
             max_replicas: autoscaling.max_replicas,
@@ -75,9 +75,9 @@ fn autoscaler(app: &App) -> Option<HorizontalPodAutoscaler> {
 
 /// Only where there are two pods or more: over a single one it would block every drain of its node. Pods that do not
 /// answer anyway may always be evicted.
-fn disruption_budget(app: &App) -> Option<PodDisruptionBudget> {
+fn disruption_budget(app: &ValidApp) -> Option<PodDisruptionBudget> {
     (fewest(app) >= 2).then(|| PodDisruptionBudget {
-        metadata: app.metadata(app.name.clone(), Component::App),
+        metadata: app.metadata(app.id.name.clone(), Component::App),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(app.selector(Component::App)),

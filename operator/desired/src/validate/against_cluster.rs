@@ -78,10 +78,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::json;
 
-    use crate::{App, Observed, ObservedClaim, Problems, Settings, validate};
+    use crate::{Observed, ObservedClaim, Problems, Settings, ValidApp, validate};
 
     /// The app `shop/tasks` with this much more in its spec.
-    fn validated(more: serde_json::Value, observed: Observed) -> Result<App, Problems> {
+    fn validated(more: serde_json::Value, observed: Observed) -> Result<ValidApp, Problems> {
         let mut spec = json!({"image": "tasks:1"});
         spec.as_object_mut()
             .unwrap()
@@ -111,7 +111,7 @@ mod tests {
         json!({"database": {"builtin": {"version": version, "storage": {"size": size}}}})
     }
 
-    fn only_problem(outcome: Result<App, Problems>) -> (String, String, String) {
+    fn only_problem(outcome: Result<ValidApp, Problems>) -> (String, String, String) {
         let mut problems = outcome.unwrap_err().0;
         assert_eq!(problems.len(), 1, "{problems:?}");
         let problem = problems.remove(0);

@@ -1,7 +1,7 @@
 //! Who may reach what, allowed and denied, by evaluating the policies as Kubernetes does.
 
 use golden_tests::Case;
-use observedapp_desired::{App, Object, desired};
+use observedapp_desired::{Object, ValidApp, desired};
 use serde_json::Value;
 
 /// Somebody who wants to connect.
@@ -128,7 +128,7 @@ fn databases_and_caches_call_nobody() {
     }
 }
 
-fn policies(app: &App) -> Vec<Value> {
+fn policies(app: &ValidApp) -> Vec<Value> {
     let objects = desired(app).objects.into_iter();
     objects
         .filter(|object| matches!(object, Object::NetworkPolicy(_)))
@@ -136,7 +136,7 @@ fn policies(app: &App) -> Vec<Value> {
         .collect()
 }
 
-fn reaches(app: &App, client: &Client, component: &str, port: i64) -> bool {
+fn reaches(app: &ValidApp, client: &Client, component: &str, port: i64) -> bool {
     let policies = policies(app);
     let selects = |policy: &&Value| {
         policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == component
@@ -156,9 +156,9 @@ fn reaches(app: &App, client: &Client, component: &str, port: i64) -> bool {
     })
 }
 
-fn is_peer(app: &App, client: &Client, peer: &Value) -> bool {
+fn is_peer(app: &ValidApp, client: &Client, peer: &Value) -> bool {
     let in_namespace = if peer["namespaceSelector"].is_null() {
-        client.namespace == app.namespace
+        client.namespace == app.id.namespace
     } else {
         let selector = &peer["namespaceSelector"];
         let name = selector["matchLabels"]["kubernetes.io/metadata.name"].as_str();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use golden_tests::{default_observed, default_settings};
 use observedapp_api::ObservedApp;
-use observedapp_desired::{App, Object, desired, validate};
+use observedapp_desired::{Object, ValidApp, desired, validate};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -113,7 +113,7 @@ fn any_spec() -> impl Strategy<Value = Value> {
     })
 }
 
-fn app(spec: &Value) -> App {
+fn app(spec: &Value) -> ValidApp {
     let app: ObservedApp = serde_json::from_value(json!({
         "apiVersion": "observedapp.dev/v1alpha1",
         "kind": "ObservedApp",

@@ -1,12 +1,13 @@
 #![allow(clippy::unwrap_used)]
-use observedapp_api::{ConditionType, ObservedAppSpec};
+use observedapp_api::{AppRef, ObservedAppSpec, Reason};
 use observedapp_desired::Desired;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::pod_events::PodEvent;
-use crate::status::{Progress, findings};
-use crate::watch::{ChildState, Facts};
+use crate::status::Progress;
+use crate::status::availability::available;
+use crate::watch::{ChildState, Facts as ChildFacts};
 
 fn spec(more: &Value) -> ObservedAppSpec {
     let mut spec = json!({"image": "tasks:1", "resources": {"limits": {"memory": "32Mi"}}});
@@ -16,8 +17,25 @@ fn spec(more: &Value) -> ObservedAppSpec {
     serde_json::from_value(spec).unwrap()
 }
 
-fn facts<'a>(spec: &'a ObservedAppSpec, desired: &'a Desired) -> AppFacts<'a> {
-    AppFacts::without_objects(spec, Progress::Applied { desired, errors: &[] })
+/// The app `tasks` of this spec, applied.
+struct App {
+    id: AppRef,
+    spec: ObservedAppSpec,
+    progress: Progress,
+}
+
+impl App {
+    fn new(spec: ObservedAppSpec) -> Self {
+        Self {
+            id: AppRef::new("shop", "tasks"),
+            spec,
+            progress: Progress::applied(Desired::default()),
+        }
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::without_objects(&self.id, &self.spec, &self.progress)
+    }
 }
 
 fn trouble(reason: &str, exit_code: Option<i32>, message: &str) -> Trouble {
@@ -164,20 +182,19 @@ const TABLE: &[Row] = &[
 
 #[test]
 fn what_a_pod_says_becomes_a_fact_and_a_field() {
-    let (spec, desired) = (spec(&json!({})), Desired::default());
+    let app = App::new(spec(&json!({})));
     for (reason, exit_code, message, told, words) in TABLE {
         let trouble = trouble(reason, *exit_code, message);
-        let finding = explain(&facts(&spec, &desired), "app", "tasks-1", &trouble);
-        assert_eq!(finding.reason, *told, "{reason}: {message}");
+        let condition = explain(&app.facts(), "app", "tasks-1", &trouble);
+        assert_eq!(condition.reason.as_str(), *told, "{reason}: {message}");
         for word in *words {
-            assert!(finding.message.contains(word), "{}", finding.message);
+            assert!(condition.message.contains(word), "{}", condition.message);
         }
     }
 }
 
 #[test]
 fn the_command_is_blamed_where_it_is_given() {
-    let desired = Desired::default();
     let missing = trouble(
         "RunContainerError",
         None,
@@ -187,20 +204,20 @@ fn the_command_is_blamed_where_it_is_given() {
         (json!({"command": ["nonsense"]}), "correct spec.command"),
         (json!({"args": ["nonsense"]}), "correct spec.args"),
     ] {
-        let spec = spec(&given);
-        let message = explain(&facts(&spec, &desired), "app", "tasks-1", &missing).message;
+        let app = App::new(spec(&given));
+        let message = explain(&app.facts(), "app", "tasks-1", &missing).message;
         assert!(message.contains(field), "{message}");
     }
 }
 
 #[test]
 fn the_database_and_the_cache_have_fields_of_their_own() {
-    let (spec, desired) = (spec(&json!({})), Desired::default());
+    let app = App::new(spec(&json!({})));
     let killed = Trouble {
         container: Some("postgres".to_owned()),
         ..trouble("OOMKilled", Some(137), "")
     };
-    let told = |component| explain(&facts(&spec, &desired), component, "tasks-db-0", &killed).message;
+    let told = |component| explain(&app.facts(), component, "tasks-db-0", &killed).message;
     assert!(told("database").contains("raise spec.database.builtin.resources.limits.memory"));
     assert!(told("database").contains("pod tasks-db-0, container postgres: it was killed"));
     assert!(told("cache").contains("raise spec.cache.builtin.memory"));
@@ -215,23 +232,23 @@ fn event(reason: &str, message: &str) -> PodEvent {
 
 #[test]
 fn what_comes_before_the_image_is_told_by_events() {
-    let (spec, desired) = (spec(&json!({})), Desired::default());
+    let app = App::new(spec(&json!({})));
     let told = |events| {
         let events = PodEvents::of("tasks-1", Stage::Creating, events);
-        explain_creation(&facts(&spec, &desired), &events)
+        explain_creation(&app.facts(), &events)
     };
     let mount = event(
         "FailedMount",
         r#"MountVolume.SetUp failed for volume "conf" : configmap "nowhere" not found"#,
     );
-    let finding = told(vec![mount.clone(), event("Scheduled", "")]).unwrap();
-    assert_eq!(finding.reason, "MissingConfiguration");
+    let condition = told(vec![mount.clone(), event("Scheduled", "")]).unwrap();
+    assert_eq!(condition.reason, Reason::MissingConfiguration);
     assert!(
-        finding
+        condition
             .message
             .contains(r#"configmap "nowhere" not found: create it"#)
     );
-    assert!(finding.message.contains("spec.volumes"));
+    assert!(condition.message.contains("spec.volumes"));
     assert_eq!(
         told(vec![event("Pulling", ""), mount]),
         None,
@@ -241,10 +258,10 @@ fn what_comes_before_the_image_is_told_by_events() {
         "FailedCreatePodSandBox",
         "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to start sandbox: OCI runtime create failed: runc create failed: container init was OOM-killed (memory limit too low?): unknown",
     );
-    let finding = told(vec![sandbox]).unwrap();
-    assert_eq!(finding.reason, "OOMKilled");
+    let condition = told(vec![sandbox]).unwrap();
+    assert_eq!(condition.reason, Reason::OOMKilled);
     assert!(
-        finding
+        condition
             .message
             .contains("32Mi: raise spec.resources.limits.memory")
     );
@@ -252,7 +269,7 @@ fn what_comes_before_the_image_is_told_by_events() {
 
 #[test]
 fn a_probe_says_more_than_the_kill_that_follows_it_and_less_than_a_crash() {
-    let (spec, desired) = (spec(&json!({"port": 5001})), Desired::default());
+    let app = App::new(spec(&json!({"port": 5001})));
     let refused = event(
         "Unhealthy",
         "Startup probe failed: dial tcp 10.42.0.7:5001: connect: connection refused",
@@ -264,9 +281,9 @@ fn a_probe_says_more_than_the_kill_that_follows_it_and_less_than_a_crash() {
     let told = PodEvents::of("tasks-1", Stage::Starting, vec![killing, refused.clone()]);
     let untold = PodEvents::of("tasks-1", Stage::Starting, vec![refused]);
     let deployment = ChildState {
-        facts: Some(Box::new(Facts {
+        facts: Some(Box::new(ChildFacts {
             wanted: Some(1),
-            ..Facts::default()
+            ..ChildFacts::default()
         })),
         ..ChildState::default()
     };
@@ -276,16 +293,13 @@ fn a_probe_says_more_than_the_kill_that_follows_it_and_less_than_a_crash() {
             trouble,
             ..Pod::default()
         };
-        let pods = [("tasks-1".to_owned(), Arc::new(pod))];
-        let facts = AppFacts {
-            deployment: Some(&deployment),
-            pods: &pods,
+        let facts = Facts {
+            deployment: Some(Arc::new(deployment.clone())),
+            pods: vec![("tasks-1".to_owned(), Arc::new(pod))],
             events: Some(events),
-            ..facts(&spec, &desired)
+            ..app.facts()
         };
-        let all = findings(&facts);
-        let available = all.iter().find(|one| one.type_ == ConditionType::Available);
-        available.unwrap().reason.clone()
+        available(&facts).reason.to_string()
     };
     let after = |seconds, trouble| Trouble {
         ran_for: Some(std::time::Duration::from_secs(seconds)),

@@ -94,10 +94,10 @@ fn a_pod_that_is_starting_is_in_no_trouble() {
 #[test]
 fn pods_are_kept_by_app() {
     let pods = Pods::default();
-    let app = ("shop".to_owned(), "tasks".to_owned());
+    let app = AppRef::new("shop", "tasks");
     assert_eq!(pods.put(seen(json!({}))), Some(app.clone()));
     assert_eq!(pods.put(seen(json!({}))), None);
-    assert_eq!(pods.of("shop", "tasks").len(), 1);
-    assert_eq!(pods.replace(None, Vec::new()), vec![app]);
-    assert!(pods.of("shop", "tasks").is_empty());
+    assert_eq!(pods.of(&app).len(), 1);
+    assert_eq!(pods.replace(None, Vec::new()), vec![app.clone()]);
+    assert!(pods.of(&app).is_empty());
 }

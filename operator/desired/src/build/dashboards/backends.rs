@@ -3,9 +3,9 @@
 use super::model::Unit;
 use super::panel::{Draft, Grid, RED};
 use crate::build::cache;
-use crate::{App, Database};
+use crate::{Database, ValidApp};
 
-pub(super) fn rows(app: &App, grid: &mut Grid) {
+pub(super) fn rows(app: &ValidApp, grid: &mut Grid) {
     // Only the builtin ones have an exporter that we know of.
     if let Some(Database::Builtin(_)) = app.database {
         grid.row("Database");

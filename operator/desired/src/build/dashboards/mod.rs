@@ -17,7 +17,7 @@ use observedapp_slo::names::alerts;
 
 use self::model::{Annotation, Choice, Dashboard, Link, Listed, PROMETHEUS, TimeRange, Variable};
 use self::panel::Grid;
-use crate::{App, Component, Object, dashboard_uid};
+use crate::{Component, Object, ValidApp, dashboard_uid};
 
 pub use self::fleet::json as fleet_dashboard;
 
@@ -30,12 +30,12 @@ const TAG: &str = "observedapp";
 /// The version of the dashboard model; Grafana brings an older one up to date.
 const SCHEMA_VERSION: u32 = 39;
 
-pub(super) fn objects(app: &App) -> Vec<Object> {
+pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
     let dashboards = &app.spec.dashboards;
     if !dashboards.enabled {
         return Vec::new();
     }
-    let mut metadata = app.metadata(app.child("dashboards"), Component::App);
+    let mut metadata = app.metadata(app.id.dashboards(), Component::App);
     let mut labels = dashboards.labels.clone();
     labels.extend(metadata.labels.take().unwrap_or_default());
     labels.insert(SIDECAR_LABEL.to_owned(), "1".to_owned());
@@ -49,7 +49,7 @@ pub(super) fn objects(app: &App) -> Vec<Object> {
         // The sidecar writes every namespace's into one folder: names with a dot in them never meet.
         data: Some(
             [(
-                format!("{}.{}.json", app.namespace, app.name),
+                format!("{}.{}.json", app.id.namespace, app.id.name),
                 written(&dashboard(app)),
             )]
             .into(),
@@ -64,7 +64,7 @@ fn written(dashboard: &Dashboard) -> String {
     serde_json::to_string(dashboard).expect("strings, numbers and lists can always be written as JSON")
 }
 
-fn dashboard(app: &App) -> Dashboard {
+fn dashboard(app: &ValidApp) -> Dashboard {
     let mut grid = Grid::default();
     slos::row(app, &mut grid);
     red::row(app, &mut grid);
@@ -75,8 +75,8 @@ fn dashboard(app: &App) -> Dashboard {
         templating: Listed {
             list: vec![
                 datasource(),
-                constant("namespace", "Namespace", &app.namespace),
-                constant("app", "App", &app.name),
+                constant("namespace", "Namespace", &app.id.namespace),
+                constant("app", "App", &app.id.name),
             ],
         },
         annotations: Listed {
@@ -84,9 +84,9 @@ fn dashboard(app: &App) -> Dashboard {
         },
         links: links(app),
         ..framed(
-            dashboard_uid(&app.namespace, &app.name),
-            format!("{} / {}", app.namespace, app.name),
-            format!("The app {} in the namespace {}.", app.name, app.namespace),
+            dashboard_uid(&app.id),
+            format!("{} / {}", app.id.namespace, app.id.name),
+            format!("The app {} in the namespace {}.", app.id.name, app.id.namespace),
             TAG,
             grid,
         )
@@ -170,7 +170,7 @@ fn rollouts() -> Annotation {
 }
 
 /// One page for each alert.
-fn links(app: &App) -> Vec<Link> {
+fn links(app: &ValidApp) -> Vec<Link> {
     let base = app.settings.runbook_url.trim_end_matches('/');
     alerts::ALL
         .into_iter()

@@ -2,12 +2,12 @@
 
 use super::model::Unit;
 use super::panel::{Draft, GREEN, Grid, RED};
-use crate::App;
+use crate::ValidApp;
 
 /// The prober's series of the app.
 const PROBE: &str = r#"{namespace="$namespace",job="$app-probe"}"#;
 
-pub(super) fn row(app: &App, grid: &mut Grid) {
+pub(super) fn row(app: &ValidApp, grid: &mut Grid) {
     let Some(probe) = app
         .objectives
         .app

@@ -4,9 +4,9 @@ use observedapp_slo::{Matcher, Metrics, Selector};
 
 use super::model::Unit;
 use super::panel::{Draft, Grid};
-use crate::App;
+use crate::ValidApp;
 
-pub(super) fn row(app: &App, grid: &mut Grid) {
+pub(super) fn row(app: &ValidApp, grid: &mut Grid) {
     let Some(metrics) = &app.objectives.app.metrics else {
         return;
     };

@@ -4,9 +4,9 @@ use observedapp_slo::{Slo, Speed, names};
 
 use super::model::Unit;
 use super::panel::{Draft, GREEN, Grid, ORANGE, RED, YELLOW};
-use crate::App;
+use crate::ValidApp;
 
-pub(super) fn row(app: &App, grid: &mut Grid) {
+pub(super) fn row(app: &ValidApp, grid: &mut Grid) {
     let slos = &app.objectives.slos;
     if slos.is_empty() {
         return;

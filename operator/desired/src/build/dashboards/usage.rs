@@ -6,7 +6,7 @@ use observedapp_slo::deployment_pods;
 
 use super::model::Unit;
 use super::panel::{Draft, Grid, ORANGE, RED};
-use crate::{App, resources};
+use crate::{ValidApp, resources};
 
 /// The app's containers in cAdvisor's series: a container of another app may bear the same name.
 pub(super) fn containers() -> String {
@@ -16,7 +16,7 @@ pub(super) fn containers() -> String {
     )
 }
 
-pub(super) fn row(app: &App, grid: &mut Grid) {
+pub(super) fn row(app: &ValidApp, grid: &mut Grid) {
     grid.row("Resources (USE)");
     let mut first = vec![cpu(app), memory(app)];
     // Without a limit nothing is ever throttled, and there is no such series.
@@ -27,7 +27,7 @@ pub(super) fn row(app: &App, grid: &mut Grid) {
     grid.line(8, vec![network(), restarts(), replicas()]);
 }
 
-fn cpu(app: &App) -> Draft {
+fn cpu(app: &ValidApp) -> Draft {
     let draft = Draft::lines("CPU", Unit::Cores)
         .says("Cores in use, by pod, against what each asked for and may use.")
         .from(0.0)
@@ -41,7 +41,7 @@ fn cpu(app: &App) -> Draft {
     bounds(app, "cpu", draft, |amount| cores(amount.thousandths()))
 }
 
-fn memory(app: &App) -> Draft {
+fn memory(app: &ValidApp) -> Draft {
     let draft = Draft::lines("Memory", Unit::Bytes)
         .says("Memory that cannot be taken back, by pod: at the limit the kernel kills the container.")
         .from(0.0)
@@ -56,7 +56,7 @@ fn memory(app: &App) -> Draft {
 }
 
 /// The request and the limit are the spec's own: no series is needed to know them.
-fn bounds(app: &App, resource: &str, draft: Draft, number: impl Fn(Amount) -> String) -> Draft {
+fn bounds(app: &ValidApp, resource: &str, draft: Draft, number: impl Fn(Amount) -> String) -> Draft {
     let filled = resources::fill(&app.spec.resources, resources::APP);
     let known = |amounts: Option<&std::collections::BTreeMap<String, Quantity>>| {
         resources::amount(amounts, resource).map(&number)

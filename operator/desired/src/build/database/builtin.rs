@@ -14,7 +14,7 @@ use super::credentials::{self, APP_USER, EXPORTER_PASSWORD, Passwords, SUPERUSER
 use super::{PORT, metadata, name, tuning};
 use crate::build::{monitors, pod};
 use crate::names::POSTGRES_VERSION_ANNOTATION;
-use crate::{App, Component, Desired, Kind, SecretLost};
+use crate::{Component, Desired, Kind, SecretLost, ValidApp};
 
 /// The container's name, and its port's.
 pub(crate) const POSTGRES: &str = "postgres";
@@ -26,7 +26,7 @@ const GRACE_SECONDS: i64 = 120;
 /// Recovery from a crash may have to read a lot of log.
 const STARTUP_SECONDS: i32 = 3600;
 
-pub(super) fn add(app: &App, database: &BuiltinDatabase, desired: &mut Desired) {
+pub(super) fn add(app: &ValidApp, database: &BuiltinDatabase, desired: &mut Desired) {
     secrets(app, database, desired);
     desired.objects.extend([
         config_map(app, database).into(),
@@ -38,7 +38,7 @@ pub(super) fn add(app: &App, database: &BuiltinDatabase, desired: &mut Desired) 
 
 /// A Secret that exists is applied, with the password that it has; one that does not is created with a fresh
 /// password; and one that is lost while its data exists is left to a person.
-fn secrets(app: &App, database: &BuiltinDatabase, desired: &mut Desired) {
+fn secrets(app: &ValidApp, database: &BuiltinDatabase, desired: &mut Desired) {
     let policy = database.deletion_policy;
     let observed = &app.observed.database;
     let passwords = Passwords::of(app);
@@ -65,10 +65,11 @@ fn secrets(app: &App, database: &BuiltinDatabase, desired: &mut Desired) {
         Some(password) => {
             let binding = credentials::for_binding(app, &host, password, policy);
             desired.objects.push(binding.into());
+            desired.binding = Some(app.id.binding_secret());
         }
         // It may hold the last copy of the password.
         None if observed.claim.is_some() => {
-            desired.untouched.push((Kind::Secret, app.child("db-binding")));
+            desired.untouched.push((Kind::Secret, app.id.binding_secret()));
         }
         None => {}
     }
@@ -80,8 +81,8 @@ fn secrets(app: &App, database: &BuiltinDatabase, desired: &mut Desired) {
     }
 }
 
-fn secret_lost(app: &App, secrets: Vec<String>) -> SecretLost {
-    let binding = app.child("db-binding");
+fn secret_lost(app: &ValidApp, secrets: Vec<String>) -> SecretLost {
+    let binding = app.id.binding_secret();
     let only_app = secrets == [credentials::app_secret(app)];
     let remedy = if only_app {
         format!("restore it from a backup, or with the password that the Secret {binding} may still hold")
@@ -99,7 +100,7 @@ fn secret_lost(app: &App, secrets: Vec<String>) -> SecretLost {
 }
 
 /// What the image runs once, on an empty disk. Passwords come from the environment, so there are none in it.
-fn config_map(app: &App, database: &BuiltinDatabase) -> ConfigMap {
+fn config_map(app: &ValidApp, database: &BuiltinDatabase) -> ConfigMap {
     ConfigMap {
         metadata: app.metadata(name(app), Component::Database),
         data: Some([("app.sql".to_owned(), init_sql(database))].into()),
@@ -124,7 +125,7 @@ fn init_sql(database: &BuiltinDatabase) -> String {
 }
 
 /// An object of its own, so that it can grow and be kept.
-fn claim(app: &App, database: &BuiltinDatabase) -> PersistentVolumeClaim {
+fn claim(app: &ValidApp, database: &BuiltinDatabase) -> PersistentVolumeClaim {
     let mut metadata = metadata(app, name(app), database.deletion_policy);
     let version = tuning::major(database).to_string();
     metadata
@@ -147,7 +148,7 @@ fn claim(app: &App, database: &BuiltinDatabase) -> PersistentVolumeClaim {
 }
 
 /// A claim never shrinks: one that is larger than the spec says, as a retained one may be, keeps its size.
-fn claim_size(app: &App, database: &BuiltinDatabase) -> Quantity {
+fn claim_size(app: &ValidApp, database: &BuiltinDatabase) -> Quantity {
     let wanted = &database.storage.size;
     let Some(claim) = &app.observed.database.claim else {
         return wanted.clone();
@@ -165,7 +166,7 @@ fn claim_size(app: &App, database: &BuiltinDatabase) -> Quantity {
     }
 }
 
-fn service(app: &App) -> Service {
+fn service(app: &ValidApp) -> Service {
     monitors::exported_service(
         app,
         name(app),
@@ -175,7 +176,7 @@ fn service(app: &App) -> Service {
     )
 }
 
-fn stateful_set(app: &App, database: &BuiltinDatabase) -> StatefulSet {
+fn stateful_set(app: &ValidApp, database: &BuiltinDatabase) -> StatefulSet {
     StatefulSet {
         metadata: app.metadata(name(app), Component::Database),
         spec: Some(StatefulSetSpec {
@@ -200,7 +201,7 @@ fn stateful_set(app: &App, database: &BuiltinDatabase) -> StatefulSet {
     }
 }
 
-fn pod_spec(app: &App, database: &BuiltinDatabase) -> PodSpec {
+fn pod_spec(app: &ValidApp, database: &BuiltinDatabase) -> PodSpec {
     PodSpec {
         termination_grace_period_seconds: Some(GRACE_SECONDS),
         volumes: Some(vec![
@@ -229,7 +230,7 @@ fn pod_spec(app: &App, database: &BuiltinDatabase) -> PodSpec {
     }
 }
 
-fn postgres(app: &App, database: &BuiltinDatabase) -> Container {
+fn postgres(app: &ValidApp, database: &BuiltinDatabase) -> Container {
     let superuser = credentials::superuser_secret(app);
     let major = tuning::major(database);
     Container {
@@ -301,7 +302,7 @@ fn as_argument((name, value): (String, String)) -> [String; 2] {
 }
 
 /// It reads through TCP what every user may read of the database's statistics, and no data.
-fn exporter(app: &App) -> Container {
+fn exporter(app: &ValidApp) -> Container {
     Container {
         name: "exporter".to_owned(),
         image: Some(app.settings.postgres_exporter_image.clone()),

@@ -9,22 +9,23 @@ use super::{metadata, name, with_parameters};
 use crate::cloud_native_pg::{
     Bootstrap, Cluster, ClusterSpec, ClusterStorage, InitDb, PostgresConfiguration,
 };
-use crate::{App, Desired};
+use crate::{Desired, ValidApp};
 
 /// Where CloudNativePG publishes its images of Postgres; the tag is the version.
 const IMAGE: &str = "ghcr.io/cloudnative-pg/postgresql";
 
-pub(super) fn add(app: &App, database: &CloudNativePgDatabase, desired: &mut Desired) {
+pub(super) fn add(app: &ValidApp, database: &CloudNativePgDatabase, desired: &mut Desired) {
     desired.objects.push(cluster(app, database).into());
     // Its operator makes the app's Secret; the binding follows once that exists.
     if let Some(password) = &app.observed.database.app_password {
-        let host = app.child("db-rw");
+        let host = app.id.primary_service();
         let binding = credentials::for_binding(app, &host, password, database.deletion_policy);
         desired.objects.push(binding.into());
+        desired.binding = Some(app.id.binding_secret());
     }
 }
 
-fn cluster(app: &App, database: &CloudNativePgDatabase) -> Cluster {
+fn cluster(app: &ValidApp, database: &CloudNativePgDatabase) -> Cluster {
     Cluster {
         metadata: metadata(app, name(app), database.deletion_policy),
         spec: ClusterSpec {

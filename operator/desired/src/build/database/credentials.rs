@@ -8,22 +8,22 @@ use observedapp_api::DeletionPolicy;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{PORT, metadata};
-use crate::{App, digest};
+use crate::{ValidApp, digest};
 
 /// The owner of the database, and the database's name: CloudNativePG's own.
 pub(super) const APP_USER: &str = "app";
 pub(super) const SUPERUSER: &str = "postgres";
 
-pub(super) fn app_secret(app: &App) -> String {
-    app.child("db-app")
+pub(super) fn app_secret(app: &ValidApp) -> String {
+    app.id.database_secret()
 }
 
-pub(super) fn superuser_secret(app: &App) -> String {
-    app.child("db-superuser")
+pub(super) fn superuser_secret(app: &ValidApp) -> String {
+    app.id.superuser_secret()
 }
 
-fn binding_secret(app: &App) -> String {
-    app.child("db-binding")
+fn binding_secret(app: &ValidApp) -> String {
+    app.id.binding_secret()
 }
 
 /// The passwords of a builtin database, as far as they are known: those that exist, else those freshly drawn.
@@ -34,7 +34,7 @@ pub(super) struct Passwords<'a> {
 }
 
 impl<'a> Passwords<'a> {
-    pub(super) fn of(app: &'a App) -> Self {
+    pub(super) fn of(app: &'a ValidApp) -> Self {
         let observed = &app.observed.database;
         // A claim holds a database that only knows its own passwords.
         let fresh = observed
@@ -55,7 +55,7 @@ impl<'a> Passwords<'a> {
 }
 
 /// The Secret that the app reads: CloudNativePG's keys. Without a password, as in a preview, it has no data.
-pub(super) fn for_app(app: &App, host: &str, password: Option<&str>, policy: DeletionPolicy) -> Secret {
+pub(super) fn for_app(app: &ValidApp, host: &str, password: Option<&str>, policy: DeletionPolicy) -> Secret {
     Secret {
         metadata: metadata(app, app_secret(app), policy),
         type_: Some("kubernetes.io/basic-auth".to_owned()),
@@ -79,7 +79,7 @@ pub(super) fn for_app(app: &App, host: &str, password: Option<&str>, policy: Del
 
 /// The superuser's Secret, which also holds the exporter's password: derived, so that there is nothing more to
 /// lose.
-pub(super) fn for_superuser(app: &App, password: Option<&str>, policy: DeletionPolicy) -> Secret {
+pub(super) fn for_superuser(app: &ValidApp, password: Option<&str>, policy: DeletionPolicy) -> Secret {
     Secret {
         metadata: metadata(app, superuser_secret(app), policy),
         type_: Some("kubernetes.io/basic-auth".to_owned()),
@@ -101,7 +101,7 @@ pub(super) fn for_superuser(app: &App, password: Option<&str>, policy: DeletionP
 pub(super) const EXPORTER_PASSWORD: &str = "exporter-password";
 
 /// The Secret that tools of the Service Binding specification read.
-pub(super) fn for_binding(app: &App, host: &str, password: &str, policy: DeletionPolicy) -> Secret {
+pub(super) fn for_binding(app: &ValidApp, host: &str, password: &str, policy: DeletionPolicy) -> Secret {
     let uri = Uri { app, host, password };
     Secret {
         metadata: metadata(app, binding_secret(app), policy),
@@ -127,7 +127,7 @@ fn data<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, ByteStri
 }
 
 struct Uri<'a> {
-    app: &'a App,
+    app: &'a ValidApp,
     host: &'a str,
     password: &'a str,
 }
@@ -146,7 +146,7 @@ impl Uri<'_> {
 
     /// A name that resolves from every namespace.
     fn host(&self) -> String {
-        format!("{}.{}", self.host, self.app.namespace)
+        format!("{}.{}", self.host, self.app.id.namespace)
     }
 
     fn libpq(&self) -> String {

@@ -12,11 +12,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use observedapp_api::DeletionPolicy;
 
 use super::pod;
-use crate::{App, Component, Database, Desired};
+use crate::{Component, Database, Desired, ValidApp};
 
 pub(super) const PORT: i32 = 5432;
 
-pub(super) fn add(app: &App, desired: &mut Desired) {
+pub(super) fn add(app: &ValidApp, desired: &mut Desired) {
     match &app.database {
         Some(Database::Builtin(database)) => builtin::add(app, database, desired),
         Some(Database::CloudNativePg(cluster)) => cloud_native_pg::add(app, cluster, desired),
@@ -26,7 +26,7 @@ pub(super) fn add(app: &App, desired: &mut Desired) {
 }
 
 /// The app's variable with the connection URI, always by reference to a Secret.
-pub(super) fn variable(app: &App) -> Option<EnvVar> {
+pub(super) fn variable(app: &ValidApp) -> Option<EnvVar> {
     let name = &app.spec.database.as_ref()?.env;
     Some(match app.database.as_ref()? {
         Database::Builtin(_) | Database::CloudNativePg(_) => {
@@ -38,7 +38,7 @@ pub(super) fn variable(app: &App) -> Option<EnvVar> {
 
 /// The password of a builtin database's user `app`, as far as it is known; CloudNativePG's is observed like
 /// everybody else's.
-pub(super) fn app_password(app: &App) -> Option<&str> {
+pub(super) fn app_password(app: &ValidApp) -> Option<&str> {
     match &app.database {
         Some(Database::Builtin(_)) => {
             let passwords = credentials::Passwords::of(app);
@@ -49,15 +49,15 @@ pub(super) fn app_password(app: &App) -> Option<&str> {
 }
 
 /// Metadata that says on the thing itself whether it outlives its app.
-fn metadata(app: &App, name: String, policy: DeletionPolicy) -> ObjectMeta {
+fn metadata(app: &ValidApp, name: String, policy: DeletionPolicy) -> ObjectMeta {
     match policy {
         DeletionPolicy::Retain => app.retained_metadata(name, Component::Database),
         DeletionPolicy::Delete => app.metadata(name, Component::Database),
     }
 }
 
-fn name(app: &App) -> String {
-    app.child("db")
+fn name(app: &ValidApp) -> String {
+    app.id.database()
 }
 
 /// What both kinds of database add to what the user gave: the user's own settings win.

@@ -23,8 +23,9 @@ pub(crate) fn state(wanted: i32, ready: i32, conditions: &[(&str, &str)]) -> App
 /// What a scrape of the operator's pod brings of `shop/tasks`: series and value.
 pub(crate) fn scraped(pod: &str, state: AppState, failures: u32) -> Vec<(String, f64)> {
     let metrics = Metrics::default();
-    metrics.apps.show("shop", "tasks", Some(state));
-    metrics.apps.show_failures("shop", "tasks", failures);
+    let app = observedapp_api::AppRef::new("shop", "tasks");
+    metrics.apps.show(&app, Some(state));
+    metrics.apps.show_failures(&app, failures);
     let text = metrics.text().unwrap();
     let series: Vec<_> = text
         .lines()

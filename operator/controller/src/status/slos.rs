@@ -1,24 +1,28 @@
-//! From what Prometheus said to how an objective stands. Pure.
+//! The SLOs as the status reports them, and `SLOsMet`.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use observedapp_api::{ConditionType, FIGURES, SloSpec, SloState, SloStatus};
-use observedapp_slo::PromDuration;
+use observedapp_api::{ConditionType, FIGURES, Reason, SloSpec, SloState, SloStatus};
 
-use super::numbers::{digit_of, percent_of, span, times, unit_of, whole_percent};
-use super::view::{Evaluated, Figures, View};
-use crate::status::Finding;
+use super::condition::ConditionState;
+use super::facts::Facts;
+use super::monitoring::unanswered;
+use crate::prometheus::numbers::{percent_of, span, times, whole_percent};
+use crate::prometheus::{Evaluated, Figures, PrometheusFacts, View, seconds_left, window_of};
 
-/// How an objective stands, and whether that is of now.
+/// An SLO's status, and whether it is of now.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub struct SloReport {
     pub status: SloStatus,
     pub is_current: bool,
 }
 
-/// How this objective of an app stands. Where its rules are not evaluated it stands as it did `before`, but for what
-/// puts it at risk now.
-pub(super) fn stands(slo: &SloSpec, view: &View, before: &[SloStatus]) -> Standing {
+pub fn reports(slos: &[SloSpec], view: &View, before: &[SloStatus]) -> Vec<SloReport> {
+    slos.iter().map(|slo| report(slo, view, before)).collect()
+}
+
+/// Where its rules are not evaluated an SLO's status stays as it was `before`, but for what puts it at risk now.
+fn report(slo: &SloSpec, view: &View, before: &[SloStatus]) -> SloReport {
     let base = SloStatus {
         name: slo.name.clone(),
         objective: format!("{}%", slo.objective),
@@ -43,19 +47,19 @@ pub(super) fn stands(slo: &SloSpec, view: &View, before: &[SloStatus]) -> Standi
         if status.state != SloState::Violated && view.state(&slo.name) == SloState::AtRisk {
             status.state = SloState::AtRisk;
         }
-        return Standing {
+        return SloReport {
             status,
             is_current: false,
         };
     };
-    Standing {
-        status: shown(slo, view, figures, base, before),
+    SloReport {
+        status: slo_status(slo, view, figures, base, before),
         is_current: true,
     }
 }
 
-/// What is shown of these figures, and since when it is true.
-fn shown(
+/// What these figures say, and since when that is so.
+fn slo_status(
     slo: &SloSpec,
     view: &View,
     figures: &Figures,
@@ -86,103 +90,6 @@ fn shown(
     }
 }
 
-/// The objective with the least budget left, by what is shown of it; one of which nothing is known comes last.
-pub(super) fn worst(slos: &[SloStatus]) -> Option<&SloStatus> {
-    let budget = |slo: &SloStatus| {
-        let shown = slo.budget_remaining.as_deref().unwrap_or_default();
-        shown.trim_end_matches('%').parse().unwrap_or(f64::INFINITY)
-    };
-    slos.iter().min_by(|a, b| budget(a).total_cmp(&budget(b)))
-}
-
-/// Whether any of the objectives has spent its budget, as far as Prometheus tells.
-pub(super) fn met(standings: &[Standing], view: &View) -> Finding {
-    let type_ = ConditionType::SLOsMet;
-    let list = |which: fn(&Standing) -> bool| -> Option<String> {
-        let names: Vec<&str> = standings
-            .iter()
-            .filter(|standing| which(standing))
-            .map(|standing| standing.status.name.as_str())
-            .collect();
-        (!names.is_empty()).then(|| names.join(", "))
-    };
-    let violated = |standing: &Standing| standing.is_current && standing.status.state == SloState::Violated;
-    if let Some(names) = list(violated) {
-        return Finding::no(
-            type_,
-            "BudgetSpent",
-            format!("the error budget of {names} is spent ({FIGURES}): put what mends it before what is new"),
-        );
-    }
-    if let Some((slo, why)) = view.unmeasurable.first_key_value() {
-        let why = why.as_deref().unwrap_or(
-            "the series of its failed events are absent: check the indicator's metrics and matchers",
-        );
-        return Finding::unknown(
-            type_,
-            "NotMeasurable",
-            format!("the objective {slo} has events and cannot be judged: {why}"),
-        );
-    }
-    if let Some(names) = list(|standing| !standing.is_current && standing.status.sli.is_some()) {
-        return Finding::unknown(
-            type_,
-            "NotRecorded",
-            format!(
-                "Prometheus has recorded nothing of {names} for some minutes, and what is shown is from then: see Monitored, RulesLoaded and Prometheus' log"
-            ),
-        );
-    }
-    if standings
-        .iter()
-        .all(|standing| standing.status.state == SloState::NoData)
-    {
-        return Finding::unknown(
-            type_,
-            "NoData",
-            "there is no data yet: no traffic, or the rules are young",
-        );
-    }
-    match list(|standing| standing.status.state == SloState::AtRisk) {
-        Some(names) => Finding::yes(
-            type_,
-            "AtRisk",
-            format!(
-                "no objective has spent its budget; at risk, for it burns faster than is sustainable or has an alert that fires: {names} ({FIGURES})"
-            ),
-        ),
-        None => Finding::yes(
-            type_,
-            "WithinBudget",
-            format!("no objective has spent its budget ({FIGURES})"),
-        ),
-    }
-}
-
-/// Whether a figure, as it is shown, moved by more than the noise of its last digit.
-pub(super) fn moved(slo: &SloSpec, now: &Figures, then: &Figures) -> bool {
-    let moved = |of: fn(&Figures) -> Option<f64>, digit: f64| match (of(now), of(then)) {
-        (Some(now), Some(then)) => (now - then).abs() > digit * 0.75,
-        (now, then) => now.is_some() != then.is_some(),
-    };
-    let window = window_of(slo);
-    let lasts = |figures: &Figures| seconds_left(figures, window).map(|seconds| seconds.min(window));
-    let ends_elsewhen = lasts(now)
-        .zip(lasts(then))
-        .is_some_and(|(now, then)| (now - then).abs() > unit_of(then).0 * 0.75);
-    moved(|figures| figures.error_ratio, digit_of(slo.objective))
-        || moved(|figures| figures.budget, 1e-2)
-        || moved(|figures| figures.burn, 1e-1)
-        || moved(|figures| figures.coverage, 1e-2)
-        || ends_elsewhen
-}
-
-fn window_of(slo: &SloSpec) -> f64 {
-    slo.window
-        .parse::<PromDuration>()
-        .map_or(0.0, PromDuration::as_secs_f64)
-}
-
 /// When the budget is spent if it goes on like this; nothing where that is beyond the window.
 fn exhausts_in(figures: &Figures, window: f64) -> Option<String> {
     seconds_left(figures, window)
@@ -190,15 +97,87 @@ fn exhausts_in(figures: &Figures, window: f64) -> Option<String> {
         .map(span)
 }
 
-fn seconds_left(figures: &Figures, window: f64) -> Option<f64> {
-    let (budget, burn) = (figures.budget?, figures.burn?);
-    Some(if budget <= 0.0 {
-        0.0
-    } else if burn <= 0.0 {
-        f64::INFINITY
-    } else {
-        budget * window / burn
+/// The SLO with the least budget left, by what is reported of it; one of which nothing is known comes last.
+pub fn worst(slos: &[SloStatus]) -> Option<&SloStatus> {
+    let budget = |slo: &SloStatus| {
+        let shown = slo.budget_remaining.as_deref().unwrap_or_default();
+        shown.trim_end_matches('%').parse().unwrap_or(f64::INFINITY)
+    };
+    slos.iter().min_by(|a, b| budget(a).total_cmp(&budget(b)))
+}
+
+/// Whether any of the SLOs has spent its budget, as far as Prometheus says.
+pub fn met(reports: &[SloReport], facts: &Facts<'_>, prometheus: &PrometheusFacts) -> Option<ConditionState> {
+    let type_ = ConditionType::SLOsMet;
+    if facts.spec.slos.is_empty() {
+        return None;
+    }
+    Some(match unanswered(type_, prometheus) {
+        Some(state) => ConditionState::unknown(type_, state.reason, state.message),
+        None => met_by(reports, &prometheus.view),
     })
+}
+
+fn met_by(reports: &[SloReport], view: &View) -> ConditionState {
+    let type_ = ConditionType::SLOsMet;
+    let list = |which: fn(&SloReport) -> bool| -> Option<String> {
+        let names: Vec<&str> = reports
+            .iter()
+            .filter(|report| which(report))
+            .map(|report| report.status.name.as_str())
+            .collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    if let Some(names) = list(|report| report.is_current && report.status.state == SloState::Violated) {
+        return ConditionState::no(
+            type_,
+            Reason::BudgetSpent,
+            format!("the error budget of {names} is spent ({FIGURES}): put what mends it before what is new"),
+        );
+    }
+    if let Some((slo, why)) = view.unmeasurable.first_key_value() {
+        let why = why.as_deref().unwrap_or(
+            "the series of its failed events are absent: check the indicator's metrics and matchers",
+        );
+        return ConditionState::unknown(
+            type_,
+            Reason::NotMeasurable,
+            format!("the objective {slo} has events and cannot be judged: {why}"),
+        );
+    }
+    if let Some(names) = list(|report| !report.is_current && report.status.sli.is_some()) {
+        return ConditionState::unknown(
+            type_,
+            Reason::NotRecorded,
+            format!(
+                "Prometheus has recorded nothing of {names} for some minutes, and what is shown is from then: see Monitored, RulesLoaded and Prometheus' log"
+            ),
+        );
+    }
+    if reports
+        .iter()
+        .all(|report| report.status.state == SloState::NoData)
+    {
+        return ConditionState::unknown(
+            type_,
+            Reason::NoData,
+            "there is no data yet: no traffic, or the rules are young",
+        );
+    }
+    match list(|report| report.status.state == SloState::AtRisk) {
+        Some(names) => ConditionState::yes(
+            type_,
+            Reason::AtRisk,
+            format!(
+                "no objective has spent its budget; at risk, for it burns faster than is sustainable or has an alert that fires: {names} ({FIGURES})"
+            ),
+        ),
+        None => ConditionState::yes(
+            type_,
+            Reason::WithinBudget,
+            format!("no objective has spent its budget ({FIGURES})"),
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -206,8 +185,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::json;
 
-    use super::super::alerts::{Alert, Firing};
     use super::*;
+    use crate::prometheus::{Alert, Firing};
 
     fn slo(objective: f64) -> SloSpec {
         serde_json::from_value(
@@ -235,7 +214,7 @@ mod tests {
     }
 
     fn status(slo: &SloSpec, view: &View, before: &[SloStatus]) -> SloStatus {
-        stands(slo, view, before).status
+        report(slo, view, before).status
     }
 
     fn second(status: &SloStatus) -> i64 {
@@ -302,7 +281,7 @@ mod tests {
             ..Figures::default()
         };
         for view in [View::default(), view(Figures::default()), view(untouched)] {
-            let after = stands(&slo(99.9), &view, &before);
+            let after = report(&slo(99.9), &view, &before);
             assert_eq!((&after.status, after.is_current), (&before[0], false));
         }
         let unknown = status(&slo(99.9), &View::default(), &[]);
@@ -341,30 +320,7 @@ mod tests {
         });
         let before = [status(&slo(99.9), &untouched, &[])];
         assert_eq!(before[0].state, SloState::Met);
-        assert!(stands(&slo(99.9), &untouched, &before).is_current);
-    }
-
-    #[test]
-    fn what_moved_by_less_than_the_last_digit_s_noise_has_not_moved() {
-        let then = recorded(0);
-        let errors = |ratio| Figures {
-            error_ratio: Some(ratio),
-            ..then
-        };
-        assert!(!moved(&slo(99.9), &errors(0.000_56), &then));
-        assert!(moved(&slo(99.9), &errors(0.000_6), &then));
-        assert!(moved(&slo(99.99), &errors(0.000_56), &then), "three decimals");
-        let burns = |burn, budget| Figures {
-            burn: Some(burn),
-            budget: Some(budget),
-            ..then
-        };
-        assert!(!moved(&slo(99.9), &burns(0.45, 0.505), &then));
-        assert!(moved(&slo(99.9), &burns(0.5, 0.5), &then));
-        // Nineteen days left, and eighteen.
-        assert!(moved(&slo(99.9), &burns(1.43, 0.9), &burns(1.5, 0.9)));
-        let unknown = Figures { burn: None, ..then };
-        assert!(moved(&slo(99.9), &unknown, &then));
+        assert!(report(&slo(99.9), &untouched, &before).is_current);
     }
 
     #[test]

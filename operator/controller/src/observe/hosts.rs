@@ -1,12 +1,11 @@
-//! Which app has a host: the one ownership Ingress carries it, else the one that has asked for it longest.
+//! Which app has a host: the one whose Ingress carries it, else the one that has asked for it longest.
 //!
 //! A host belongs to one namespace, whatever the path: an app elsewhere could otherwise put its own login page under it.
 //! Apps of one namespace share a host by different paths.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Resource, ResourceExt};
-use observedapp_api::ObservedApp;
-use observedapp_desired::HostHolder;
+use kube::Resource;
+use observedapp_api::{AppRef, ObservedApp};
 
 use crate::context::Context;
 use crate::watch::Route;
@@ -15,17 +14,17 @@ use crate::watch::Route;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
     since: Option<Time>,
-    app: HostHolder,
+    app: AppRef,
     path: String,
 }
 
 impl Context {
     /// The other app that holds the host that this one asks for.
-    pub fn host_holder(&self, app: &ObservedApp) -> Option<HostHolder> {
+    pub fn host_holder(&self, app: &ObservedApp) -> Option<AppRef> {
         let ingress = app.spec.ingress.as_ref()?;
         let own = Claim {
             since: app.metadata.creation_timestamp.clone(),
-            app: name_of(app),
+            app: app.into(),
             path: ingress.path.clone(),
         };
         let carried = self.carried(&ingress.host);
@@ -41,17 +40,17 @@ impl Context {
         if self.host_holder(app).is_some() {
             return true;
         }
-        let own = name_of(app);
+        let own = AppRef::from(app);
         for rival in self.carried(&ingress.host) {
             let shares = rival.app.namespace == own.namespace && rival.path != ingress.path;
             if rival.app != own && !shares {
-                self.queue.enqueue(&rival.app.namespace, &rival.app.name);
+                self.queue.enqueue(&rival.app);
             }
         }
         false
     }
 
-    /// The apps ownership Ingresses carry the host.
+    /// The apps whose Ingresses carry the host.
     fn carried(&self, host: &str) -> Vec<Claim> {
         let mut claims = Vec::new();
         for (key, live) in self.store.ingresses_of(host) {
@@ -64,10 +63,7 @@ impl Context {
             let routes = facts.routes.iter().filter(|route| route.host == host);
             claims.extend(routes.map(|Route { path, .. }| Claim {
                 since: facts.created.clone(),
-                app: HostHolder {
-                    namespace: key.namespace.to_string(),
-                    name: owner.name.clone(),
-                },
+                app: AppRef::new(&*key.namespace, &owner.name),
                 path: path.clone(),
             }));
         }
@@ -85,7 +81,7 @@ impl Context {
             if let Some(ingress) = app.spec.ingress.as_ref().filter(|ingress| ingress.host == host) {
                 claims.push(Claim {
                     since: app.metadata.creation_timestamp.clone(),
-                    app: name_of(app),
+                    app: app.into(),
                     path: ingress.path.clone(),
                 });
             }
@@ -94,15 +90,8 @@ impl Context {
     }
 }
 
-fn name_of(app: &ObservedApp) -> HostHolder {
-    HostHolder {
-        namespace: app.namespace().unwrap_or_default(),
-        name: app.name_any(),
-    }
-}
-
 /// Who else has the host, or in the own namespace the path of it.
-fn holder(own: &Claim, carried: &[Claim], asked: impl Fn() -> Vec<Claim>) -> Option<HostHolder> {
+fn holder(own: &Claim, carried: &[Claim], asked: impl Fn() -> Vec<Claim>) -> Option<AppRef> {
     let first = |of: &dyn Fn(&Claim) -> bool| {
         let carrying = carried.iter().filter(|claim| of(claim)).min().cloned();
         carrying.or_else(|| asked().into_iter().filter(of).min())
@@ -125,10 +114,7 @@ mod tests {
         let (namespace, name) = app.split_once('/').unwrap();
         Claim {
             since: Some(Time(jiff::Timestamp::from_second(since).unwrap())),
-            app: HostHolder {
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-            },
+            app: AppRef::new(namespace, name),
             path: path.to_owned(),
         }
     }
