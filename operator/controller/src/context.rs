@@ -9,7 +9,6 @@ use kube::Client;
 use kube::runtime::reflector::Store as AppStore;
 use observedapp_api::ObservedAppStatus;
 use observedapp_desired::{Kind, Settings};
-use traces::Traces;
 
 use crate::App;
 use crate::discovery::Served;
@@ -36,7 +35,6 @@ pub struct Context {
     pub served: Arc<Served>,
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
-    pub traces: Traces,
     pub events: Reporter,
     pub references: References,
     pub prometheus: Arc<Prometheus>,

@@ -15,7 +15,6 @@ use observedapp_desired::Kind;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use traces::Traces;
 use tracing::{error, info};
 
 use crate::client::observed_client;
@@ -48,8 +47,6 @@ pub enum RunError {
     },
     #[error("signals cannot be received: {0}")]
     Signals(#[from] std::io::Error),
-    #[error("{0}")]
-    Traces(String),
     #[error("the reconcile loop has ended by itself; this is a bug")]
     LoopEnded,
 }
@@ -118,12 +115,8 @@ impl Operator {
         config.default_retry = false;
         config.read_timeout = config.read_timeout.or(Some(timing.silence));
         config.reset_reader_on_write = true;
-        let traces = options
-            .traces
-            .start("observedapp", env!("CARGO_PKG_VERSION"))
-            .map_err(RunError::Traces)?;
-        let metrics = Arc::new(Metrics::new(traces.clone()));
-        let client = observed_client(config, metrics.requests.clone(), traces.clone())
+        let metrics = Arc::new(Metrics::default());
+        let client = observed_client(config, metrics.requests.clone())
             .map_err(|error| RunError::Client(Box::new(error)))?;
         let listen = options.listen;
         let replica = Replica {
@@ -131,7 +124,6 @@ impl Operator {
             timing,
             client,
             metrics,
-            traces,
             health: Arc::new(Health::new()),
         };
         let listener = server::listen(listen).await.map_err(|source| RunError::Listen {
@@ -155,7 +147,6 @@ impl Operator {
         };
         serving.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
-        replica.traces.flush().await;
         info!("stopped");
         outcome
     }
@@ -187,7 +178,6 @@ struct Replica {
     timing: Timing,
     client: Client,
     metrics: Arc<Metrics>,
-    traces: Traces,
     health: Arc<Health>,
 }
 
@@ -242,7 +232,6 @@ impl Replica {
             timing,
             client,
             metrics,
-            traces,
             health,
         } = self;
         let scopes: Vec<Option<Arc<str>>> = if options.namespaces.is_empty() {
@@ -270,7 +259,6 @@ impl Replica {
             served: Arc::new(Served::default()),
             queue: Arc::clone(&queue),
             metrics: Arc::clone(metrics),
-            traces: traces.clone(),
             events: Reporter::new(client.clone(), options.identity.clone()),
             references: References::default(),
             prometheus: Arc::new(Prometheus::new(prometheus.clone())),

@@ -8,7 +8,8 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use observedapp_api::ObservedApp;
 use observedapp_desired::{Kind, Problems, desired, references, validate};
-use traces::{Attribute, CURRENT, Span, SpanKind};
+use opentelemetry::trace::{FutureExt as _, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::{KeyValue, global};
 use tracing::{debug, info, warn};
 
 use crate::App;
@@ -18,6 +19,7 @@ use crate::error::{Error, jittered};
 use crate::metrics::{ErrorLabel, ResultLabel};
 use crate::report::Story;
 use crate::status::Progress;
+use crate::traces::TRACER;
 use crate::watch::Key;
 
 /// The longest that one look may take; it is only ever reached when the API server hangs.
@@ -39,7 +41,7 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
     let began = Instant::now();
     let mut cache = context.caches.take(&namespace, &name, &uid);
     cache.reference = app.object_ref(&());
-    let span = context.traces.begin(None);
+    let trace = opentelemetry::Context::new().with_span(global::tracer(TRACER).start("reconcile"));
     let look = async {
         match &app.0 {
             _ if app.meta().deletion_timestamp.is_some() => {
@@ -59,7 +61,7 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
             }
         }
     };
-    let looked = CURRENT.scope(span, look).await;
+    let looked = look.with_context(trace.clone()).await;
     let mut reason = None;
     let (result, wait) = match looked {
         Ok(Look::Done) => {
@@ -101,26 +103,18 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
         .metrics
         .apps
         .show_failures(&namespace, &name, cache.failures);
-    let duration = began.elapsed();
-    context.metrics.duration.observe(duration.as_secs_f64());
-    let attributes: Vec<_> = [
-        ("k8s.namespace.name", namespace.as_str()),
-        ("observedapp.app", &name),
-        ("observedapp.result", result),
-    ]
-    .into_iter()
-    .chain(reason.map(|reason| ("error.type", reason)))
-    .map(|(key, value)| (key, Attribute::Text(value)))
-    .collect();
-    context.traces.record(&Span {
-        context: span,
-        parent: None,
-        kind: SpanKind::Internal,
-        name: "reconcile",
-        duration,
-        attributes: &attributes,
-        failed: reason.is_some(),
-    });
+    context.metrics.duration.observe(began.elapsed().as_secs_f64());
+    let span = trace.span();
+    span.set_attributes([
+        KeyValue::new("k8s.namespace.name", namespace.clone()),
+        KeyValue::new("observedapp.app", name.clone()),
+        KeyValue::new("observedapp.result", result),
+    ]);
+    if let Some(reason) = reason {
+        span.set_attribute(KeyValue::new("error.type", reason));
+        span.set_status(Status::error(""));
+    }
+    span.end();
     context.caches.put(&namespace, &name, cache);
     debug!(namespace, app = name, result, "looked at");
     Action::requeue(wait)
