@@ -16,7 +16,7 @@ use crate::error::{Class, Error};
 use crate::request::with_timeout;
 use crate::watch::{self, ChildState, Key, Ownership, Partial, RequestMark};
 
-/// The app ownership objects are applied.
+/// The app whose objects are applied.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
     pub namespace: &'a str,

@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use crate::metrics::RequestLabels;
 use crate::traces::TRACER;
 
-/// A client ownership requests are seen.
+/// A client whose requests are seen.
 pub fn observed_client(
     config: kube::Config,
     requests: Family<RequestLabels, Counter>,

@@ -18,7 +18,7 @@ use crate::watch::{self, Apps, Scope, Store, Synced};
 /// How long reconciles wait for the first lists of optional kinds: what is known later is taken up then.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
-/// The optional kinds that are served and ownership objects are known.
+/// The optional kinds that are served and whose objects are known.
 #[derive(Debug, Default)]
 pub struct Served(RwLock<BTreeSet<Kind>>);
 
@@ -90,7 +90,7 @@ impl Discovery {
     }
 
     /// Returns when all that is watched is known. A list may take longer than a round: then it goes on in the next. Of a
-    /// kind ownership objects may not be read it never ends, and the watch itself says why.
+    /// kind whose objects may not be read it never ends, and the watch itself says why.
     async fn list_all(&self, watches: &mut Watches) {
         while let Some(kind) = watches.next_listed().await {
             if let Some(watch) = watches.0.get_mut(&kind) {

@@ -1,4 +1,4 @@
-//! Which app has a host: the one ownership Ingress carries it, else the one that has asked for it longest.
+//! Which app has a host: the one whose Ingress carries it, else the one that has asked for it longest.
 //!
 //! A host belongs to one namespace, whatever the path: an app elsewhere could otherwise put its own login page under it.
 //! Apps of one namespace share a host by different paths.
@@ -51,7 +51,7 @@ impl Context {
         false
     }
 
-    /// The apps ownership Ingresses carry the host.
+    /// The apps whose Ingresses carry the host.
     fn carried(&self, host: &str) -> Vec<Claim> {
         let mut claims = Vec::new();
         for (key, live) in self.store.ingresses_of(host) {

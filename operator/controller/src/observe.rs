@@ -41,7 +41,7 @@ impl Context {
     }
 
     /// The database as it exists. Where the watches show no claim the API server itself is asked: a password is drawn
-    /// only where there is certainly none ownership data needs the old one. A Secret that no watch has shown is found out
+    /// only where there is certainly none whose data needs the old one. A Secret that no watch has shown is found out
     /// when the new one is to be created.
     async fn observe_database(
         &self,

@@ -13,7 +13,7 @@ use crate::traces::TRACES_HELP;
 #[derive(Args, Clone, Debug)]
 #[command(after_help = TRACES_HELP)]
 pub struct RunOptions {
-    /// The namespaces ownership apps this operator runs, separated by commas; without it all.
+    /// The namespaces whose apps this operator runs, separated by commas; without it all.
     #[arg(
         long,
         env = "OBSERVEDAPP_NAMESPACES",
@@ -26,7 +26,7 @@ pub struct RunOptions {
     #[arg(long, env = "OBSERVEDAPP_PROMETHEUS_URL", value_name = "URL")]
     pub prometheus_url: Option<String>,
 
-    /// The namespaces ownership Prometheus objects are trusted, separated by commas: they say how monitors and rules are
+    /// The namespaces whose Prometheus objects are trusted, separated by commas: they say how monitors and rules are
     /// labelled, are asked for all figures, and may reach the metrics ports. Without it, that of the oldest Prometheus
     /// which selects the operator's own ServiceMonitor.
     #[arg(
@@ -142,7 +142,7 @@ pub enum LogFormat {
 }
 
 impl RunOptions {
-    /// Which Prometheus is asked, and ownership objects count.
+    /// Which Prometheus is asked, and whose objects count.
     pub(crate) fn prometheus(&self) -> PrometheusSettings {
         let url = self.prometheus_url.as_deref();
         PrometheusSettings {

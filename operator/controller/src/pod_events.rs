@@ -118,7 +118,7 @@ impl Context {
     }
 }
 
-/// The pod of the newest revision that has been unready for longest and ownership own status does not say why.
+/// The pod of the newest revision that has been unready for longest and whose own status does not say why.
 fn unexplained(pods: &[(String, Arc<Pod>)]) -> Option<(&String, &Pod)> {
     let apps = || pods.iter().filter(|(_, pod)| pod.component == "app");
     let newest = apps().max_by(|(_, a), (_, b)| a.created.cmp(&b.created))?;

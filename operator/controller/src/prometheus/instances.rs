@@ -14,7 +14,7 @@ use super::selection::{Labels, Selection};
 pub struct PrometheusSettings {
     /// Where it answers, without a slash at its end.
     pub url: Option<String>,
-    /// The namespaces ownership Prometheus objects are trusted; empty: see [`PrometheusInstances::of`].
+    /// The namespaces whose Prometheus objects are trusted; empty: see [`PrometheusInstances::of`].
     pub namespaces: BTreeSet<String>,
     /// The operator's own ServiceMonitor: its namespace and name.
     pub own_monitor: Option<(String, String)>,

@@ -310,7 +310,7 @@ async fn errors(server: &Server, namespace: &str, app: &str, view: &View) -> BTr
     errors
 }
 
-/// What is wrong with the first rule ownership last evaluation failed, in Prometheus' own words.
+/// What is wrong with the first rule whose last evaluation failed, in Prometheus' own words.
 pub(super) async fn rule_error(
     server: &Server,
     namespace: &str,

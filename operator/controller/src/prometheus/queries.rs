@@ -35,7 +35,7 @@ pub fn recorded_at() -> String {
         .join(" or ")
 }
 
-/// The share of failed events in the last minutes of the objectives ownership rules are so new that they have closed no slot
+/// The share of failed events in the last minutes of the objectives whose rules are so new that they have closed no slot
 /// but perhaps their first. Where Prometheus holds another of the last day they are not new: they were away, or fail.
 pub fn without_failures() -> String {
     format!(

@@ -19,7 +19,7 @@ pub struct Transition {
     pub message: String,
 }
 
-/// The new conditions, in the order of [`ConditionType::ALL`]; one ownership status stays keeps its time.
+/// The new conditions, in the order of [`ConditionType::ALL`]; one whose status stays keeps its time.
 pub fn merge(
     old: &[Condition],
     findings: Vec<Finding>,

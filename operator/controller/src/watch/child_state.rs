@@ -1,4 +1,4 @@
-//! What is remembered of an object in the cluster: who it is, ownership it is, a digest of what we applied to it, and
+//! What is remembered of an object in the cluster: who it is, whose it is, a digest of what we applied to it, and
 //! the few facts that conditions are made of. The rest is dropped while it is read, so that thousands of objects,
 //! and strangers' Secrets, cost next to nothing.
 
@@ -25,7 +25,7 @@ pub struct ChildState {
     pub retained: bool,
     /// A digest of the fields we applied and still own, and of when they last moved; absent where we own none.
     pub applied: Option<u64>,
-    /// Read from kinds ownership state matters; absent where only metadata is watched.
+    /// Read from kinds whose state matters; absent where only metadata is watched.
     pub facts: Option<Box<Facts>>,
 }
 
@@ -46,7 +46,7 @@ pub enum Ownership {
     Owned,
     /// Nobody controls it, and our labels name the app: it was kept when an app of this name went.
     Retained,
-    /// Somebody else's; the text says ownership.
+    /// Somebody else's; the text says whose.
     Foreign(String),
 }
 

@@ -128,7 +128,7 @@ impl Store {
         })
     }
 
-    /// To be asked before a request is sent ownership answer is to be entered.
+    /// To be asked before a request is sent whose answer is to be entered.
     pub fn mark_request(&self) -> RequestMark {
         RequestMark {
             list: self.read(|inner| inner.list),
