@@ -1,12 +1,11 @@
 //! The task service: a to-do list over HTTP that is the model of an observable service.
 
 pub mod api;
-pub mod cache;
+mod cache;
 pub mod config;
-pub mod faults;
-pub mod observe;
+mod faults;
+mod observe;
 pub mod run;
-pub mod server;
-pub mod state;
-pub mod store;
+mod server;
+mod store;
 pub mod telemetry;

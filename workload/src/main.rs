@@ -1,4 +1,3 @@
-use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -7,21 +6,19 @@ use tasks::run::run;
 use tasks::telemetry::Telemetry;
 
 fn main() -> ExitCode {
-    let config = Config::parse();
-    match start(&config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tasks: {error}");
-            ExitCode::FAILURE
-        }
+    if let Err(error) = start(&Config::parse()) {
+        eprintln!("tasks: {error:#}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
-fn start(config: &Config) -> Result<(), Box<dyn Error>> {
+fn start(config: &Config) -> anyhow::Result<()> {
+    // Two crypto providers may be linked in; TLS must be told which one to use.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // Before the runtime: the exporter of spans has a thread and a blocking HTTP client of its own.
     let telemetry = Telemetry::init(config)?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    let result = runtime.block_on(run(config, telemetry.dropped_lines()));
+    let result = tokio::runtime::Runtime::new()?.block_on(run(config, telemetry.dropped_lines.clone()));
     telemetry.shutdown();
-    Ok(result?)
+    result
 }

@@ -3,60 +3,50 @@
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use opentelemetry::trace::{Status, TraceContextExt};
-use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::api::{self, Problem};
-use crate::state::AppState;
+use crate::run::AppState;
 
 /// The code under which a request is counted whose client went away before the answer.
 const CLIENT_CLOSED: u16 = 499;
-const TRACESTATE: &str = "tracestate";
 /// A longer path is cut in the log.
 const LONGEST_LOGGED_PATH: usize = 200;
 
 /// A handler puts it into its response: the request's log line then names the task.
-#[derive(Debug, Clone)]
-pub struct AddedTask(pub String);
+#[derive(Clone)]
+pub(crate) struct AddedTask(pub(crate) String);
 
-pub async fn observe(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let mut record = RequestRecord::new(state.clone(), &request);
-    let may_fail = record
-        .route
-        .is_some_and(|route| api::TASK_ROUTES.contains(&route));
-    let span = record.span.clone();
+    let is_task = record.route.is_some_and(|route| route.starts_with(api::TASKS));
     let answer = async {
-        if may_fail && state.faults.get().delay_and_decide().await {
+        let faults = *state.faults.borrow();
+        if is_task && faults.delay_and_decide().await {
             return Problem::FailedOnPurpose.into_response();
         }
         next.run(request).await
     };
-    let mut response = answer.instrument(span).await;
-    record.answered(&response);
-
-    opentelemetry::global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(
-            &record.span.context(),
-            &mut HeaderInjector(response.headers_mut()),
-        );
-    });
-    if response
-        .headers()
-        .get(TRACESTATE)
-        .is_some_and(HeaderValue::is_empty)
-    {
-        response.headers_mut().remove(TRACESTATE);
+    let mut response = answer.instrument(record.span.clone()).await;
+    record.code = response.status().as_u16();
+    record.added = response.extensions_mut().remove();
+    let headers = response.headers_mut();
+    let (trace_id, span_id) = (record.trace.trace_id(), record.trace.span_id());
+    let traceparent = format!("00-{trace_id}-{span_id}-{:02x}", record.trace.trace_flags());
+    if let Ok(traceparent) = traceparent.parse() {
+        headers.insert("traceparent", traceparent);
     }
-    if state.is_draining() {
+    if state.draining.is_cancelled() {
         // Clients with a connection pool must come back on a new connection, to another replica.
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
@@ -70,8 +60,8 @@ struct RequestRecord {
     path: String,
     route: Option<&'static str>,
     span: Span,
-    trace_id: String,
-    status: StatusCode,
+    trace: SpanContext,
+    code: u16,
     added: Option<AddedTask>,
 }
 
@@ -80,10 +70,8 @@ impl RequestRecord {
         state.metrics.in_flight.inc();
         let method = request.method().clone();
         let path: String = request.uri().path().chars().take(LONGEST_LOGGED_PATH).collect();
-        let route = request
-            .extensions()
-            .get::<MatchedPath>()
-            .and_then(|matched| api::route(matched.as_str()));
+        let matched = request.extensions().get::<MatchedPath>();
+        let route = matched.and_then(|matched| api::route(matched.as_str()));
         let span = tracing::info_span!(
             "request",
             otel.name = format!("{method} {}", route.unwrap_or_default()).trim_end(),
@@ -94,11 +82,9 @@ impl RequestRecord {
             http.response.status_code = tracing::field::Empty,
         );
         // The caller's trace goes on here; without one, a new trace begins.
-        let caller = opentelemetry::global::get_text_map_propagator(|propagator| {
-            propagator.extract(&HeaderExtractor(request.headers()))
-        });
+        let caller = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));
         let _ = span.set_parent(caller);
-        let trace_id = span.context().span().span_context().trace_id().to_string();
+        let trace = span.context().span().span_context().clone();
         Self {
             state,
             started: Instant::now(),
@@ -106,28 +92,23 @@ impl RequestRecord {
             path,
             route,
             span,
-            trace_id,
-            status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
+            trace,
+            code: CLIENT_CLOSED,
             added: None,
         }
-    }
-
-    fn answered(&mut self, response: &Response) {
-        self.status = response.status();
-        self.added = response.extensions().get::<AddedTask>().cloned();
     }
 }
 
 impl Drop for RequestRecord {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
-        let code = self.status.as_u16();
-        let metrics = &self.state.metrics;
+        let (code, metrics) = (self.code, &self.state.metrics);
         metrics.in_flight.dec();
-        metrics.record_request(self.route, &self.method, code, duration, &self.trace_id);
+        let trace_id = self.trace.trace_id().to_string();
+        metrics.record_request(self.route, &self.method, code, duration, &trace_id);
 
         self.span.record("http.response.status_code", i64::from(code));
-        if self.status.is_server_error() {
+        if code >= 500 {
             self.span.set_status(Status::error(""));
         }
         // The level of an event is fixed where it is written, hence a macro.
@@ -140,7 +121,7 @@ impl Drop for RequestRecord {
                     status = code,
                     duration = duration.as_secs_f64(),
                     task = self.added.as_ref().map(|added| added.0.as_str()),
-                    trace_id = self.trace_id,
+                    trace_id,
                 )
             };
         }

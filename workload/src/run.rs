@@ -1,66 +1,80 @@
 //! The service from its start to its orderly end.
 
-use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::api;
 use crate::cache::Cache;
 use crate::config::Config;
-use crate::faults::FaultSwitch;
-use crate::server::{self, BindError, Limits};
-use crate::state::{AppState, Phase, Shared};
-use crate::store::{ConnectError, Store, StoreOptions};
+use crate::faults::Faults;
+use crate::server;
+use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
-/// Why the service stopped, or never started; one line for the person who must mend it.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    #[error("{0}")]
-    Config(String),
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    #[error("cannot wait for signals: {0}")]
-    Signals(std::io::Error),
+/// What the handlers share.
+pub(crate) type AppState = Arc<Shared>;
+
+pub(crate) struct Shared {
+    /// Empty until the database has been reached.
+    store: OnceLock<Store>,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) faults: watch::Sender<Faults>,
+    pub(crate) body_timeout: Duration,
+    /// From then on `/readyz` says no, so that no new requests come.
+    pub(crate) draining: CancellationToken,
 }
 
-/// Serves until a signal asks for the end. SIGTERM drains as a rollout needs it; SIGINT, from a
-/// person at a terminal, does without the delay.
-pub async fn run(config: &Config, dropped_lines: ErrorCounter) -> Result<(), RunError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
-    let options = StoreOptions {
-        url: config.database().map_err(RunError::Config)?,
-        pool_size: u32::from(config.db_pool_size),
-        deadline: config.db_timeout,
-    };
-    let (set_phase, phase) = watch::channel(Phase::Serving);
-    let state = state(config, &options, dropped_lines, phase.clone())?;
+impl Shared {
+    pub(crate) fn store(&self) -> Result<&Store, StoreError> {
+        let starting = || StoreError::Unavailable("not connected yet".to_owned());
+        self.store.get().ok_or_else(starting)
+    }
+}
+
+/// Serves until a signal asks for the end, or says in one line why it cannot. SIGTERM drains as a rollout needs it;
+/// SIGINT, from a person at a terminal, does without the delay.
+pub async fn run(config: &Config, dropped_lines: ErrorCounter) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let database = config.database()?;
+    let metrics = Arc::new(Metrics::new(config.db_pool_size, dropped_lines));
+    let cache = config.redis_url.as_ref().filter(|url| !url.is_empty());
+    let cache = cache.map(|url| Cache::start(url, config, Arc::clone(&metrics)));
+    let state = Arc::new(Shared {
+        store: OnceLock::new(),
+        cache: cache.transpose()?,
+        metrics,
+        faults: watch::Sender::default(),
+        body_timeout: config.body_timeout,
+        draining: CancellationToken::new(),
+    });
+    let closing = CancellationToken::new();
 
     // The ports open before the database is there: who asks hears that the service lives but is not ready.
-    let servers = listen(config, &state, phase).await?;
+    let servers = listen(config, &state, &closing).await?;
+    let connect = async {
+        let store = Store::open(&database, config, Arc::clone(&state.metrics)).await?;
+        let _ = state.store.set(store);
+        std::future::pending::<anyhow::Result<()>>().await
+    };
     let delay = tokio::select! {
-        error = connect(config, &options, &state) => {
-            let Err(error) = error;
-            return Err(error.into());
-        }
+        failed = connect => return failed,
         _ = terminate.recv() => config.drain_delay,
         _ = interrupt.recv() => Duration::ZERO,
     };
 
     tracing::info!(delay = delay.as_secs_f64(), "draining");
-    set_phase.send_replace(Phase::Draining);
+    state.draining.cancel();
     let drained = async {
         tokio::time::sleep(delay).await;
-        set_phase.send_replace(Phase::Closing);
+        closing.cancel();
         tokio::time::timeout(config.drain_timeout, servers.join_all()).await
     };
     let drained = tokio::select! {
@@ -77,78 +91,27 @@ pub async fn run(config: &Config, dropped_lines: ErrorCounter) -> Result<(), Run
     Ok(())
 }
 
-fn state(
-    config: &Config,
-    options: &StoreOptions,
-    dropped_lines: ErrorCounter,
-    phase: watch::Receiver<Phase>,
-) -> Result<AppState, RunError> {
-    let store = Arc::new(OnceLock::new());
-    let metrics = Metrics::new(Arc::clone(&store), options.pool_size, dropped_lines);
-    let cache = match config.cache().map_err(RunError::Config)? {
-        Some(options) => Some(
-            Cache::start(options, metrics.cache.clone())
-                .map_err(|error| RunError::Config(format!("REDIS_URL: {error}")))?,
-        ),
-        None => None,
-    };
-    Ok(AppState::new(Shared {
-        store,
-        cache,
-        metrics,
-        faults: FaultSwitch::default(),
-        phase,
-        body_timeout: config.body_timeout,
-    }))
-}
-
 /// Opens the ports and serves them.
 async fn listen(
     config: &Config,
     state: &AppState,
-    phase: watch::Receiver<Phase>,
-) -> Result<JoinSet<()>, BindError> {
-    let limits = Limits {
-        header_timeout: config.header_timeout,
-        write_timeout: config.write_timeout,
-        max_connections: config.max_connections as usize,
-    };
-    let api = api::router(state.clone());
+    closing: &CancellationToken,
+) -> anyhow::Result<JoinSet<()>> {
+    let serve = |listener, router| server::serve(listener, router, config.clone(), closing.clone());
+    let mut api = api::router(state.clone());
     let operations = api::operations(state.clone(), config.faults);
     let listener = server::bind(config.listen_address, config.port, "PORT").await?;
-    log_port("listening", &listener);
+    let address = listener.local_addr()?;
+    tracing::info!(port = address.port(), address = %address.ip(), "listening");
     let mut servers = JoinSet::new();
-    if config.one_port() {
-        servers.spawn(server::serve(listener, api.merge(operations), limits, phase));
+    if config.port == config.metrics_port && config.port != 0 {
+        api = api.merge(operations);
     } else {
-        let metrics = server::bind(config.listen_address, config.metrics_port, "METRICS_PORT").await?;
-        log_port("listening for metrics", &metrics);
-        servers.spawn(server::serve(listener, api, limits, phase.clone()));
-        servers.spawn(server::serve(metrics, operations, limits, phase));
+        let listener = server::bind(config.listen_address, config.metrics_port, "METRICS_PORT").await?;
+        let address = listener.local_addr()?;
+        tracing::info!(port = address.port(), address = %address.ip(), "listening for metrics");
+        servers.spawn(serve(listener, operations));
     }
+    servers.spawn(serve(listener, api));
     Ok(servers)
-}
-
-/// Reaches the database; comes back only if that fails for good.
-async fn connect(
-    config: &Config,
-    options: &StoreOptions,
-    state: &AppState,
-) -> Result<Infallible, ConnectError> {
-    let store = Store::open(
-        options,
-        config.db_connect_attempts,
-        config.db_connect_delay,
-        state.metrics.database.clone(),
-    )
-    .await?;
-    let _ = state.store.set(store);
-    std::future::pending().await
-}
-
-fn log_port(message: &str, listener: &TcpListener) {
-    match listener.local_addr() {
-        Ok(address) => tracing::info!(port = address.port(), address = %address.ip(), "{message}"),
-        Err(error) => tracing::warn!(%error, "{message}"),
-    }
 }

@@ -43,11 +43,11 @@ fn described() -> BTreeSet<(String, String, BTreeSet<u16>)> {
 
 #[test]
 fn it_has_the_routes_of_the_router_and_their_codes() {
-    let routed = ENDPOINTS.map(|endpoint| {
+    let routed = ENDPOINTS.map(|(method, route, codes)| {
         (
-            endpoint.method.to_owned(),
-            endpoint.route.to_owned(),
-            endpoint.codes.iter().copied().collect(),
+            method.to_owned(),
+            route.to_owned(),
+            codes.iter().copied().collect(),
         )
     });
     assert_eq!(described(), BTreeSet::from(routed));

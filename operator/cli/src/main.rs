@@ -71,10 +71,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 fn operate(options: RunOptions) -> anyhow::Result<()> {
     observedapp_controller::init_logging(options.log_format);
+    let traces = observedapp_controller::Traces::init().map_err(anyhow::Error::msg)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
-    runtime.block_on(observedapp_controller::run(options))?;
-    Ok(())
+    let outcome = runtime.block_on(observedapp_controller::run(options));
+    traces.shutdown();
+    Ok(outcome?)
 }

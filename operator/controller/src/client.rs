@@ -1,28 +1,27 @@
 //! The client of the API server: every request is counted, and is a span of the reconcile that it belongs to.
 
-use std::time::Instant;
-
 use kube::Client;
+use opentelemetry::global::{self, BoxedSpan};
+use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::{Context, KeyValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use traces::{Attribute, CURRENT, Span, SpanContext, SpanKind, Traces};
 
 use crate::metrics::RequestLabels;
+use crate::traces::TRACER;
 
 /// A client whose requests are seen.
 pub fn observed_client(
     config: kube::Config,
     requests: Family<RequestLabels, Counter>,
-    traces: Traces,
 ) -> kube::Result<Client> {
     let builder = kube::client::ClientBuilder::try_from(config)?;
-    Ok(builder.with_layer(&Layer { requests, traces }).build())
+    Ok(builder.with_layer(&Layer { requests }).build())
 }
 
 #[derive(Clone)]
 struct Layer {
     requests: Family<RequestLabels, Counter>,
-    traces: Traces,
 }
 
 impl<S> tower::Layer<S> for Layer {
@@ -60,20 +59,19 @@ where
     fn call(&mut self, request: http::Request<A>) -> Self::Future {
         let (verb, kind) = described(request.method(), request.uri());
         let sent = Sent {
-            layer: self.layer.clone(),
-            began: Instant::now(),
+            requests: self.layer.requests.clone(),
             verb,
             kind,
-            path: request.uri().path().to_owned(),
             code: None,
-            reconcile: None,
+            span: None,
         };
+        let path = request.uri().path().to_owned();
         let answer = self.inner.call(request);
         Box::pin(async move {
             // The whole of it lives as long as this: what is dropped early counts as unanswered.
             let mut sent = sent;
             // Only here, not above, it is the task of who asked.
-            sent.reconcile = CURRENT.try_with(|context| *context).ok();
+            sent.start_span(path);
             let answer = answer.await;
             sent.code = answer.as_ref().ok().map(|response| response.status().as_u16());
             answer
@@ -83,40 +81,46 @@ where
 
 /// A request from when it is sent until it is answered, or nobody waits for that any more.
 struct Sent {
-    layer: Layer,
-    began: Instant,
+    requests: Family<RequestLabels, Counter>,
     verb: &'static str,
     kind: String,
-    path: String,
     code: Option<u16>,
-    reconcile: Option<SpanContext>,
+    span: Option<BoxedSpan>,
+}
+
+impl Sent {
+    /// Only what a reconcile asks for is a span; a watch has no end.
+    fn start_span(&mut self, path: String) {
+        let reconcile = Context::current();
+        if reconcile.span().span_context().is_sampled() {
+            let tracer = global::tracer(TRACER);
+            let span = tracer
+                .span_builder(format!("{} {}", self.verb, self.kind))
+                .with_kind(SpanKind::Client)
+                .with_attributes([KeyValue::new("url.path", path)])
+                .start_with_context(&tracer, &reconcile);
+            self.span = Some(span);
+        }
+    }
 }
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        let Layer { requests, traces } = &self.layer;
-        let code = self.code.map_or("none".to_owned(), |code| code.to_string());
-        let (verb, kind) = (self.verb, std::mem::take(&mut self.kind));
-        if let Some(reconcile) = self.reconcile.filter(|context| context.sampled) {
-            let status = self
-                .code
-                .map(|code| ("http.response.status_code", Attribute::Number(code)));
-            let attributes: Vec<_> = [("url.path", Attribute::Text(&self.path))]
-                .into_iter()
-                .chain(status)
-                .collect();
-            traces.record(&Span {
-                context: traces.begin(Some(&reconcile)),
-                parent: Some(reconcile.span_id),
-                kind: SpanKind::Client,
-                name: &format!("{verb} {kind}"),
-                duration: self.began.elapsed(),
-                attributes: &attributes,
-                // That something is not there is an answer.
-                failed: self.code.is_none_or(|code| code >= 400 && code != 404),
-            });
+        if let Some(span) = &mut self.span {
+            if let Some(code) = self.code {
+                span.set_attribute(KeyValue::new("http.response.status_code", i64::from(code)));
+            }
+            // That something is not there is an answer.
+            if self.code.is_none_or(|code| code >= 400 && code != 404) {
+                span.set_status(Status::error(""));
+            }
         }
-        requests.get_or_create(&RequestLabels { verb, kind, code }).inc();
+        let labels = RequestLabels {
+            verb: self.verb,
+            kind: std::mem::take(&mut self.kind),
+            code: self.code.map_or("none".to_owned(), |code| code.to_string()),
+        };
+        self.requests.get_or_create(&labels).inc();
     }
 }
 

@@ -10,7 +10,6 @@ use kube::runtime::reflector::Store as AppStore;
 use observedapp_api::{AppRef, ObservedAppStatus};
 use observedapp_desired::{Kind, Settings};
 use parking_lot::Mutex;
-use traces::Traces;
 
 use crate::App;
 use crate::discovery::Served;
@@ -39,7 +38,6 @@ pub struct Context {
     pub served: Arc<Served>,
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
-    pub traces: Traces,
     pub events: Reporter,
     pub references: References,
     pub prometheus: Arc<Prometheus>,

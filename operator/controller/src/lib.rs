@@ -32,6 +32,7 @@ mod report;
 mod request;
 mod server;
 mod status;
+mod traces;
 mod watch;
 mod watches;
 
@@ -40,6 +41,7 @@ pub use logging::init_logging;
 pub use metrics::{AppState, ErrorLabel, Metrics, RequestLabels, ResultLabel};
 pub use operator::{Operator, RunError, Timing};
 pub use options::{LogFormat, RunOptions};
+pub use traces::Traces;
 
 /// An app as it is watched: one that cannot be read is an object too, and starves no other.
 type App = kube::core::DeserializeGuard<observedapp_api::ObservedApp>;

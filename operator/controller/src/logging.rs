@@ -18,14 +18,21 @@ pub fn init_logging(format: LogFormat) {
     };
 }
 
-/// What is asked for, less what only repeats it: the client logs that a request failed, but not which; we do, with what
-/// it was about and what to do.
+/// Targets that only repeat what the operator logs itself, with what it was about and what to do.
+const REPEATED: [(&str, &str); 2] = [
+    ("kube_client", "kube_client::client::builder=off"),
+    ("opentelemetry", "opentelemetry-otlp=off"),
+];
+
+/// What is asked for, less what is repeated, unless that was asked for by name.
 fn filter(asked: &str) -> String {
-    if asked.contains("kube_client") {
-        asked.to_owned()
-    } else {
-        format!("{asked},kube_client::client::builder=off")
-    }
+    let unnamed = REPEATED.iter().filter(|(name, _)| !asked.contains(name));
+    let directives = unnamed.map(|(_, directive)| *directive);
+    [asked]
+        .into_iter()
+        .chain(directives)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 #[cfg(test)]
@@ -33,8 +40,14 @@ mod tests {
     use super::filter;
 
     #[test]
-    fn the_client_is_heard_only_when_asked_for() {
-        assert_eq!(filter("info"), "info,kube_client::client::builder=off");
-        assert_eq!(filter("warn,kube_client=debug"), "warn,kube_client=debug");
+    fn libraries_that_repeat_are_heard_only_when_asked_for() {
+        assert_eq!(
+            filter("info"),
+            "info,kube_client::client::builder=off,opentelemetry-otlp=off"
+        );
+        assert_eq!(
+            filter("warn,kube_client=debug"),
+            "warn,kube_client=debug,opentelemetry-otlp=off"
+        );
     }
 }

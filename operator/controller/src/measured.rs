@@ -4,13 +4,15 @@ use std::time::{Duration, Instant};
 
 use kube::runtime::controller::Action;
 use observedapp_api::AppRef;
-use traces::{Attribute, CURRENT, Span, SpanKind};
+use opentelemetry::trace::{FutureExt as _, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::{KeyValue, global};
 use tracing::{debug, warn};
 
 use crate::context::{AppCache, Context};
 use crate::error::{Error, jittered};
 use crate::metrics::{ErrorLabel, ResultLabel};
 use crate::reconcile::Next;
+use crate::traces::TRACER;
 
 pub async fn measured(
     context: &Context,
@@ -19,8 +21,8 @@ pub async fn measured(
     reconcile: impl AsyncFnOnce(&mut AppCache) -> Result<Next, Error>,
 ) -> Action {
     let began = Instant::now();
-    let span = context.traces.begin(None);
-    let outcome = CURRENT.scope(span, reconcile(&mut *cache)).await;
+    let trace = opentelemetry::Context::new().with_span(global::tracer(TRACER).start("reconcile"));
+    let outcome = reconcile(&mut *cache).with_context(trace.clone()).await;
     let (result, wait) = match &outcome {
         Ok(Next::OnChange) => ("done", jittered(context.resync)),
         Ok(Next::After(wait)) => ("again", jittered(*wait)),
@@ -36,30 +38,21 @@ pub async fn measured(
     let wait = cache.pod_events.as_ref().map_or(wait, |events| {
         wait.min(events.due_in(Instant::now()).max(Duration::from_secs(1)))
     });
-    let duration = began.elapsed();
     let metrics = &context.metrics;
     metrics.reconciles.get_or_create(&ResultLabel { result }).inc();
     metrics.apps.show_failures(app, cache.failures);
-    metrics.duration.observe(duration.as_secs_f64());
-    let reason = outcome.err().map(|error| error.reason());
-    let attributes: Vec<_> = [
-        ("k8s.namespace.name", app.namespace.as_str()),
-        ("observedapp.app", &app.name),
-        ("observedapp.result", result),
-    ]
-    .into_iter()
-    .chain(reason.as_ref().map(|reason| ("error.type", reason.as_str())))
-    .map(|(key, value)| (key, Attribute::Text(value)))
-    .collect();
-    context.traces.record(&Span {
-        context: span,
-        parent: None,
-        kind: SpanKind::Internal,
-        name: "reconcile",
-        duration,
-        attributes: &attributes,
-        failed: reason.is_some(),
-    });
+    metrics.duration.observe(began.elapsed().as_secs_f64());
+    let span = trace.span();
+    span.set_attributes([
+        KeyValue::new("k8s.namespace.name", app.namespace.clone()),
+        KeyValue::new("observedapp.app", app.name.clone()),
+        KeyValue::new("observedapp.result", result),
+    ]);
+    if let Err(error) = outcome {
+        span.set_attribute(KeyValue::new("error.type", error.reason().to_string()));
+        span.set_status(Status::error(""));
+    }
+    span.end();
     debug!(namespace = app.namespace, app = app.name, result, "reconciled");
     Action::requeue(wait)
 }

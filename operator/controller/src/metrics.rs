@@ -10,7 +10,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use traces::Traces;
 
 pub use self::apps::{AppMetrics, AppState};
 
@@ -48,13 +47,6 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::new(Traces::default())
-    }
-}
-
-impl Metrics {
-    /// With how many spans were sent, if they are.
-    pub fn new(traces: Traces) -> Self {
         let metrics = Self {
             registry: Registry::default(),
             reconciles: Family::default(),
@@ -67,12 +59,13 @@ impl Metrics {
             apps: AppMetrics::default(),
             started: Gauge::default(),
         };
-        metrics.registered(traces)
+        metrics.registered()
     }
+}
 
-    fn registered(mut self, traces: Traces) -> Self {
+impl Metrics {
+    fn registered(mut self) -> Self {
         let registry = &mut self.registry;
-        registry.register_collector(Box::new(traces));
         registry.register(
             "observedapp_reconciles",
             "Reconciles, by how they ended",

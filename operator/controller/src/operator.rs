@@ -29,8 +29,6 @@ pub enum RunError {
     },
     #[error("signals cannot be received: {0}")]
     Signals(#[from] std::io::Error),
-    #[error("{0}")]
-    Traces(String),
     #[error("the reconcile loop has ended by itself; this is a bug")]
     LoopEnded,
 }
@@ -99,12 +97,8 @@ impl Operator {
         config.default_retry = false;
         config.read_timeout = config.read_timeout.or(Some(timing.silence));
         config.reset_reader_on_write = true;
-        let traces = options
-            .traces
-            .start("observedapp", env!("CARGO_PKG_VERSION"))
-            .map_err(RunError::Traces)?;
-        let metrics = Arc::new(Metrics::new(traces.clone()));
-        let client = observed_client(config, metrics.requests.clone(), traces.clone())
+        let metrics = Arc::new(Metrics::default());
+        let client = observed_client(config, metrics.requests.clone())
             .map_err(|error| RunError::Client(Box::new(error)))?;
         let listen = options.listen;
         let replica = Replica {
@@ -112,7 +106,6 @@ impl Operator {
             timing,
             client,
             metrics,
-            traces,
             health: Arc::new(Health::new()),
         };
         let listener = server::listen(listen).await.map_err(|source| RunError::Listen {
@@ -136,7 +129,6 @@ impl Operator {
         };
         serving.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
-        replica.traces.flush().await;
         info!("stopped");
         outcome
     }

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum};
 use observedapp_desired::Settings;
-use traces::TraceConfig;
 
 use crate::prometheus::{Access, PrometheusSettings};
+use crate::traces::TRACES_HELP;
 
 /// The operator's own settings.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = TRACES_HELP)]
 pub struct RunOptions {
     /// The namespaces whose apps this operator runs, separated by commas; without it all.
     #[arg(
@@ -129,9 +130,6 @@ pub struct RunOptions {
         default_value = "0.0.0.0:8080"
     )]
     pub listen: SocketAddr,
-
-    #[command(flatten)]
-    pub traces: TraceConfig,
 }
 
 /// How log lines are written.

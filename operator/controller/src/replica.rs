@@ -14,7 +14,6 @@ use observedapp_api::AppRef;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use traces::Traces;
 use tracing::{error, info};
 
 use crate::context::{AppCaches, Context};
@@ -39,7 +38,6 @@ pub struct Replica {
     pub timing: Timing,
     pub client: Client,
     pub metrics: Arc<Metrics>,
-    pub traces: Traces,
     pub health: Arc<Health>,
 }
 
@@ -94,7 +92,6 @@ impl Replica {
             timing,
             client,
             metrics,
-            traces,
             health,
         } = self;
         let scopes: Vec<Option<Arc<str>>> = if options.namespaces.is_empty() {
@@ -122,7 +119,6 @@ impl Replica {
             served: Arc::new(Served::default()),
             queue: Arc::clone(&queue),
             metrics: Arc::clone(metrics),
-            traces: traces.clone(),
             events: Reporter::new(client.clone(), options.identity.clone()),
             references: References::default(),
             prometheus: Arc::new(Prometheus::new(prometheus.clone())),

@@ -462,10 +462,15 @@ fn settings() -> String {
             ]
         })
         .collect();
-    table(
+    let settings = table(
         "Settings of `observedapp run`",
         "By flag or by environment; the chart sets them from its values.",
         ["flag", "variable", "default", "meaning"],
         &rows,
-    )
+    );
+    let more = command
+        .get_after_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    format!("{settings}\n```text\n{more}\n```\n")
 }

@@ -1,10 +1,11 @@
-//! What a person can ask for.
+//! The command line.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Parser;
+use jiff::SignedDuration;
 
 /// Load for the task service: users who read, add, update and delete tasks, and check every answer.
 #[derive(Debug, Clone, Parser)]
@@ -24,19 +25,19 @@ pub struct Cli {
 
     /// How long, counted from when all users are there: 30s, 5m, 1h
     #[arg(long, short = 't', default_value = "1m", value_parser = whole_seconds)]
-    pub duration: Span,
+    pub duration: Duration,
 
     /// Pause of a user between two requests: 1s-5s, 500ms, or none
-    #[arg(long, default_value = "1s-5s")]
-    pub think_time: ThinkTime,
+    #[arg(long, default_value = "1s-5s", value_parser = think_time)]
+    pub think_time: RangeInclusive<Duration>,
 
     /// A request that takes longer than this has failed
-    #[arg(long, default_value = "30s")]
-    pub timeout: Span,
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    pub timeout: Duration,
 
     /// Share of failed requests above which the exit code is 1
-    #[arg(long, value_name = "PERCENT", default_value = "0%")]
-    pub fail_above: Percent,
+    #[arg(long, value_name = "PERCENT", default_value = "0%", value_parser = percent)]
+    pub fail_above: f64,
 
     /// File for a report to look at, in HTML; `-` for the standard output
     #[arg(long, value_name = "FILE")]
@@ -51,82 +52,46 @@ pub struct Cli {
     pub progress: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span(pub Duration);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ThinkTime {
-    pub least: Duration,
-    pub most: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Percent(pub f64);
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let millis = match unit {
-            "ms" => 1,
-            "s" | "" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => 0,
-        };
-        let millis = number
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(millis));
-        let span = millis.map(Duration::from_millis).filter(|span| !span.is_zero());
-        span.map(Self)
-            .ok_or_else(|| "write a time such as 500ms, 30s, 5m or 1h".to_owned())
+/// A pause is drawn between two bounds.
+fn think_time(text: &str) -> Result<RangeInclusive<Duration>, String> {
+    if ["none", "0", "0s"].contains(&text) {
+        return Ok(Duration::ZERO..=Duration::ZERO);
     }
-}
-
-impl FromStr for ThinkTime {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if ["none", "0", "0s"].contains(&text) {
-            return Ok(Self {
-                least: Duration::ZERO,
-                most: Duration::ZERO,
-            });
-        }
-        let (least, most) = text.split_once('-').unwrap_or((text, text));
-        let (Span(least), Span(most)) = (least.parse()?, most.parse()?);
-        if least > most {
-            return Err("the least pause is longer than the most".to_owned());
-        }
-        Ok(Self { least, most })
+    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let (least, most) = (duration(least)?, duration(most)?);
+    if least > most {
+        return Err("the least pause is longer than the most".to_owned());
     }
+    Ok(least..=most)
 }
 
-impl FromStr for Percent {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.strip_suffix('%').unwrap_or(text).trim();
-        let percent = number
-            .parse()
-            .ok()
-            .filter(|percent| (0.0..=100.0).contains(percent));
-        percent
-            .map(Self)
-            .ok_or_else(|| "write a share such as 0% or 0.5%".to_owned())
-    }
+/// A time longer than none; without a unit it is in seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let bare = text.bytes().all(|byte| byte.is_ascii_digit());
+    let text = if bare { format!("{text}s") } else { text.to_owned() };
+    let duration = text.parse::<SignedDuration>().ok();
+    duration
+        .filter(SignedDuration::is_positive)
+        .and_then(|duration| duration.try_into().ok())
+        .ok_or_else(|| "write a time such as 500ms, 30s, 5m or 1h".to_owned())
 }
 
-fn whole_seconds(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse()?;
-    if span.0.subsec_nanos() == 0 {
-        Ok(span)
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration.subsec_nanos() == 0 {
+        Ok(duration)
     } else {
         Err("write whole seconds, 1s or more".to_owned())
     }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    number
+        .parse()
+        .ok()
+        .filter(|percent| (0.0..=100.0).contains(percent))
+        .ok_or_else(|| "write a share such as 0% or 0.5%".to_owned())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -151,25 +116,22 @@ mod tests {
 
     #[test]
     fn pauses_are_read_as_people_write_them() {
-        let between = |least, most| ThinkTime {
-            least: Duration::from_millis(least),
-            most: Duration::from_millis(most),
-        };
-        assert_eq!("1s-5s".parse(), Ok(between(1000, 5000)));
-        assert_eq!("1-5s".parse(), Ok(between(1000, 5000)));
-        assert_eq!("500ms".parse(), Ok(between(500, 500)));
-        assert_eq!("none".parse(), Ok(between(0, 0)));
+        let between = |least, most| Ok(Duration::from_millis(least)..=Duration::from_millis(most));
+        assert_eq!(think_time("1s-5s"), between(1000, 5000));
+        assert_eq!(think_time("1-5s"), between(1000, 5000));
+        assert_eq!(think_time("500ms"), between(500, 500));
+        assert_eq!(think_time("none"), between(0, 0));
         for wrong in ["5s-1s", "", "1s-", "fast"] {
-            assert!(wrong.parse::<ThinkTime>().is_err(), "{wrong:?}");
+            assert!(think_time(wrong).is_err(), "{wrong:?}");
         }
     }
 
     #[test]
     fn shares_are_percent() {
-        assert_eq!("0%".parse(), Ok(Percent(0.0)));
-        assert_eq!("0.5".parse(), Ok(Percent(0.5)));
+        assert_eq!(percent("0%"), Ok(0.0));
+        assert_eq!(percent("0.5"), Ok(0.5));
         for wrong in ["-1%", "101%", "none", "NaN"] {
-            assert!(wrong.parse::<Percent>().is_err(), "{wrong:?}");
+            assert!(percent(wrong).is_err(), "{wrong:?}");
         }
     }
 

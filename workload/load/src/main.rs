@@ -12,103 +12,90 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use goose::GooseAttack;
-use goose::client::GooseClientBuilder;
-use goose::config::GooseConfiguration;
+use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::Cli;
 use crate::report::Summary;
 use crate::tally::Tally;
+use crate::users::User;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match Box::pin(run(&cli)).await {
-        Ok(summary) => judge(&cli, &summary),
-        Err(problem) => {
-            eprintln!("tasks-load: {problem}");
-            ExitCode::FAILURE
-        }
+    if let Err(problem) = run(&Cli::parse()).await {
+        eprintln!("tasks-load: {problem:#}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
-/// What a script wants to know: was the load served?
-fn judge(cli: &Cli, summary: &Summary) -> ExitCode {
-    print!("{}", summary.to_text());
-    let allowed = cli.fail_above.0;
-    if summary.requests == 0 {
-        eprintln!("tasks-load: not one request was made");
-        ExitCode::FAILURE
-    } else if summary.failed_percent > allowed {
-        eprintln!(
-            "tasks-load: {:.3} % of the requests failed; {allowed} % are allowed",
-            summary.failed_percent
-        );
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
-}
-
-async fn run(cli: &Cli) -> Result<Summary, String> {
+/// Fails, too, if the load was not served.
+async fn run(cli: &Cli) -> anyhow::Result<()> {
     for file in cli.summary.iter().chain(&cli.report) {
         check_writable(file)?;
     }
     allow_many_connections();
-    let clients = users::clients(cli).map_err(|error| format!("cannot make an HTTP client: {error}"))?;
+    // Two crypto providers may be linked in; TLS must be told which one to use.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let users: Vec<User> = (0..cli.users)
+        .map(|number| User::new(cli, number, &tally))
+        .collect::<Result<_, _>>()
+        .context("cannot make an HTTP client")?;
     for host in &cli.hosts {
-        clients[0]
-            .get(format!("{host}/tasks"))
-            .send()
-            .await
-            .map_err(|error| {
-                format!(
-                    "cannot reach {host}: {}. Does the service run there?",
-                    root_cause(&error)
-                )
-            })?;
+        if let Err(error) = users[0].client.get(format!("{host}/tasks")).send().await {
+            bail!(
+                "cannot reach {host}: {}. Does the service run there?",
+                root_cause(&error)
+            );
+        }
     }
 
-    let tally = Arc::new(Tally::default());
-    let scenario = users::scenario(cli, clients, &tally).map_err(|error| error.to_string())?;
-    let mut configuration = GooseConfiguration::default();
-    configuration.host = cli.hosts.first().cloned();
-    configuration.users = Some(cli.users);
-    configuration.increase_rate = Some(cli.spawn_rate.to_string());
-    configuration.run_time = Some(format!("{}s", cli.duration.0.as_secs()));
-    // The tally does what goose's own metrics would do, for every second and in one file.
-    configuration.no_metrics = true;
-    configuration.no_print_metrics = true;
-    configuration.no_telnet = true;
-    configuration.quiet = 2;
-    // Nobody uses goose's clients, so it makes one and not one for each user.
-    // It must not look for certificates either: an image without any has none to give.
-    let client = GooseClientBuilder::new()
-        .accept_invalid_certs(true)
-        .without_cookies();
-    let attack = GooseAttack::initialize_with_config(configuration)
-        .and_then(|attack| attack.set_client_builder_without_cookies(client))
-        .map_err(|error| error.to_string())?
-        .register_scenario(scenario);
-
     let started = Instant::now();
-    let watcher = tokio::spawn(watch(Arc::clone(&tally), cli.clone()));
-    let ended = Box::pin(attack.execute()).await;
+    let watcher = tokio::spawn(watch(Arc::clone(&tally), cli.progress));
+    attack(cli, users).await;
     watcher.abort();
-    ended.map_err(|error| error.to_string())?;
-
+    let mut tally = tally.lock();
     tally.second_passed();
     let summary = Summary::new(cli, &tally, started.elapsed());
     if let Some(file) = &cli.summary {
-        let json = serde_json::to_string_pretty(&summary).map_err(|error| error.to_string())?;
-        write(file, &json)?;
+        write(file, &serde_json::to_string_pretty(&summary)?)?;
     }
     if let Some(file) = &cli.report {
         write(file, &summary.to_html())?;
     }
-    Ok(summary)
+    print!("{}", summary.to_text());
+    let (failed, allowed) = (summary.failed_percent, cli.fail_above);
+    ensure!(summary.requests > 0, "not one request was made");
+    ensure!(
+        failed <= allowed,
+        "{failed:.3} % of the requests failed; {allowed} % are allowed"
+    );
+    Ok(())
+}
+
+/// Lets the users come one after another and work for the time that was asked for, or until Ctrl-C.
+async fn attack(cli: &Cli, users: Vec<User>) {
+    let stop = CancellationToken::new();
+    let mut working = JoinSet::new();
+    let load = async {
+        let mut turns = tokio::time::interval(Duration::from_secs(1).div_f64(cli.spawn_rate as f64));
+        for user in users {
+            turns.tick().await;
+            working.spawn(user.work(cli.think_time.clone(), stop.clone()));
+        }
+        tokio::time::sleep(cli.duration).await;
+    };
+    tokio::select! {
+        () = load => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    stop.cancel();
+    working.join_all().await;
 }
 
 /// Each user has a connection, and the usual limit of 1024 open files is too low for a thousand.
@@ -123,37 +110,34 @@ fn allow_many_connections() {
 }
 
 /// Closes each second of the tally, and tells now and then how it goes.
-async fn watch(tally: Arc<Tally>, cli: Cli) {
+async fn watch(tally: Arc<Mutex<Tally>>, progress: u64) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.tick().await;
     for second in 1_u64.. {
         seconds.tick().await;
+        let mut tally = tally.lock();
         tally.second_passed();
-        if cli.progress > 0 && second % cli.progress == 0 {
-            println!("{}", tally.progress(second));
+        if progress > 0 && second % progress == 0 {
+            println!("{}", tally.progress());
         }
     }
 }
 
 /// Better told before an hour of load than after it.
-fn check_writable(file: &Path) -> Result<(), String> {
-    if file == Path::new("-") {
-        return Ok(());
+fn check_writable(file: &Path) -> anyhow::Result<()> {
+    if file != "-" {
+        let opened = OpenOptions::new().append(true).create(true).open(file);
+        opened.with_context(|| format!("cannot write {}", file.display()))?;
     }
-    let opened = OpenOptions::new().append(true).create(true).open(file);
-    opened.map(drop).map_err(|error| cannot_write(file, &error))
+    Ok(())
 }
 
-fn write(file: &Path, text: &str) -> Result<(), String> {
-    if file == Path::new("-") {
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    if file == "-" {
         println!("{text}");
         return Ok(());
     }
-    std::fs::write(file, text).map_err(|error| cannot_write(file, &error))
-}
-
-fn cannot_write(file: &Path, error: &std::io::Error) -> String {
-    format!("cannot write {}: {error}", file.display())
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

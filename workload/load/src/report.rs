@@ -10,51 +10,44 @@ use crate::tally::{Counts, OPERATIONS, Second, Tally};
 
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    pub hosts: Vec<String>,
-    pub users: usize,
-    pub spawn_rate: usize,
-    pub seconds: f64,
+    hosts: Vec<String>,
+    users: usize,
+    spawn_rate: usize,
+    seconds: f64,
     pub requests: u64,
-    pub failed: u64,
+    failed: u64,
     pub failed_percent: f64,
-    pub requests_per_second: f64,
-    pub all: Figures,
-    pub operations: Vec<Figures>,
-    pub failures: Vec<Failure>,
-    pub timeline: Vec<Second>,
+    requests_per_second: f64,
+    all: Figures,
+    operations: Vec<Figures>,
+    failures: Vec<Failure>,
+    timeline: Vec<Second>,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Figures {
-    pub name: &'static str,
-    pub requests: u64,
-    pub failed: u64,
-    pub p50_ms: f64,
-    pub p90_ms: f64,
-    pub p99_ms: f64,
-    pub max_ms: f64,
+struct Figures {
+    name: &'static str,
+    requests: u64,
+    failed: u64,
+    p50_ms: f64,
+    p90_ms: f64,
+    p99_ms: f64,
+    max_ms: f64,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Failure {
-    pub what: String,
-    pub count: u64,
+struct Failure {
+    what: String,
+    count: u64,
 }
 
 impl Summary {
     pub fn new(cli: &Cli, tally: &Tally, elapsed: Duration) -> Self {
         let seconds = elapsed.as_secs_f64();
-        let by_operation = tally.operations();
-        let mut all = Counts::default();
-        for counts in &by_operation {
-            all.add(counts);
-        }
-        let timeline = tally.seconds();
-        let mut failures: Vec<Failure> = tally
-            .failures()
-            .into_iter()
-            .map(|(what, count)| Failure { what, count })
-            .collect();
+        let all = Figures::new("all", &tally.all());
+        let operations = OPERATIONS.iter().zip(&tally.operations);
+        let failures = tally.failures.clone().into_iter();
+        let mut failures: Vec<_> = failures.map(|(what, count)| Failure { what, count }).collect();
         failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
         Self {
             hosts: cli.hosts.clone(),
@@ -65,15 +58,17 @@ impl Summary {
             failed: all.failed,
             failed_percent: 100.0 * all.failed as f64 / all.requests.max(1) as f64,
             requests_per_second: all.requests as f64 / seconds,
-            all: Figures::new("all", &all),
-            operations: OPERATIONS
-                .iter()
-                .zip(&by_operation)
+            all,
+            operations: operations
                 .map(|(name, counts)| Figures::new(name, counts))
                 .collect(),
             failures,
-            timeline,
+            timeline: tally.seconds.clone(),
         }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Figures> {
+        self.operations.iter().chain([&self.all])
     }
 
     pub fn to_text(&self) -> String {
@@ -81,7 +76,7 @@ impl Summary {
             "\n{:<20}{:>10}{:>9}{:>10}{:>10}{:>10}{:>10}\n",
             "", "requests", "failed", "p50 ms", "p90 ms", "p99 ms", "max ms"
         );
-        for row in self.operations.iter().chain([&self.all]) {
+        for row in self.rows() {
             let _ = writeln!(
                 text,
                 "{:<20}{:>10}{:>9}{:>10.1}{:>10.1}{:>10.1}{:>10.1}",
@@ -102,57 +97,28 @@ impl Summary {
     /// One file that needs nothing else: the plots are drawn into it.
     pub fn to_html(&self) -> String {
         let series = |value: fn(&Second) -> f64| self.timeline.iter().map(value).collect::<Vec<f64>>();
-        let plots = [
-            plot(
-                "Requests a second",
-                &[
-                    ("served", "#2a7", series(|s| (s.requests - s.failed) as f64)),
-                    ("failed", "#c33", series(|s| s.failed as f64)),
-                ],
-            ),
-            plot(
-                "Answer time in ms",
-                &[
-                    ("p50", "#27a", series(|s| s.p50_ms)),
-                    ("p99", "#e80", series(|s| s.p99_ms)),
-                ],
-            ),
-            plot("Users", &[("users", "#555", series(|s| s.users as f64))]),
+        let served = series(|second| (second.requests - second.failed) as f64);
+        let failed = series(|second| second.failed as f64);
+        let requests = [("served", "#2a7", served), ("failed", "#c33", failed)];
+        let times = [
+            ("p50", "#27a", series(|second| second.p50_ms)),
+            ("p99", "#e80", series(|second| second.p99_ms)),
         ];
-        let mut rows = String::new();
-        for row in self.operations.iter().chain([&self.all]) {
-            let _ = write!(
-                rows,
+        let users = [("users", "#555", series(|second| second.users as f64))];
+        let rows = self.rows().map(|row| {
+            format!(
                 "<tr><td>{}</td><td>{}</td><td>{}</td><td>{:.1}</td><td>{:.1}</td><td>{:.1}</td><td>{:.1}</td></tr>",
                 row.name, row.requests, row.failed, row.p50_ms, row.p90_ms, row.p99_ms, row.max_ms
-            );
-        }
-        let mut failures = String::new();
-        for failure in &self.failures {
-            let _ = write!(
-                failures,
-                "<tr><td>{}</td><td>{}</td></tr>",
-                escape(&failure.what),
-                failure.count
-            );
-        }
-        if failures.is_empty() {
-            failures.push_str("<tr><td>none</td><td></td></tr>");
-        }
+            )
+        });
+        let failures = self.failures.iter().map(|failure| {
+            let what = escape(&failure.what);
+            format!("<tr><td>{what}</td><td>{}</td></tr>", failure.count)
+        });
+        let none = "<tr><td>none</td><td></td></tr>".to_owned();
+        let none = self.failures.is_empty().then_some(none);
         format!(
-            r#"<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Load on the task service</title><style>
-body {{ font: 15px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222 }}
-table {{ border-collapse: collapse; margin: 1em 0 }} td, th {{ padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd }}
-td:first-child, th:first-child {{ text-align: left }} svg {{ width: 100%; height: auto }} svg text {{ font: 12px sans-serif; fill: #555 }}
-</style></head><body>
-<h1>Load on the task service</h1>
-<p>{users} users, {rate} more each second, on {hosts}: {requests} requests in {seconds:.1} s ({per_second:.1} a second), <strong>{failed} failed ({percent:.3} %)</strong>.</p>
-<table><tr><th></th><th>requests</th><th>failed</th><th>p50 ms</th><th>p90 ms</th><th>p99 ms</th><th>max ms</th></tr>{rows}</table>
-{plots}
-<h2>Failures</h2><table><tr><th>what</th><th>how often</th></tr>{failures}</table>
-</body></html>
-"#,
+            include_str!("report.html"),
             users = self.users,
             rate = self.spawn_rate,
             hosts = escape(&self.hosts.join(", ")),
@@ -161,7 +127,11 @@ td:first-child, th:first-child {{ text-align: left }} svg {{ width: 100%; height
             per_second = self.requests_per_second,
             failed = self.failed,
             percent = self.failed_percent,
-            plots = plots.concat(),
+            rows = rows.collect::<String>(),
+            plots = plot("Requests a second", &requests)
+                + &plot("Answer time in ms", &times)
+                + &plot("Users", &users),
+            failures = failures.chain(none).collect::<String>(),
         )
     }
 }
@@ -170,12 +140,12 @@ impl Figures {
     fn new(name: &'static str, counts: &Counts) -> Self {
         Self {
             name,
-            requests: counts.requests,
+            requests: counts.requests(),
             failed: counts.failed,
-            p50_ms: counts.percentile_ms(50),
-            p90_ms: counts.percentile_ms(90),
-            p99_ms: counts.percentile_ms(99),
-            max_ms: counts.percentile_ms(100),
+            p50_ms: counts.percentile_ms(50.0),
+            p90_ms: counts.percentile_ms(90.0),
+            p99_ms: counts.percentile_ms(99.0),
+            max_ms: counts.percentile_ms(100.0),
         }
     }
 }
@@ -186,59 +156,34 @@ fn escape(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-const WIDTH: f64 = 800.0;
-const HEIGHT: f64 = 200.0;
-const MARGIN: f64 = 50.0;
-
 /// A plot over the seconds of the run, as SVG.
 fn plot(title: &str, lines: &[(&str, &str, Vec<f64>)]) -> String {
-    let highest = lines
-        .iter()
-        .flat_map(|(_, _, values)| values)
-        .copied()
-        .fold(0.0, f64::max)
-        .max(1.0);
-    let seconds = lines
-        .iter()
-        .map(|(_, _, values)| values.len())
-        .max()
-        .unwrap_or_default();
-    let x = |second: usize| MARGIN + WIDTH * second as f64 / seconds.saturating_sub(1).max(1) as f64;
-    let y = |value: f64| 10.0 + HEIGHT * (1.0 - value / highest);
-    let mut svg = format!(
-        r#"<h2>{title}</h2><svg viewBox="0 0 {} {}" role="img" aria-label="{title}">"#,
-        WIDTH + 2.0 * MARGIN,
-        HEIGHT + 50.0
-    );
+    let values = lines.iter().flat_map(|(_, _, values)| values);
+    let highest = values.copied().fold(1.0, f64::max);
+    let seconds = lines.first().map_or(0, |(_, _, values)| values.len());
+    let x = |second: usize| 50.0 + 800.0 * second as f64 / seconds.saturating_sub(1).max(1) as f64;
+    let y = |value: f64| 210.0 - 200.0 * value / highest;
+    let mut svg = format!(r#"<h2>{title}</h2><svg viewBox="0 0 900 250" role="img" aria-label="{title}">"#);
     for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        let (height, value) = (y(highest * share), highest * share);
+        let (value, line, text) = (highest * share, y(highest * share), y(highest * share) + 4.0);
         let _ = write!(
             svg,
-            r##"<line x1="{MARGIN}" x2="{}" y1="{height:.1}" y2="{height:.1}" stroke="#ddd"/><text x="{}" y="{:.1}" text-anchor="end">{value:.0}</text>"##,
-            MARGIN + WIDTH,
-            MARGIN - 6.0,
-            height + 4.0
+            r##"<line x1="50" x2="850" y1="{line:.1}" y2="{line:.1}" stroke="#ddd"/><text x="44" y="{text:.1}" text-anchor="end">{value:.0}</text>"##,
         );
     }
     for (index, (name, colour, values)) in lines.iter().enumerate() {
-        let points: Vec<String> = values
+        let points: String = values
             .iter()
             .enumerate()
-            .map(|(second, value)| format!("{:.1},{:.1}", x(second), y(*value)))
+            .map(|(second, value)| format!("{:.1},{:.1} ", x(second), y(*value)))
             .collect();
+        let left = 50 + 100 * index;
         let _ = write!(
             svg,
-            r#"<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{}"/><text x="{}" y="{}" style="fill:{colour}">{name}</text>"#,
-            points.join(" "),
-            MARGIN + 100.0 * index as f64,
-            HEIGHT + 44.0
+            r#"<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{points}"/><text x="{left}" y="244" style="fill:{colour}">{name}</text>"#,
         );
     }
-    let _ = write!(
-        svg,
-        r#"<text x="{MARGIN}" y="{0}">0 s</text><text x="{1}" y="{0}" text-anchor="end">{seconds} s</text></svg>"#,
-        HEIGHT + 26.0,
-        MARGIN + WIDTH
-    );
-    svg
+    svg + &format!(
+        r#"<text x="50" y="226">0 s</text><text x="850" y="226" text-anchor="end">{seconds} s</text></svg>"#
+    )
 }

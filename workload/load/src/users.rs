@@ -1,18 +1,18 @@
 //! What users do, and what they expect of each answer.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use goose::GooseError;
-use goose::goose::{
-    GooseUser, Scenario, Transaction, TransactionError, TransactionFunction, TransactionResult,
-};
+use parking_lot::Mutex;
+use rand::seq::IndexedRandom;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::Cli;
+use crate::root_cause;
 use crate::tally::{Operation, Tally};
 
 /// Of sixteen steps; as many deletions as additions, so that the list does not grow without end.
@@ -24,14 +24,13 @@ const WEIGHTS: [(Operation, u32); 4] = [
     (Operation::Delete, 3),
 ];
 
-/// What one user has: a way to the service, and tasks of the user's own.
-#[derive(Clone)]
-struct Memory {
-    client: Client,
-    host: String,
-    tally: Arc<Tally>,
+/// A user has connections to one of the hosts, and remembers the tasks that are its own.
+pub struct User {
+    pub client: Client,
+    tasks: String,
+    tally: Arc<Mutex<Tally>>,
     own: Vec<(i64, String)>,
-    added: u64,
+    texts: u64,
 }
 
 #[derive(Deserialize)]
@@ -40,108 +39,56 @@ struct Task {
     task: String,
 }
 
-/// A client for each user, as each has a browser: connections are shared with nobody, so that the
-/// service sees as many as there are users.
-pub fn clients(cli: &Cli) -> Result<Vec<Client>, reqwest::Error> {
-    // A client for HTTPS reads the machine's certificates, which takes milliseconds: seconds for a thousand.
-    let plain = cli.hosts.iter().all(|host| host.starts_with("http://"));
-    let client = |_| {
-        let builder = Client::builder().timeout(cli.timeout.0);
-        let builder = if plain {
-            builder.tls_certs_only([])
-        } else {
-            builder
-        };
-        builder.build()
-    };
-    (0..cli.users).map(client).collect()
-}
-
-/// The users' scenario: the hosts are taken in turns.
-pub fn scenario(cli: &Cli, clients: Vec<Client>, tally: &Arc<Tally>) -> Result<Scenario, GooseError> {
-    let (hosts, tally, next) = (
-        cli.hosts.clone(),
-        Arc::clone(tally),
-        Arc::new(AtomicUsize::new(0)),
-    );
-    let come: TransactionFunction = Arc::new(move |user: &mut GooseUser| {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        tally.user_came();
-        user.set_session_data(Memory {
-            client: clients[number % clients.len()].clone(),
-            host: hosts[number % hosts.len()].clone(),
-            tally: Arc::clone(&tally),
+impl User {
+    /// As each person has a browser, each user has a client: the service sees as many connections as users.
+    pub fn new(cli: &Cli, number: usize, tally: &Arc<Mutex<Tally>>) -> Result<Self, reqwest::Error> {
+        let host = &cli.hosts[number % cli.hosts.len()];
+        let mut client = Client::builder().timeout(cli.timeout);
+        if host.starts_with("http://") {
+            // To read the machine's certificates takes milliseconds: seconds for a thousand users.
+            client = client.tls_certs_only([]);
+        }
+        Ok(Self {
+            client: client.build()?,
+            tasks: format!("{host}/tasks"),
+            tally: Arc::clone(tally),
             own: Vec::new(),
-            added: 0,
-        });
-        Box::pin(async { Ok(()) })
-    });
-    let step: TransactionFunction = Arc::new(|user: &mut GooseUser| Box::pin(act(user)));
-    Ok(Scenario::new("tasks")
-        .set_wait_time(cli.think_time.least, cli.think_time.most)?
-        .register_transaction(Transaction::new(come).set_on_start().set_name("come"))
-        .register_transaction(Transaction::new(step)))
-}
+            texts: 0,
+        })
+    }
 
-/// What to do next. Goose would draw up one order and have every user keep to it, in which the task
-/// of an addition is always deleted again before the next list is read, and none is ever checked.
-fn draw() -> Operation {
-    let mut left = rand::random_range(0..WEIGHTS.iter().map(|(_, weight)| weight).sum());
-    let drawn = WEIGHTS.iter().find(|(_, weight)| {
-        let here = left < *weight;
-        left = left.saturating_sub(*weight);
-        here
-    });
-    drawn.map_or(Operation::List, |(operation, _)| *operation)
-}
+    /// Acts and thinks until it is told to stop; what it has begun it ends.
+    pub async fn work(mut self, think_time: RangeInclusive<Duration>, stop: CancellationToken) {
+        self.tally.lock().user_came();
+        while !stop.is_cancelled() {
+            self.act().await;
+            let pause = rand::random_range(think_time.clone());
+            if !pause.is_zero() {
+                stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+            }
+        }
+    }
 
-async fn act(user: &mut GooseUser) -> TransactionResult {
-    let Some(memory) = user.get_session_data_mut::<Memory>() else {
-        return Err(Box::new(TransactionError::Custom(
-            "the user never came".to_owned(),
-        )));
-    };
-    // Who has no task yet has none to change.
-    let operation = match draw() {
-        Operation::Update | Operation::Delete if memory.own.is_empty() => Operation::Add,
-        other => other,
-    };
-    memory.step(operation).await;
-    Ok(())
-}
-
-impl Memory {
-    async fn step(&mut self, operation: Operation) {
-        let client = self.client.clone();
-        let tasks = format!("{}/tasks", self.host);
+    async fn act(&mut self) {
+        // Who has no task yet has none to change.
+        let operation = match draw() {
+            Operation::Update | Operation::Delete if self.own.is_empty() => Operation::Add,
+            other => other,
+        };
         let started = Instant::now();
         let outcome = match operation {
-            Operation::List => self.list(client.get(&tasks)).await,
-            Operation::Add => self.add(client.post(&tasks)).await,
-            Operation::Update => {
-                let index = rand::random_range(0..self.own.len());
-                self.update(index, client.put(format!("{tasks}/{}", self.own[index].0)))
-                    .await
-            }
-            Operation::Delete => {
-                let index = rand::random_range(0..self.own.len());
-                let (id, _) = self.own.swap_remove(index);
-                expect(
-                    client.delete(format!("{tasks}/{id}")),
-                    StatusCode::OK,
-                    "Task deleted",
-                )
-                .await
-                .map(drop)
-            }
+            Operation::List => self.list().await,
+            Operation::Add => self.add().await,
+            Operation::Update => self.update().await,
+            Operation::Delete => self.delete().await,
         };
-        self.tally
-            .record(operation, started.elapsed(), outcome.err().as_deref());
+        let (time, failure) = (started.elapsed(), outcome.err());
+        self.tally.lock().record(operation, time, failure.as_deref());
     }
 
     /// The list is in order, and holds what this user has left in it.
-    async fn list(&self, request: RequestBuilder) -> Result<(), String> {
-        let (_, body) = send(request, StatusCode::OK).await?;
+    async fn list(&mut self) -> Result<(), String> {
+        let (_, body) = send(self.client.get(&self.tasks), StatusCode::OK).await?;
         let list: Vec<Task> =
             serde_json::from_slice(&body).map_err(|error| format!("not a list: {error}"))?;
         if !list.is_sorted_by(|one, next| one.id < next.id) {
@@ -159,36 +106,41 @@ impl Memory {
         Ok(())
     }
 
-    async fn add(&mut self, request: RequestBuilder) -> Result<(), String> {
+    async fn add(&mut self) -> Result<(), String> {
         let text = self.new_text();
-        let location = expect(
-            request.json(&json!({"task": text})),
-            StatusCode::CREATED,
-            "Task added",
-        )
-        .await?;
+        let request = self.client.post(&self.tasks).json(&json!({"task": text}));
+        let location = expect(request, StatusCode::CREATED, "Task added").await?;
         let id = location.strip_prefix("/tasks/").and_then(|id| id.parse().ok());
         let id = id.ok_or("Location does not name the new task")?;
         self.own.push((id, text));
         Ok(())
     }
 
-    async fn update(&mut self, index: usize, request: RequestBuilder) -> Result<(), String> {
+    async fn update(&mut self) -> Result<(), String> {
+        let index = rand::random_range(0..self.own.len());
         let text = self.new_text();
-        expect(
-            request.json(&json!({"task": text})),
-            StatusCode::OK,
-            "Task updated",
-        )
-        .await?;
+        let url = format!("{}/{}", self.tasks, self.own[index].0);
+        let request = self.client.put(url).json(&json!({"task": text}));
+        expect(request, StatusCode::OK, "Task updated").await?;
         self.own[index].1 = text;
         Ok(())
     }
 
-    fn new_text(&mut self) -> String {
-        self.added += 1;
-        format!("task {} \u{2013} \"{:08x}\"", self.added, rand::random::<u32>())
+    async fn delete(&mut self) -> Result<(), String> {
+        let (id, _) = self.own.swap_remove(rand::random_range(0..self.own.len()));
+        let request = self.client.delete(format!("{}/{id}", self.tasks));
+        expect(request, StatusCode::OK, "Task deleted").await.map(drop)
     }
+
+    fn new_text(&mut self) -> String {
+        self.texts += 1;
+        format!("task {} \u{2013} \"{:08x}\"", self.texts, rand::random::<u32>())
+    }
+}
+
+fn draw() -> Operation {
+    let drawn = WEIGHTS.choose_weighted(&mut rand::rng(), |(_, weight)| *weight);
+    drawn.map_or(Operation::List, |(operation, _)| *operation)
 }
 
 /// Sends a request whose answer is a message; gives its `Location`.
@@ -203,22 +155,17 @@ async fn expect(request: RequestBuilder, status: StatusCode, message: &str) -> R
 }
 
 async fn send(request: RequestBuilder, status: StatusCode) -> Result<(String, Vec<u8>), String> {
-    let response = request.send().await.map_err(|error| crate::root_cause(&error))?;
+    let response = request.send().await.map_err(|error| root_cause(&error))?;
     if response.status() != status {
         return Err(format!(
             "answered {} where {status} was expected",
             response.status()
         ));
     }
-    let location = response
-        .headers()
-        .get("location")
-        .and_then(|location| location.to_str().ok());
+    let location = response.headers().get("location");
+    let location = location.and_then(|location| location.to_str().ok());
     let location = location.unwrap_or_default().to_owned();
-    let body = response
-        .bytes()
-        .await
-        .map_err(|error| crate::root_cause(&error))?;
+    let body = response.bytes().await.map_err(|error| root_cause(&error))?;
     Ok((location, body.to_vec()))
 }
 

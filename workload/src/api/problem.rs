@@ -9,7 +9,7 @@ use super::body::MAX_BODY;
 use crate::store::{MAX_PAGE, StoreError};
 
 #[derive(Debug, thiserror::Error)]
-pub enum Problem {
+pub(crate) enum Problem {
     #[error("No task provided")]
     NoTask,
     /// PostgreSQL cannot hold it, so that no database here does.
@@ -46,34 +46,25 @@ pub enum Problem {
 impl Problem {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoTask
-            | Self::NulCharacter
-            | Self::NotJson(_)
-            | Self::BadFaults(_)
-            | Self::BodyUnreadable
-            | Self::BadPage => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NoSuchTask | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::DatabaseUnavailable | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::FailedOnPurpose | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
         }
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) | StoreError::TimedOut(_) | StoreError::Starting => {
-                tracing::warn!(%error, "database not available");
-                Self::DatabaseUnavailable
-            }
-            StoreError::Unexpected(_) => {
-                tracing::error!(%error, "the database refused a statement");
-                Self::Internal
-            }
+        if let StoreError::Unexpected(error) = error {
+            tracing::error!(%error, "the database refused a statement");
+            return Self::Internal;
         }
+        tracing::warn!(%error, "database not available");
+        Self::DatabaseUnavailable
     }
 }
 
@@ -86,9 +77,8 @@ impl IntoResponse for Problem {
             Self::BodyTooLarge | Self::BodyTooSlow | Self::BodyUnreadable => (header::CONNECTION, "close"),
             _ => return response,
         };
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
         response
     }
 }

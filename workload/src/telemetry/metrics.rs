@@ -1,20 +1,20 @@
 //! All metrics of the service, and their text form.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use axum::http::Method;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
-use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tracing_appender::non_blocking::ErrorCounter;
 
-use super::process::ProcessMetrics;
-use crate::api::ENDPOINTS;
+use super::process::ProcessCollector;
+use crate::api::{ENDPOINTS, Endpoint};
 use crate::store::{OPERATIONS, Store};
 
 /// Upper bounds in seconds. 0.3 is there because the threshold of a latency SLO must be a bound.
@@ -25,7 +25,6 @@ const BOUNDS: [f64; 14] = [
 const UNMATCHED: &str = "unmatched";
 /// A method that HTTP does not define is a client's choice, too.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-const OTHER_METHOD: &str = "other";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabels {
@@ -34,136 +33,49 @@ struct CodeLabels {
     code: u16,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabels {
-    method: &'static str,
-    route: &'static str,
-}
+type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
+/// The exemplar of a bucket: the trace of a request that fell into it.
+type Exemplar = [(&'static str, String); 1];
 
-/// As the dashboards of the earlier Flask services name them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EndpointLabels {
-    method: &'static str,
-    endpoint: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OperationLabels {
-    operation: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabels {
-    state: &'static str,
-}
-
-/// The exemplar of a bucket: a request that fell into it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TraceLabels {
-    trace_id: String,
-}
-
-/// Makes histograms with the bounds above.
-#[derive(Debug, Clone, Copy, Default)]
-struct Bounds;
-
-impl MetricConstructor<Histogram> for Bounds {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(BOUNDS)
-    }
-}
-
-impl MetricConstructor<HistogramWithExemplars<TraceLabels>> for Bounds {
-    fn new_metric(&self) -> HistogramWithExemplars<TraceLabels> {
-        HistogramWithExemplars::new(BOUNDS.into_iter())
-    }
-}
-
-#[derive(Debug)]
-pub struct Metrics {
-    pub in_flight: Gauge,
-    pub database: DatabaseMetrics,
-    pub cache: CacheMetrics,
+pub(crate) struct Metrics {
+    pub(crate) in_flight: Gauge,
+    pub(crate) cache_hits: Counter,
+    pub(crate) cache_misses: Counter,
+    pub(crate) cache_errors: Counter,
     requests: Family<CodeLabels, Counter>,
-    latency: Family<RouteLabels, HistogramWithExemplars<TraceLabels>, Bounds>,
-    legacy: LegacyMetrics,
-    process: ProcessMetrics,
-    connections: Family<StateLabels, Gauge>,
-    dropped: Gauge,
+    latency: Family<Labels<2>, HistogramWithExemplars<Exemplar>>,
+    // The same figures under the names of the earlier Flask services, whose dashboards and alerts work unchanged.
+    legacy_requests: Family<Labels<2>, Counter>,
+    legacy_errors: Family<Labels<2>, Counter>,
+    legacy_latency: Family<Labels<2>, Histogram>,
+    legacy_all: Counter,
+    database_latency: Family<Labels<1>, Histogram>,
+    database_errors: Family<Labels<1>, Counter>,
+    connections: Family<Labels<1>, Gauge<f64, AtomicU64>>,
+    dropped: Gauge<f64, AtomicU64>,
     dropped_lines: ErrorCounter,
-    store: Arc<OnceLock<Store>>,
     registry: Registry,
 }
 
-/// The same figures under the names of the earlier Flask services, whose dashboards and alerts work unchanged.
-#[derive(Debug, Clone)]
-struct LegacyMetrics {
-    requests: Family<EndpointLabels, Counter>,
-    errors: Family<EndpointLabels, Counter>,
-    latency: Family<EndpointLabels, Histogram, Bounds>,
-    all: Counter,
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct CacheMetrics {
-    pub hits: Counter,
-    pub misses: Counter,
-    pub errors: Counter,
-}
-
-/// What the database is asked, how long it takes and how often it fails.
-#[derive(Debug, Clone)]
-pub struct DatabaseMetrics {
-    duration: Family<OperationLabels, Histogram, Bounds>,
-    errors: Family<OperationLabels, Counter>,
-}
-
-impl Default for LegacyMetrics {
-    fn default() -> Self {
-        Self {
-            requests: Family::default(),
-            errors: Family::default(),
-            latency: Family::new_with_constructor(Bounds),
-            all: Counter::default(),
-        }
-    }
-}
-
-impl Default for DatabaseMetrics {
-    fn default() -> Self {
-        Self {
-            duration: Family::new_with_constructor(Bounds),
-            errors: Family::default(),
-        }
-    }
-}
-
-impl DatabaseMetrics {
-    pub fn record(&self, operation: &'static str, duration: Duration, failed: bool) {
-        let labels = OperationLabels { operation };
-        self.duration
-            .get_or_create(&labels)
-            .observe(duration.as_secs_f64());
-        if failed {
-            self.errors.get_or_create(&labels).inc();
-        }
-    }
-}
-
 impl Metrics {
-    pub fn new(store: Arc<OnceLock<Store>>, pool_size: u32, dropped_lines: ErrorCounter) -> Self {
+    pub(crate) fn new(pool_size: u16, dropped_lines: ErrorCounter) -> Self {
+        let histogram = || Histogram::new(BOUNDS);
         let mut metrics = Self {
             in_flight: Gauge::default(),
-            database: DatabaseMetrics::default(),
-            cache: CacheMetrics::default(),
+            cache_hits: Counter::default(),
+            cache_misses: Counter::default(),
+            cache_errors: Counter::default(),
             requests: Family::default(),
-            latency: Family::new_with_constructor(Bounds),
-            legacy: LegacyMetrics::default(),
-            process: ProcessMetrics::default(),
+            latency: Family::new_with_constructor(|| HistogramWithExemplars::new(BOUNDS.into_iter())),
+            legacy_requests: Family::default(),
+            legacy_errors: Family::default(),
+            legacy_latency: Family::new_with_constructor(histogram),
+            legacy_all: Counter::default(),
+            database_latency: Family::new_with_constructor(histogram),
+            database_errors: Family::default(),
             connections: Family::default(),
             dropped: Gauge::default(),
             dropped_lines,
-            store,
             registry: Registry::default(),
         };
         metrics.register(pool_size);
@@ -171,101 +83,52 @@ impl Metrics {
         metrics
     }
 
-    fn register(&mut self, pool_size: u32) {
-        let registry = &mut self.registry;
-        self.process.register(registry);
-        registry.register(
-            "http_requests",
-            "Requests answered, by method, route and status code",
-            self.requests.clone(),
-        );
+    fn register(&mut self, pool_size: u16) {
+        let to = &mut self.registry;
+        to.register_collector(Box::new(ProcessCollector::new()));
+        to.register("http_requests", "Requests answered", self.requests.clone());
         let help = "Time from a request's head to its answer, in seconds";
-        registry.register("http_request_duration_seconds", help, self.latency.clone());
-        registry.register("request_processing_seconds", help, self.legacy.latency.clone());
-        registry.register(
-            "http_requests_in_flight",
-            "Requests being worked on now",
-            self.in_flight.clone(),
-        );
-        registry.register("request_count", "Requests answered", self.legacy.requests.clone());
-        registry.register(
-            "error_count",
-            "Requests answered with a status of 400 or more",
-            self.legacy.errors.clone(),
-        );
-        registry.register("app_requests", "Requests answered", self.legacy.all.clone());
-        registry.register(
-            "db_operation_duration_seconds",
-            "Time that a database operation took, the wait for a connection included, in seconds",
-            self.database.duration.clone(),
-        );
-        registry.register(
-            "db_errors",
-            "Database operations that failed",
-            self.database.errors.clone(),
-        );
-        registry.register(
-            "cache_hits",
-            "Lists served from the cache",
-            self.cache.hits.clone(),
-        );
-        registry.register(
-            "cache_misses",
-            "Lists that the cache did not hold",
-            self.cache.misses.clone(),
-        );
-        registry.register(
-            "cache_errors",
-            "Cache operations that failed or took too long; each costs no more than a miss",
-            self.cache.errors.clone(),
-        );
-        registry.register(
-            "db_pool_connections",
-            "Connections to the database, by state",
-            self.connections.clone(),
-        );
-        registry.register(
-            "db_pool_max_connections",
-            "Connections to the database that may be open at once",
-            ConstGauge::new(i64::from(pool_size)),
-        );
-        registry.register(
-            "log_lines_dropped",
-            "Log lines that were dropped because nobody read them in time, since the start",
-            self.dropped.clone(),
-        );
+        to.register("http_request_duration_seconds", help, self.latency.clone());
+        to.register("request_processing_seconds", help, self.legacy_latency.clone());
+        to.register("http_requests_in_flight", "Requests now", self.in_flight.clone());
+        to.register("request_count", "Requests answered", self.legacy_requests.clone());
+        to.register("app_requests", "Requests answered", self.legacy_all.clone());
+        to.register("error_count", "Answers from 400 up", self.legacy_errors.clone());
+        let help = "Time of a database operation, the wait for a connection included";
+        let latency = self.database_latency.clone();
+        to.register("db_operation_duration_seconds", help, latency);
+        to.register("db_errors", "Failed operations", self.database_errors.clone());
+        to.register("db_pool_connections", "Connections", self.connections.clone());
+        let most = ConstGauge::new(i64::from(pool_size));
+        to.register("db_pool_max_connections", "Connections at most", most);
+        to.register("cache_hits", "Lists from the cache", self.cache_hits.clone());
+        to.register("cache_misses", "Lists not cached", self.cache_misses.clone());
+        to.register("cache_errors", "Failures of the cache", self.cache_errors.clone());
+        to.register("log_lines_dropped", "Log lines nobody read", self.dropped.clone());
     }
 
     /// A counter that appears with its first event hides that event from `rate`, which needs two samples.
     fn begin_at_zero(&self) {
-        let unmatched = crate::api::Endpoint {
-            method: "GET",
-            route: UNMATCHED,
-            codes: &[404],
-        };
-        for endpoint in ENDPOINTS.iter().chain([&unmatched]) {
-            let (method, route) = (endpoint.method, endpoint.route);
-            for &code in endpoint.codes {
+        let unmatched: Endpoint = ("GET", UNMATCHED, &[404]);
+        for (method, route, codes) in ENDPOINTS.into_iter().chain([unmatched]) {
+            for &code in codes {
                 drop(self.requests.get_or_create(&CodeLabels { method, route, code }));
             }
-            drop(self.latency.get_or_create(&RouteLabels { method, route }));
-            let labels = EndpointLabels {
-                method,
-                endpoint: route,
-            };
-            drop(self.legacy.requests.get_or_create(&labels));
-            drop(self.legacy.errors.get_or_create(&labels));
-            drop(self.legacy.latency.get_or_create(&labels));
+            let labels = [("method", method), ("route", route)];
+            drop(self.latency.get_or_create(&labels));
+            let labels = [("method", method), ("endpoint", route)];
+            drop(self.legacy_requests.get_or_create(&labels));
+            drop(self.legacy_errors.get_or_create(&labels));
+            drop(self.legacy_latency.get_or_create(&labels));
         }
         for operation in OPERATIONS {
-            let labels = OperationLabels { operation };
-            drop(self.database.duration.get_or_create(&labels));
-            drop(self.database.errors.get_or_create(&labels));
+            drop(self.database_latency.get_or_create(&[("operation", operation)]));
+            drop(self.database_errors.get_or_create(&[("operation", operation)]));
         }
     }
 
     /// Counts a finished request; `trace_id` becomes the exemplar of the bucket that it falls into.
-    pub fn record_request(
+    pub(crate) fn record_request(
         &self,
         route: Option<&'static str>,
         method: &Method,
@@ -274,42 +137,44 @@ impl Metrics {
         trace_id: &str,
     ) {
         let route = route.unwrap_or(UNMATCHED);
-        let method = METHODS
-            .into_iter()
-            .find(|known| *known == method.as_str())
-            .unwrap_or(OTHER_METHOD);
+        let method = METHODS.into_iter().find(|known| *known == method.as_str());
+        let method = method.unwrap_or("other");
         let seconds = duration.as_secs_f64();
+        let trace = [("trace_id", trace_id.to_owned())];
         self.requests
             .get_or_create(&CodeLabels { method, route, code })
             .inc();
-        let trace = TraceLabels {
-            trace_id: trace_id.to_owned(),
-        };
         self.latency
-            .get_or_create(&RouteLabels { method, route })
+            .get_or_create(&[("method", method), ("route", route)])
             .observe(seconds, Some(trace), Some(SystemTime::now()));
 
-        let labels = EndpointLabels {
-            method,
-            endpoint: route,
-        };
-        self.legacy.requests.get_or_create(&labels).inc();
-        self.legacy.latency.get_or_create(&labels).observe(seconds);
+        let endpoint = [("method", method), ("endpoint", route)];
+        self.legacy_requests.get_or_create(&endpoint).inc();
+        self.legacy_latency.get_or_create(&endpoint).observe(seconds);
         if code >= 400 {
-            self.legacy.errors.get_or_create(&labels).inc();
+            self.legacy_errors.get_or_create(&endpoint).inc();
         }
-        self.legacy.all.inc();
+        self.legacy_all.inc();
+    }
+
+    /// Counts what the database was asked.
+    pub(crate) fn record_operation(&self, operation: &'static str, duration: Duration, failed: bool) {
+        let label = [("operation", operation)];
+        self.database_latency
+            .get_or_create(&label)
+            .observe(duration.as_secs_f64());
+        if failed {
+            self.database_errors.get_or_create(&label).inc();
+        }
     }
 
     /// In the OpenMetrics text format, with what is read when it is asked for.
-    pub fn encode(&self) -> Result<String, std::fmt::Error> {
-        self.process.update();
-        let (open, idle) = self.store.get().map_or((0, 0), Store::connections);
-        for (state, count) in [("used", open - idle), ("idle", idle)] {
-            self.connections.get_or_create(&StateLabels { state }).set(count);
+    pub(crate) fn encode(&self, store: Option<&Store>) -> Result<String, std::fmt::Error> {
+        let (open, idle) = store.map_or((0.0, 0.0), Store::connections);
+        for (state, count) in [("used", (open - idle).max(0.0)), ("idle", idle)] {
+            self.connections.get_or_create(&[("state", state)]).set(count);
         }
-        self.dropped
-            .set(i64::try_from(self.dropped_lines.dropped_lines()).unwrap_or(i64::MAX));
+        self.dropped.set(self.dropped_lines.dropped_lines() as f64);
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
         Ok(text)

@@ -4,7 +4,6 @@ mod metrics;
 mod process;
 mod traces;
 
-use std::error::Error;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
@@ -15,8 +14,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-pub use self::metrics::{CacheMetrics, DatabaseMetrics, Metrics};
-use crate::config::{Config, LogFormat};
+pub(crate) use self::metrics::Metrics;
+use crate::config::Config;
 
 /// A request must never wait for whoever reads the log: further lines are dropped and counted.
 const MOST_BUFFERED_LINES: usize = 16 * 1024;
@@ -26,32 +25,25 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Telemetry {
     provider: SdkTracerProvider,
-    dropped_lines: ErrorCounter,
+    /// Counts the log lines that nobody read in time.
+    pub dropped_lines: ErrorCounter,
     /// Writes what is buffered when it is dropped.
     _log_writer: WorkerGuard,
 }
 
 impl Telemetry {
-    pub fn init(config: &Config) -> Result<Self, Box<dyn Error>> {
+    pub fn init(config: &Config) -> anyhow::Result<Self> {
         let (writer, log_writer) = NonBlockingBuilder::default()
             .buffered_lines_limit(MOST_BUFFERED_LINES)
             .finish(std::io::stdout());
         let dropped_lines = writer.error_counter();
-        let lines = match config.log_format {
-            LogFormat::Json => fmt::layer()
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_span_list(false)
-                .with_target(false)
-                .with_writer(writer)
-                .boxed(),
-            LogFormat::Text => fmt::layer()
-                .with_target(false)
-                .with_ansi(false)
-                .with_writer(writer)
-                .boxed(),
-        };
+        let lines = fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_target(false)
+            .with_writer(writer);
         let provider = traces::provider()?;
         let spans = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("tasks"))
@@ -68,11 +60,6 @@ impl Telemetry {
             dropped_lines,
             _log_writer: log_writer,
         })
-    }
-
-    /// Counts the log lines that nobody read in time.
-    pub fn dropped_lines(&self) -> ErrorCounter {
-        self.dropped_lines.clone()
     }
 
     /// Sends the spans that are left.
