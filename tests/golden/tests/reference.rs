@@ -233,7 +233,7 @@ fn reasons() -> String {
     table(
         "Reasons of conditions",
         "Beside these a reason may name a field of the spec that makes no sense (`InvalidSpecPort`), or be the one that \
-         Kubernetes itself gives for a pod or an autoscaler. `kubectl observed status` shows what to do.",
+         Kubernetes itself gives for a pod or an autoscaler.",
         ["reason", "meaning", "what to do"],
         &rows,
     )

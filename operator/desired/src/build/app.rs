@@ -151,7 +151,7 @@ fn container(app: &ValidApp) -> Container {
     Container {
         name: app.id.name.clone(),
         image: Some(spec.image.clone()),
-        image_pull_policy: Some(format!("{:?}", spec.image_pull_policy)),
+        image_pull_policy: Some(spec.image_pull_policy.as_str().to_owned()),
         command: listed(&spec.command),
         args: listed(&spec.args),
         ports: Some(ports),

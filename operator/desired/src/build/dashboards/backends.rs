@@ -1,7 +1,7 @@
 //! The database and the cache that the operator runs: from their exporters, and from cAdvisor.
 
 use super::model::Unit;
-use super::panel::{Draft, Grid, RED};
+use super::panel::{Grid, PanelBuilder, RED};
 use crate::build::cache;
 use crate::{Database, ValidApp};
 
@@ -29,8 +29,8 @@ fn rate(name: &str, selector: &str) -> String {
     format!("sum(rate({name}{selector}[$__rate_interval]))")
 }
 
-fn connections() -> Draft {
-    Draft::lines("Connections", Unit::Count)
+fn connections() -> PanelBuilder {
+    PanelBuilder::lines("Connections", Unit::Count)
         .says("Open connections by state, against all that may be open.")
         .from(0.0)
         .decimals(0)
@@ -45,26 +45,26 @@ fn connections() -> Draft {
         )
 }
 
-fn transactions() -> Draft {
-    Draft::lines("Transactions", Unit::OperationsPerSecond)
+fn transactions() -> PanelBuilder {
+    PanelBuilder::lines("Transactions", Unit::OperationsPerSecond)
         .says("Transactions a second that were committed, and that were rolled back.")
         .from(0.0)
         .query("committed", rate("pg_stat_database_xact_commit", DATABASE))
         .query("rolled back", rate("pg_stat_database_xact_rollback", DATABASE))
 }
 
-fn hit_ratio() -> Draft {
+fn hit_ratio() -> PanelBuilder {
     let hit = rate("pg_stat_database_blks_hit", DATABASE);
     let read = rate("pg_stat_database_blks_read", DATABASE);
-    Draft::lines("Pages found in memory", Unit::Ratio)
+    PanelBuilder::lines("Pages found in memory", Unit::Ratio)
         .says("The share of pages that were read without asking the disk.")
         .from(0.0)
         .to(1.0)
         .query("in memory", format!("{hit} / ({hit} + {read})"))
 }
 
-fn database_cpu() -> Draft {
-    Draft::lines("Database CPU", Unit::Cores)
+fn database_cpu() -> PanelBuilder {
+    PanelBuilder::lines("Database CPU", Unit::Cores)
         .says("Cores in use.")
         .from(0.0)
         .query(
@@ -73,8 +73,8 @@ fn database_cpu() -> Draft {
         )
 }
 
-fn database_memory() -> Draft {
-    Draft::lines("Database memory", Unit::Bytes)
+fn database_memory() -> PanelBuilder {
+    PanelBuilder::lines("Database memory", Unit::Bytes)
         .says("Memory that cannot be taken back, against the limit.")
         .from(0.0)
         .query(
@@ -88,8 +88,8 @@ fn database_memory() -> Draft {
         )
 }
 
-fn disk() -> Draft {
-    Draft::lines("Disk", Unit::Bytes)
+fn disk() -> PanelBuilder {
+    PanelBuilder::lines("Disk", Unit::Bytes)
         .says("The disk as far as it is used, the app's database in it, and how much there is.")
         .from(0.0)
         .query(
@@ -104,33 +104,33 @@ fn disk() -> Draft {
         )
 }
 
-fn cache_hits() -> Draft {
+fn cache_hits() -> PanelBuilder {
     let hits = rate("redis_keyspace_hits_total", CACHE);
     let misses = rate("redis_keyspace_misses_total", CACHE);
-    Draft::lines("Cache hits", Unit::Ratio)
+    PanelBuilder::lines("Cache hits", Unit::Ratio)
         .says("The share of reads that found what they looked for.")
         .from(0.0)
         .to(1.0)
         .query("found", format!("{hits} / ({hits} + {misses})"))
 }
 
-fn commands() -> Draft {
-    Draft::lines("Cache commands", Unit::OperationsPerSecond)
+fn commands() -> PanelBuilder {
+    PanelBuilder::lines("Cache commands", Unit::OperationsPerSecond)
         .says("Commands a second.")
         .from(0.0)
         .query("commands", rate("redis_commands_processed_total", CACHE))
 }
 
-fn cache_memory() -> Draft {
-    Draft::lines("Cache memory", Unit::Bytes)
+fn cache_memory() -> PanelBuilder {
+    PanelBuilder::lines("Cache memory", Unit::Bytes)
         .says("What the cache holds, against what it may: then the least recently used keys go.")
         .from(0.0)
         .query("used", format!("max(redis_memory_used_bytes{CACHE})"))
         .bound("most", RED, format!("max(redis_memory_max_bytes{CACHE})"))
 }
 
-fn evictions() -> Draft {
-    Draft::lines("Evicted keys", Unit::OperationsPerSecond)
+fn evictions() -> PanelBuilder {
+    PanelBuilder::lines("Evicted keys", Unit::OperationsPerSecond)
         .says("Keys a second that had to go for others.")
         .from(0.0)
         .query("evicted", rate("redis_evicted_keys_total", CACHE))

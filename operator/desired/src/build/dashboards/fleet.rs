@@ -3,7 +3,7 @@
 use observedapp_slo::names;
 
 use super::model::{Dashboard, LabelValues, Link, Listed, PROMETHEUS, Unit, Variable};
-use super::panel::{Draft, GREEN, Grid, ORANGE, RED, YELLOW};
+use super::panel::{GREEN, Grid, ORANGE, PanelBuilder, RED, YELLOW};
 use super::table::Column;
 use super::{TAG, datasource, framed, written};
 
@@ -83,7 +83,7 @@ fn in_namespaces(record: &str) -> String {
 fn apps(grid: &mut Grid) {
     grid.row("Apps");
     let stat = |title: &str, says: &str, expr: String, colour: &'static str| {
-        Draft::stat(title, Unit::Count)
+        PanelBuilder::stat(title, Unit::Count)
             .says(says)
             .thresholds(GREEN, &[(1.0, colour)])
             .query(title, expr)
@@ -137,7 +137,7 @@ fn apps(grid: &mut Grid) {
     grid.line(
         8,
         vec![
-            Draft::lines("Conditions that are not True", Unit::Count)
+            PanelBuilder::lines("Conditions that are not True", Unit::Count)
                 .says("How many apps lack what the condition promises, or cannot tell.")
                 .from(0.0)
                 .query(
@@ -148,7 +148,7 @@ fn apps(grid: &mut Grid) {
                         CONDITIONS.replace('}', r#",status="true"}"#)
                     ),
                 ),
-            Draft::lines("Replicas", Unit::Count)
+            PanelBuilder::lines("Replicas", Unit::Count)
                 .says("Of all apps together.")
                 .from(0.0)
                 .query(
@@ -160,10 +160,10 @@ fn apps(grid: &mut Grid) {
 }
 
 /// Every app on a line, the one with the least budget first.
-fn table() -> Draft {
+fn table() -> PanelBuilder {
     let by_app = |aggregate: &str, of: &str| format!("{aggregate} by (namespace, app) ({of})");
     let replicas = in_namespaces(names::APP_REPLICAS).replace('}', r#",state="ready"}"#);
-    Draft::table(
+    PanelBuilder::table(
         "Apps by budget left",
         &[("namespace", "Namespace"), ("app", "App")],
         vec![
@@ -200,11 +200,11 @@ fn objectives(grid: &mut Grid) {
     grid.line(
         8,
         vec![
-            Draft::lines("Objectives by state", Unit::Count)
+            PanelBuilder::lines("Objectives by state", Unit::Count)
                 .says("Met, at risk, violated, or without data.")
                 .from(0.0)
                 .query("{{state}}", format!("sum by (state) ({STATES})")),
-            Draft::lines("Least budget left", Unit::Ratio)
+            PanelBuilder::lines("Least budget left", Unit::Ratio)
                 .says("The ten objectives with the least budget. Below 0 the promise is broken.")
                 .to(1.0)
                 .thresholds(RED, &[(0.0, GREEN)])
@@ -213,7 +213,7 @@ fn objectives(grid: &mut Grid) {
                     of_ten,
                     format!("bottomk(10, {})", in_namespaces(names::BUDGET_REMAINING)),
                 ),
-            Draft::lines("Fastest burn", Unit::Times)
+            PanelBuilder::lines("Fastest burn", Unit::Times)
                 .says("The ten budgets that burn fastest, over an hour: 1 is sustainable, from 14.4 on somebody is paged.")
                 .from(0.0)
                 .thresholds(GREEN, &[(1.0, ORANGE), (14.4, RED)])
@@ -234,15 +234,15 @@ fn operator(grid: &mut Grid) {
     grid.line(
         7,
         vec![
-            Draft::stat("Leaders", Unit::Count)
+            PanelBuilder::stat("Leaders", Unit::Count)
                 .says("1, but for the seconds in which another replica takes over.")
                 .thresholds(RED, &[(1.0, GREEN), (2.0, RED)])
                 .query("leaders", "sum(observedapp_leader)"),
-            Draft::lines("Reconciles", Unit::OperationsPerSecond)
+            PanelBuilder::lines("Reconciles", Unit::OperationsPerSecond)
                 .says("How often apps were looked at, by how it ended.")
                 .from(0.0)
                 .query("{{result}}", rate_by("result", "observedapp_reconciles_total")),
-            Draft::lines("Duration of a reconcile", Unit::Seconds)
+            PanelBuilder::lines("Duration of a reconcile", Unit::Seconds)
                 .says("Half, and 99 of 100, were done within this time.")
                 .from(0.0)
                 .query("p50", quantile("0.5"))
@@ -252,7 +252,7 @@ fn operator(grid: &mut Grid) {
     grid.line(
         7,
         vec![
-            Draft::lines("Failures", Unit::OperationsPerSecond)
+            PanelBuilder::lines("Failures", Unit::OperationsPerSecond)
                 .says("By class. The operator's log names the objects.")
                 .from(0.0)
                 .query(
@@ -262,18 +262,18 @@ fn operator(grid: &mut Grid) {
                         rate_by("error", "observedapp_errors_total")
                     ),
                 ),
-            Draft::lines("Apps that wait", Unit::Count)
+            PanelBuilder::lines("Apps that wait", Unit::Count)
                 .says("Apps that are due and wait for their turn.")
                 .from(0.0)
                 .query("waiting", "sum(observedapp_queue_depth)"),
-            Draft::lines("Requests to the API server", Unit::RequestsPerSecond)
+            PanelBuilder::lines("Requests to the API server", Unit::RequestsPerSecond)
                 .says("By verb and answer.")
                 .from(0.0)
                 .query(
                     "{{verb}} {{code}}",
                     rate_by("verb, code", "observedapp_api_requests_total"),
                 ),
-            Draft::lines("Questions to Prometheus", Unit::OperationsPerSecond)
+            PanelBuilder::lines("Questions to Prometheus", Unit::OperationsPerSecond)
                 .says("Rounds, one for all apps together, by how they ended.")
                 .from(0.0)
                 .query(

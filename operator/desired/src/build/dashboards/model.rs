@@ -1,9 +1,9 @@
-//! Grafana's dashboard model, as far as ours use it: `@grafana/schema` has the whole.
-
-use std::collections::BTreeMap;
+//! Grafana's dashboard model, as far as ours use it: `@grafana/schema` has the whole. What occurs in one kind of panel
+//! only is plain JSON beside what makes that panel.
 
 use observedapp_slo::PromDuration;
 use serde::Serialize;
+use serde_json::Value;
 
 /// A dashboard, in the JSON that Grafana reads from files.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -149,10 +149,12 @@ pub(super) struct Chart {
     pub datasource: Datasource,
     pub grid_pos: GridPosition,
     pub field_config: FieldConfig,
-    pub options: Options,
+    /// How this kind of panel shows what it is given.
+    pub options: Value,
     pub targets: Vec<Target>,
+    /// What is done to the answers before they are shown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub transformations: Vec<Transformation>,
+    pub transformations: Vec<Value>,
     /// A time range of its own, as far back as this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_from: Option<PromDuration>,
@@ -179,7 +181,8 @@ pub(super) struct GridPosition {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct FieldConfig {
     pub defaults: FieldDefaults,
-    pub overrides: Vec<Override>,
+    /// What is different for some of a panel's series.
+    pub overrides: Vec<Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -191,8 +194,9 @@ pub(super) struct FieldDefaults {
     pub max: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decimals: Option<u32>,
-    pub thresholds: Thresholds,
-    pub custom: Custom,
+    pub thresholds: Value,
+    /// What only this kind of panel has.
+    pub custom: Value,
 }
 
 /// What a value is measured in, by Grafana's names.
@@ -216,178 +220,6 @@ pub(super) enum Unit {
     Cores,
     #[serde(rename = "suffix:×")]
     Times,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Thresholds {
-    pub mode: &'static str,
-    pub steps: Vec<Threshold>,
-}
-
-/// From `value` on (from the least one, if there is none) the colour is this.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Threshold {
-    pub value: Option<f64>,
-    pub color: &'static str,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Custom {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line_width: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fill_opacity: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub show_points: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub thresholds_style: Option<Mode>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Mode {
-    pub mode: &'static str,
-}
-
-/// What is different for some of a panel's series.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Override {
-    pub matcher: Matcher,
-    pub properties: Vec<Property>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Matcher {
-    pub id: &'static str,
-    pub options: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Property {
-    pub id: &'static str,
-    pub value: serde_json::Value,
-}
-
-/// How a kind of panel shows what it is given.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub(super) enum Options {
-    Timeseries {
-        legend: Legend,
-        tooltip: Tooltip,
-    },
-    #[serde(rename_all = "camelCase")]
-    Stat {
-        color_mode: &'static str,
-        graph_mode: &'static str,
-        justify_mode: &'static str,
-        orientation: &'static str,
-        text_mode: &'static str,
-        reduce_options: Reduce,
-    },
-    #[serde(rename_all = "camelCase")]
-    Heatmap {
-        calculate: bool,
-        cell_gap: u32,
-        color: HeatmapColor,
-        filter_values: HeatmapFilter,
-        legend: HeatmapLegend,
-        rows_frame: HeatmapRows,
-        show_value: &'static str,
-        tooltip: HeatmapTooltip,
-        y_axis: HeatmapAxis,
-    },
-    #[serde(rename_all = "camelCase")]
-    Table {
-        show_header: bool,
-        cell_height: &'static str,
-        sort_by: Vec<SortBy>,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Legend {
-    pub calcs: Vec<&'static str>,
-    pub display_mode: &'static str,
-    pub placement: &'static str,
-    #[serde(rename = "showLegend")]
-    pub show: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Tooltip {
-    pub mode: &'static str,
-    pub sort: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Reduce {
-    pub calcs: Vec<&'static str>,
-    pub fields: &'static str,
-    pub values: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct HeatmapColor {
-    pub mode: &'static str,
-    pub scheme: &'static str,
-    pub steps: u32,
-    pub exponent: f64,
-    pub fill: &'static str,
-    pub reverse: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct HeatmapFilter {
-    pub le: f64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct HeatmapLegend {
-    pub show: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct HeatmapRows {
-    pub layout: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct HeatmapTooltip {
-    pub mode: &'static str,
-    pub show_color_scale: bool,
-    pub y_histogram: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct HeatmapAxis {
-    pub axis_placement: &'static str,
-    pub unit: Unit,
-    pub reverse: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SortBy {
-    pub display_name: String,
-    pub desc: bool,
-}
-
-/// What is done to the answers before they are shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "id", content = "options", rename_all = "camelCase")]
-pub(super) enum Transformation {
-    /// One row for each set of labels, with the values of all queries in it.
-    Merge {},
-    #[serde(rename_all = "camelCase")]
-    Organize {
-        exclude_by_name: BTreeMap<String, bool>,
-        index_by_name: BTreeMap<String, usize>,
-        rename_by_name: BTreeMap<String, String>,
-    },
 }
 
 /// One query of a panel.

@@ -1,11 +1,10 @@
 //! Panels as the rows describe them, and the grid they are laid out on.
 
 use observedapp_slo::PromDuration;
+use serde_json::{Value, json};
 
 use super::model::{
-    Chart, ChartKind, Custom, FieldConfig, FieldDefaults, GridPosition, HeatmapAxis, HeatmapColor,
-    HeatmapFilter, HeatmapLegend, HeatmapRows, HeatmapTooltip, Legend, Matcher, Mode, Options, Override,
-    PROMETHEUS, Panel, Property, Reduce, Row, Target, Threshold, Thresholds, Tooltip, Unit,
+    Chart, ChartKind, FieldConfig, FieldDefaults, GridPosition, PROMETHEUS, Panel, Row, Target, Unit,
 };
 
 /// The width of Grafana's grid.
@@ -17,81 +16,53 @@ pub(super) const RED: &str = "red";
 
 /// A panel that has no place yet.
 #[derive(Clone, Debug)]
-pub(super) struct Draft {
+pub(super) struct PanelBuilder {
     pub(super) chart: Chart,
 }
 
-impl Draft {
+impl PanelBuilder {
     pub(super) fn lines(title: impl Into<String>, unit: Unit) -> Self {
-        let options = Options::Timeseries {
-            legend: Legend {
-                calcs: Vec::new(),
-                display_mode: "list",
-                placement: "bottom",
-                show: true,
-            },
-            tooltip: Tooltip {
-                mode: "multi",
-                sort: "desc",
-            },
-        };
-        let mut draft = Self::new(ChartKind::Timeseries, title.into(), unit, options);
-        draft.chart.field_config.defaults.custom = Custom {
-            line_width: Some(1),
-            fill_opacity: Some(10),
-            show_points: Some("never"),
-            thresholds_style: None,
-        };
-        draft
+        let options = json!({
+            "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": true},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        });
+        let mut panel = Self::new(ChartKind::Timeseries, title.into(), unit, options);
+        panel.chart.field_config.defaults.custom =
+            json!({"lineWidth": 1, "fillOpacity": 10, "showPoints": "never"});
+        panel
     }
 
     pub(super) fn stat(title: impl Into<String>, unit: Unit) -> Self {
-        let options = Options::Stat {
-            color_mode: "value",
-            graph_mode: "none",
-            justify_mode: "auto",
-            orientation: "auto",
-            text_mode: "auto",
-            reduce_options: Reduce {
-                calcs: vec!["lastNotNull"],
-                fields: "",
-                values: false,
-            },
-        };
+        let options = json!({
+            "colorMode": "value",
+            "graphMode": "none",
+            "justifyMode": "auto",
+            "orientation": "auto",
+            "textMode": "auto",
+            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false},
+        });
         Self::new(ChartKind::Stat, title.into(), unit, options)
     }
 
     pub(super) fn heatmap(title: impl Into<String>, unit: Unit) -> Self {
-        let options = Options::Heatmap {
-            calculate: false,
-            cell_gap: 1,
-            color: HeatmapColor {
-                mode: "scheme",
-                scheme: "Oranges",
-                steps: 64,
-                exponent: 0.5,
-                fill: "dark-orange",
-                reverse: false,
+        let options = json!({
+            "calculate": false,
+            "cellGap": 1,
+            "color": {
+                "mode": "scheme", "scheme": "Oranges", "steps": 64, "exponent": 0.5, "fill": "dark-orange",
+                "reverse": false,
             },
-            filter_values: HeatmapFilter { le: 1e-9 },
-            legend: HeatmapLegend { show: true },
-            rows_frame: HeatmapRows { layout: "auto" },
-            show_value: "never",
-            tooltip: HeatmapTooltip {
-                mode: "single",
-                show_color_scale: true,
-                y_histogram: false,
-            },
-            y_axis: HeatmapAxis {
-                axis_placement: "left",
-                unit,
-                reverse: false,
-            },
-        };
+            "filterValues": {"le": 1e-9},
+            "legend": {"show": true},
+            "rowsFrame": {"layout": "auto"},
+            "showValue": "never",
+            "tooltip": {"mode": "single", "showColorScale": true, "yHistogram": false},
+            "yAxis": {"axisPlacement": "left", "unit": unit, "reverse": false},
+        });
         Self::new(ChartKind::Heatmap, title.into(), unit, options)
     }
 
-    pub(super) fn new(kind: ChartKind, title: String, unit: Unit, options: Options) -> Self {
+    pub(super) fn new(kind: ChartKind, title: String, unit: Unit, options: Value) -> Self {
         Self {
             chart: Chart {
                 id: 0,
@@ -106,14 +77,8 @@ impl Draft {
                         min: None,
                         max: None,
                         decimals: None,
-                        thresholds: Thresholds {
-                            mode: "absolute",
-                            steps: vec![Threshold {
-                                value: None,
-                                color: GREEN,
-                            }],
-                        },
-                        custom: Custom::default(),
+                        thresholds: thresholds(GREEN, &[]),
+                        custom: json!({}),
                     },
                     overrides: Vec::new(),
                 },
@@ -154,37 +119,27 @@ impl Draft {
 
     /// A bound that the other series should keep from: dashed, and not filled.
     pub(super) fn bound(self, legend: &str, colour: &str, expr: impl Into<String>) -> Self {
-        let mut draft = self.query(legend, expr);
-        let property = |id, value| Property { id, value };
-        draft.chart.field_config.overrides.push(Override {
-            matcher: Matcher {
-                id: "byName",
-                options: legend.to_owned(),
-            },
-            properties: vec![
-                property(
-                    "color",
-                    serde_json::json!({"mode": "fixed", "fixedColor": colour}),
-                ),
-                property("custom.fillOpacity", 0.into()),
-                property(
-                    "custom.lineStyle",
-                    serde_json::json!({"fill": "dash", "dash": [10, 10]}),
-                ),
+        let mut panel = self.query(legend, expr);
+        panel.chart.field_config.overrides.push(json!({
+            "matcher": {"id": "byName", "options": legend},
+            "properties": [
+                {"id": "color", "value": {"mode": "fixed", "fixedColor": colour}},
+                {"id": "custom.fillOpacity", "value": 0},
+                {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [10, 10]}},
             ],
-        });
-        draft
+        }));
+        panel
     }
 
     /// Colours from these values on, upwards.
     pub(super) fn thresholds(mut self, least: &'static str, steps: &[(f64, &'static str)]) -> Self {
-        self.chart.field_config.defaults.thresholds.steps = self::steps(least, steps);
+        self.chart.field_config.defaults.thresholds = thresholds(least, steps);
         self
     }
 
     /// Draws the thresholds as lines.
     pub(super) fn threshold_lines(mut self) -> Self {
-        self.chart.field_config.defaults.custom.thresholds_style = Some(Mode { mode: "dashed" });
+        self.chart.field_config.defaults.custom["thresholdsStyle"] = json!({"mode": "dashed"});
         self
     }
 
@@ -219,12 +174,14 @@ impl Draft {
 }
 
 /// The colour of the least values, and those from each value on.
-pub(super) fn steps(least: &'static str, steps: &[(f64, &'static str)]) -> Vec<Threshold> {
-    let above = steps.iter().map(|&(value, color)| (Some(value), color));
-    std::iter::once((None, least))
+pub(super) fn thresholds(least: &str, steps: &[(f64, &str)]) -> Value {
+    let above = steps
+        .iter()
+        .map(|(value, color)| json!({"value": value, "color": color}));
+    let steps: Vec<Value> = std::iter::once(json!({"value": null, "color": least}))
         .chain(above)
-        .map(|(value, color)| Threshold { value, color })
-        .collect()
+        .collect();
+    json!({"mode": "absolute", "steps": steps})
 }
 
 /// Places panels from left to right and from top to bottom.
@@ -260,19 +217,19 @@ impl Grid {
     }
 
     /// Panels side by side, the line's width shared out evenly.
-    pub(super) fn line(&mut self, height: u32, drafts: Vec<Draft>) {
-        let count = u32::try_from(drafts.len()).unwrap_or(1).max(1);
-        for draft in drafts {
-            self.place(COLUMNS / count, height, draft);
+    pub(super) fn line(&mut self, height: u32, panels: Vec<PanelBuilder>) {
+        let count = u32::try_from(panels.len()).unwrap_or(1).max(1);
+        for panel in panels {
+            self.place(COLUMNS / count, height, panel);
         }
         self.end_line();
     }
 
-    pub(super) fn place(&mut self, width: u32, height: u32, draft: Draft) {
+    pub(super) fn place(&mut self, width: u32, height: u32, panel: PanelBuilder) {
         if self.x + width > COLUMNS {
             self.end_line();
         }
-        let mut chart = draft.chart;
+        let mut chart = panel.chart;
         chart.id = self.next_id();
         chart.grid_pos = GridPosition {
             x: self.x,

@@ -1,7 +1,7 @@
 //! What is seen of the app from outside: all there is to see of one that tells nothing about itself.
 
 use super::model::Unit;
-use super::panel::{Draft, GREEN, Grid, RED};
+use super::panel::{GREEN, Grid, PanelBuilder, RED};
 use crate::ValidApp;
 
 /// The prober's series of the app.
@@ -17,12 +17,12 @@ pub(super) fn row(app: &ValidApp, grid: &mut Grid) {
         return;
     };
     grid.row("Probe");
-    let drafts = [answered(), phases()].map(|draft| draft.scraped_every(probe.interval));
-    grid.line(8, drafts.into());
+    let panels = [answered(), phases()].map(|panel| panel.scraped_every(probe.interval));
+    grid.line(8, panels.into());
 }
 
-fn answered() -> Draft {
-    Draft::lines("Answered from outside", Unit::Ratio)
+fn answered() -> PanelBuilder {
+    PanelBuilder::lines("Answered from outside", Unit::Ratio)
         .says("Whether the prober was answered as it should be: 1 yes, 0 no.")
         .from(0.0)
         .to(1.0)
@@ -30,8 +30,8 @@ fn answered() -> Draft {
         .query("answered", format!("min(probe_success{PROBE})"))
 }
 
-fn phases() -> Draft {
-    Draft::lines("Duration of a probe", Unit::Seconds)
+fn phases() -> PanelBuilder {
+    PanelBuilder::lines("Duration of a probe", Unit::Seconds)
         .says("Where a probe's time goes: finding the address, connecting, TLS, waiting for the answer, taking it.")
         .from(0.0)
         .query(

@@ -3,7 +3,7 @@
 use observedapp_slo::{Matcher, Metrics, Selector};
 
 use super::model::Unit;
-use super::panel::{Draft, Grid};
+use super::panel::{Grid, PanelBuilder};
 use crate::ValidApp;
 
 pub(super) fn row(app: &ValidApp, grid: &mut Grid) {
@@ -12,12 +12,12 @@ pub(super) fn row(app: &ValidApp, grid: &mut Grid) {
     };
     let red = Red { metrics };
     grid.row("Requests (RED)");
-    for drafts in [
+    for panels in [
         [red.rate(), red.errors(), red.durations()],
         [red.heat_map(), red.rate_by_route(), red.durations_by_route()],
     ] {
-        let drafts = drafts.map(|draft| draft.scraped_every(metrics.interval));
-        grid.line(8, drafts.into());
+        let panels = panels.map(|panel| panel.scraped_every(metrics.interval));
+        grid.line(8, panels.into());
     }
 }
 
@@ -26,37 +26,37 @@ struct Red<'a> {
 }
 
 impl Red<'_> {
-    fn rate(&self) -> Draft {
-        Draft::lines("Requests", Unit::RequestsPerSecond)
+    fn rate(&self) -> PanelBuilder {
+        PanelBuilder::lines("Requests", Unit::RequestsPerSecond)
             .says("Requests a second, of all replicas.")
             .from(0.0)
             .query("requests", self.all_requests())
     }
 
-    fn errors(&self) -> Draft {
+    fn errors(&self) -> PanelBuilder {
         let failed = format!("sum({})", rate(&self.failed()));
         let all = self.all_requests();
-        Draft::lines("Failed requests", Unit::Ratio)
+        PanelBuilder::lines("Failed requests", Unit::Ratio)
             .says("The share of requests that failed.")
             .from(0.0)
             .query("failed", format!("({failed} or {all} * 0) / ({all} > 0)"))
     }
 
-    fn durations(&self) -> Draft {
-        let draft = Draft::lines("Duration", Unit::Seconds)
+    fn durations(&self) -> PanelBuilder {
+        let panel = PanelBuilder::lines("Duration", Unit::Seconds)
             .says("Half, nine of ten and 99 of 100 requests were answered within this time.")
             .from(0.0);
         [("p50", "0.5"), ("p90", "0.9"), ("p99", "0.99")]
             .into_iter()
-            .fold(draft, |draft, (legend, quantile)| {
-                draft.query(legend, self.quantile(quantile, None))
+            .fold(panel, |panel, (legend, quantile)| {
+                panel.query(legend, self.quantile(quantile, None))
             })
     }
 
     /// `on ()`: a native histogram's series has other labels than buckets, and would stand beside them.
-    fn heat_map(&self) -> Draft {
+    fn heat_map(&self) -> PanelBuilder {
         let (buckets, native) = (self.buckets(), self.histogram());
-        Draft::heatmap("Durations", Unit::Seconds)
+        PanelBuilder::heatmap("Durations", Unit::Seconds)
             .says("How many requests took how long: the darker, the more.")
             .query(
                 "{{le}}",
@@ -66,8 +66,8 @@ impl Red<'_> {
             )
     }
 
-    fn rate_by_route(&self) -> Draft {
-        Draft::lines("Requests by route", Unit::RequestsPerSecond)
+    fn rate_by_route(&self) -> PanelBuilder {
+        PanelBuilder::lines("Requests by route", Unit::RequestsPerSecond)
             .says("Requests a second, by the label `route`.")
             .from(0.0)
             .query(
@@ -76,8 +76,8 @@ impl Red<'_> {
             )
     }
 
-    fn durations_by_route(&self) -> Draft {
-        Draft::lines("p99 by route", Unit::Seconds)
+    fn durations_by_route(&self) -> PanelBuilder {
+        PanelBuilder::lines("p99 by route", Unit::Seconds)
             .says("99 of 100 requests were answered within this time, by the label `route`.")
             .from(0.0)
             .query("{{route}}", self.quantile("0.99", Some("route")))

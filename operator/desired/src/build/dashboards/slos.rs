@@ -3,7 +3,7 @@
 use observedapp_slo::{Slo, Speed, names};
 
 use super::model::Unit;
-use super::panel::{Draft, GREEN, Grid, ORANGE, RED, YELLOW};
+use super::panel::{GREEN, Grid, ORANGE, PanelBuilder, RED, YELLOW};
 use crate::ValidApp;
 
 pub(super) fn row(app: &ValidApp, grid: &mut Grid) {
@@ -30,8 +30,8 @@ fn of(slo: &Slo, record: &str) -> String {
     )
 }
 
-fn objective(slo: &Slo) -> Draft {
-    Draft::stat(format!("{}: objective", slo.name), Unit::Ratio)
+fn objective(slo: &Slo) -> PanelBuilder {
+    PanelBuilder::stat(format!("{}: objective", slo.name), Unit::Ratio)
         .says(format!(
             "The share of good events promised over {}. {}",
             slo.window, slo.description
@@ -40,25 +40,25 @@ fn objective(slo: &Slo) -> Draft {
         .query("objective", of(slo, names::OBJECTIVE))
 }
 
-fn indicator(slo: &Slo) -> Draft {
+fn indicator(slo: &Slo) -> PanelBuilder {
     let objective = slo.objective.ratio().as_f64();
-    Draft::stat(format!("{}: SLI", slo.name), Unit::Ratio)
+    PanelBuilder::stat(format!("{}: SLI", slo.name), Unit::Ratio)
         .says(format!("The share of good events over {}.", slo.window))
         .decimals(3)
         .thresholds(RED, &[(objective, GREEN)])
         .query("SLI", format!("1 - {}", of(slo, names::ERROR_RATIO_PERIOD)))
 }
 
-fn budget(slo: &Slo) -> Draft {
-    Draft::stat(format!("{}: budget left", slo.name), Unit::Ratio)
+fn budget(slo: &Slo) -> PanelBuilder {
+    PanelBuilder::stat(format!("{}: budget left", slo.name), Unit::Ratio)
         .says("1 is untouched, 0 is spent; below that the promise is broken.")
         .decimals(1)
         .thresholds(RED, &[(0.0, ORANGE), (0.25, YELLOW), (0.5, GREEN)])
         .query("budget left", of(slo, names::BUDGET_REMAINING))
 }
 
-fn burn_down(slo: &Slo) -> Draft {
-    Draft::lines(format!("{}: budget over {}", slo.name, slo.window), Unit::Ratio)
+fn burn_down(slo: &Slo) -> PanelBuilder {
+    PanelBuilder::lines(format!("{}: budget over {}", slo.name, slo.window), Unit::Ratio)
         .says("How the error budget went down over the objective's own window.")
         .to(1.0)
         .thresholds(RED, &[(0.0, GREEN)])
@@ -68,7 +68,7 @@ fn burn_down(slo: &Slo) -> Draft {
 }
 
 /// A burn rate over each alert's long window, with the thresholds of the alerts as lines.
-fn burn_rates(slo: &Slo) -> Draft {
+fn burn_rates(slo: &Slo) -> PanelBuilder {
     let budget = slo.objective.budget().as_f64();
     let mut steps: Vec<(f64, &'static str)> = slo
         .burn_pairs()
@@ -84,7 +84,7 @@ fn burn_rates(slo: &Slo) -> Draft {
         })
         .collect();
     steps.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let draft = Draft::lines(format!("{}: burn rate", slo.name), Unit::Times)
+    let panel = PanelBuilder::lines(format!("{}: burn rate", slo.name), Unit::Times)
         .says(
             "How many times faster than sustainable the budget burns. Each line has its threshold: above the two upper \
              ones somebody is paged, above the two lower ones a ticket is opened.",
@@ -92,9 +92,9 @@ fn burn_rates(slo: &Slo) -> Draft {
         .from(0.0)
         .thresholds(GREEN, &steps)
         .threshold_lines();
-    slo.burn_pairs().iter().fold(draft, |draft, pair| {
+    slo.burn_pairs().iter().fold(panel, |panel, pair| {
         let ratio = of(slo, &names::error_ratio(pair.long));
-        draft.query(
+        panel.query(
             &format!("over {}", pair.long),
             format!("{ratio} / (1 - {})", of(slo, names::OBJECTIVE)),
         )

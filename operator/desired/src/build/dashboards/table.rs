@@ -1,11 +1,11 @@
 //! A table: a row for each set of labels, a column for each query.
 
-use serde_json::json;
+use std::collections::BTreeMap;
 
-use super::model::{
-    ChartKind, Matcher, Options, Override, Property, SortBy, Threshold, Transformation, Unit,
-};
-use super::panel::Draft;
+use serde_json::{Value, json};
+
+use super::model::{ChartKind, Unit};
+use super::panel::{PanelBuilder, thresholds};
 
 /// What one query shows of each row.
 #[derive(Clone, Debug)]
@@ -13,8 +13,8 @@ pub(super) struct Column {
     title: &'static str,
     expr: String,
     unit: Unit,
-    /// Colours from these values on, upwards; the first has none, and is that of the least values.
-    steps: Vec<Threshold>,
+    /// Colours from these values on, upwards.
+    thresholds: Option<Value>,
 }
 
 impl Column {
@@ -23,36 +23,26 @@ impl Column {
             title,
             expr: expr.into(),
             unit,
-            steps: Vec::new(),
+            thresholds: None,
         }
     }
 
     pub(super) fn coloured(mut self, least: &'static str, steps: &[(f64, &'static str)]) -> Self {
-        self.steps = super::panel::steps(least, steps);
+        self.thresholds = Some(thresholds(least, steps));
         self
     }
 
-    fn shown_as(&self) -> Override {
-        let property = |id, value| Property { id, value };
-        let mut properties = vec![property("unit", json!(self.unit))];
-        if !self.steps.is_empty() {
-            properties.push(property(
-                "thresholds",
-                json!({"mode": "absolute", "steps": self.steps}),
-            ));
-            properties.push(property("custom.cellOptions", json!({"type": "color-text"})));
+    fn shown_as(&self) -> Value {
+        let mut properties = vec![json!({"id": "unit", "value": self.unit})];
+        if let Some(thresholds) = &self.thresholds {
+            properties.push(json!({"id": "thresholds", "value": thresholds}));
+            properties.push(json!({"id": "custom.cellOptions", "value": {"type": "color-text"}}));
         }
-        Override {
-            matcher: Matcher {
-                id: "byName",
-                options: self.title.to_owned(),
-            },
-            properties,
-        }
+        json!({"matcher": {"id": "byName", "options": self.title}, "properties": properties})
     }
 }
 
-impl Draft {
+impl PanelBuilder {
     /// A table with the labels (and their headings) before the columns; the least of the first column comes first. Every
     /// column's query has these labels and no others.
     pub(super) fn table(
@@ -60,23 +50,22 @@ impl Draft {
         labels: &[(&'static str, &'static str)],
         columns: Vec<Column>,
     ) -> Self {
-        let least_first = columns.first().map(|column| SortBy {
-            display_name: column.title.to_owned(),
-            desc: false,
+        let least_first = columns
+            .first()
+            .map(|column| json!({"displayName": column.title, "desc": false}));
+        let options = json!({
+            "showHeader": true,
+            "cellHeight": "sm",
+            "sortBy": least_first.into_iter().collect::<Vec<_>>(),
         });
-        let options = Options::Table {
-            show_header: true,
-            cell_height: "sm",
-            sort_by: least_first.into_iter().collect(),
-        };
         let overrides = columns.iter().map(Column::shown_as).collect();
         let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
-        let mut draft = columns.into_iter().fold(
+        let mut panel = columns.into_iter().fold(
             Self::new(ChartKind::Table, title.into(), Unit::Count, options),
-            |draft, column| draft.query(column.title, column.expr),
+            |panel, column| panel.query(column.title, column.expr),
         );
         // Grafana names the value of a query in a table by the query's letter.
-        let values = draft
+        let values = panel
             .chart
             .targets
             .iter()
@@ -87,22 +76,24 @@ impl Draft {
             .map(|(label, heading)| ((*label).to_owned(), *heading))
             .chain(values)
             .collect();
-        draft.chart.transformations = vec![
-            Transformation::Merge {},
-            Transformation::Organize {
-                exclude_by_name: [("Time".to_owned(), true)].into(),
-                index_by_name: names
-                    .iter()
-                    .enumerate()
-                    .map(|(at, (name, _))| (name.clone(), at))
-                    .collect(),
-                rename_by_name: names
-                    .into_iter()
-                    .map(|(name, title)| (name, title.to_owned()))
-                    .collect(),
-            },
+        let order: BTreeMap<&str, usize> = names
+            .iter()
+            .enumerate()
+            .map(|(at, (name, _))| (name.as_str(), at))
+            .collect();
+        let headings: BTreeMap<&str, &str> = names
+            .iter()
+            .map(|(name, title)| (name.as_str(), *title))
+            .collect();
+        panel.chart.transformations = vec![
+            // One row for each set of labels, with the values of all queries in it.
+            json!({"id": "merge", "options": {}}),
+            json!({
+                "id": "organize",
+                "options": {"excludeByName": {"Time": true}, "indexByName": order, "renameByName": headings},
+            }),
         ];
-        draft.chart.field_config.overrides = overrides;
-        draft
+        panel.chart.field_config.overrides = overrides;
+        panel
     }
 }

@@ -5,7 +5,7 @@ use observedapp_api::Amount;
 use observedapp_slo::deployment_pods;
 
 use super::model::Unit;
-use super::panel::{Draft, Grid, ORANGE, RED};
+use super::panel::{Grid, ORANGE, PanelBuilder, RED};
 use crate::{ValidApp, resources};
 
 /// The app's containers in cAdvisor's series: a container of another app may bear the same name.
@@ -27,8 +27,8 @@ pub(super) fn row(app: &ValidApp, grid: &mut Grid) {
     grid.line(8, vec![network(), restarts(), replicas()]);
 }
 
-fn cpu(app: &ValidApp) -> Draft {
-    let draft = Draft::lines("CPU", Unit::Cores)
+fn cpu(app: &ValidApp) -> PanelBuilder {
+    let panel = PanelBuilder::lines("CPU", Unit::Cores)
         .says("Cores in use, by pod, against what each asked for and may use.")
         .from(0.0)
         .query(
@@ -38,11 +38,11 @@ fn cpu(app: &ValidApp) -> Draft {
                 containers()
             ),
         );
-    bounds(app, "cpu", draft, |amount| cores(amount.thousandths()))
+    bounds(app, "cpu", panel, |amount| cores(amount.thousandths()))
 }
 
-fn memory(app: &ValidApp) -> Draft {
-    let draft = Draft::lines("Memory", Unit::Bytes)
+fn memory(app: &ValidApp) -> PanelBuilder {
+    let panel = PanelBuilder::lines("Memory", Unit::Bytes)
         .says("Memory that cannot be taken back, by pod: at the limit the kernel kills the container.")
         .from(0.0)
         .query(
@@ -52,34 +52,39 @@ fn memory(app: &ValidApp) -> Draft {
                 containers()
             ),
         );
-    bounds(app, "memory", draft, |amount| amount.units().to_string())
+    bounds(app, "memory", panel, |amount| amount.units().to_string())
 }
 
 /// The request and the limit are the spec's own: no series is needed to know them.
-fn bounds(app: &ValidApp, resource: &str, draft: Draft, number: impl Fn(Amount) -> String) -> Draft {
+fn bounds(
+    app: &ValidApp,
+    resource: &str,
+    panel: PanelBuilder,
+    number: impl Fn(Amount) -> String,
+) -> PanelBuilder {
     let filled = resources::fill(&app.spec.resources, resources::APP);
     let known = |amounts: Option<&std::collections::BTreeMap<String, Quantity>>| {
         resources::amount(amounts, resource).map(&number)
     };
-    let mut draft = draft;
+    let mut panel = panel;
     for (legend, colour, amount) in [
         ("request", ORANGE, known(filled.requests.as_ref())),
         ("limit", RED, known(filled.limits.as_ref())),
     ] {
         if let Some(amount) = amount {
-            draft = draft.bound(legend, colour, format!("vector({amount})"));
+            panel = panel.bound(legend, colour, format!("vector({amount})"));
         }
     }
-    draft
+    panel
 }
 
 fn cores(thousandths: u64) -> String {
     format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
 }
 
-fn throttling() -> Draft {
+fn throttling() -> PanelBuilder {
     let sum = |name: &str| format!("sum by (pod) (rate({name}{}[$__rate_interval]))", containers());
-    Draft::lines("CPU throttling", Unit::Ratio)
+    PanelBuilder::lines("CPU throttling", Unit::Ratio)
         .says("The share of time slices in which a pod had to wait because of its CPU limit.")
         .from(0.0)
         .query(
@@ -93,14 +98,14 @@ fn throttling() -> Draft {
 }
 
 /// A pod's network belongs to the pod, not to a container.
-fn network() -> Draft {
+fn network() -> PanelBuilder {
     let of_pods = |name: &str| {
         format!(
             r#"sum by (pod) (rate({name}{{namespace="$namespace",pod=~"{}"}}[$__rate_interval]))"#,
             deployment_pods("$app")
         )
     };
-    Draft::lines("Network", Unit::BytesPerSecond)
+    PanelBuilder::lines("Network", Unit::BytesPerSecond)
         .says("Bytes received and sent, by pod.")
         .from(0.0)
         .query(
@@ -111,8 +116,8 @@ fn network() -> Draft {
 }
 
 /// From the kubelet's own count: cAdvisor has no series of a container that ends at once.
-fn restarts() -> Draft {
-    Draft::lines("Restarts", Unit::Count)
+fn restarts() -> PanelBuilder {
+    PanelBuilder::lines("Restarts", Unit::Count)
         .says("How often the containers of each pod, the database's and the cache's too, were started again since the pod was made.")
         .from(0.0)
         .decimals(0)
@@ -122,8 +127,8 @@ fn restarts() -> Draft {
         )
 }
 
-fn replicas() -> Draft {
-    Draft::lines("Replicas", Unit::Count)
+fn replicas() -> PanelBuilder {
+    PanelBuilder::lines("Replicas", Unit::Count)
         .says("Pods that are wanted, that answer, and that run the newest version.")
         .from(0.0)
         .decimals(0)
