@@ -123,7 +123,7 @@ impl Class {
         }
     }
 
-    /// The authorizer and every admission plugin answer 403: only the message tells them apart.
+    /// The authorizer and every admission plugin answer 403: only the message distinguishes them.
     fn of_forbidden(message: &str) -> Self {
         let has = |words: &str| message.contains(words);
         if has("cannot find RESTMapping") {

@@ -20,7 +20,7 @@ pub struct LeaseTiming {
     pub duration: Duration,
     /// How long after a renewal the holder still writes: well below `duration`.
     pub deadline: Duration,
-    /// How often it is renewed, or looked at.
+    /// How often it is renewed, or read.
     pub period: Duration,
 }
 

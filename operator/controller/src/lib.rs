@@ -46,7 +46,7 @@ pub use traces::Traces;
 /// An app as it is watched: one that cannot be read is an object too, and starves no other.
 type App = kube::core::DeserializeGuard<observedapp_api::ObservedApp>;
 
-/// The API server's path to the oldest of the cluster's Prometheuses, if a Prometheus object tells of one.
+/// The API server's path to the oldest of the cluster's Prometheuses, if there is a Prometheus object.
 pub async fn prometheus_path(client: &kube::Client) -> kube::Result<Option<String>> {
     let all = prometheus::list(client, &std::collections::BTreeSet::new()).await?;
     Ok(all.into_iter().next().map(|one| one.proxy_path))

@@ -37,7 +37,7 @@ pub enum RunError {
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     pub lease: LeaseTiming,
-    /// How often an app that asked for nothing is looked at again.
+    /// How often an app is reconciled for which nothing has changed.
     pub resync: Duration,
     /// How often the cluster is asked for its optional APIs.
     pub discovery: Duration,
@@ -86,14 +86,14 @@ impl Operator {
         self
     }
 
-    /// Runs until it is told to stop. A lost lease ends only the work under it: then it stands by again.
+    /// Runs until it is told to stop. A lost lease ends only the work under it: then it waits for the lease again.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let Self {
             options,
             mut config,
             timing,
         } = self;
-        // Failures are told to the caller at once: waiting is decided per app, where it can be seen.
+        // No request is repeated by the client: when an app is tried again is decided in one place.
         config.default_retry = false;
         config.read_timeout = config.read_timeout.or(Some(timing.silence));
         config.reset_reader_on_write = true;

@@ -1,4 +1,4 @@
-//! What the operator can be told, by flag or by environment.
+//! The operator's settings, by flag or by environment.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -189,7 +189,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The host's name is the pod's in a cluster; elsewhere the process id tells two on one host apart.
+/// The host's name is the pod's in a cluster; elsewhere the process id distinguishes two on one host.
 fn default_identity() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "observedapp".to_owned());
     format!("{host}-{}", std::process::id())

@@ -61,7 +61,7 @@ impl Replica {
             identity: options.identity.clone(),
             timing: timing.lease,
         };
-        // Who stands by is ready: it is all that is asked of it.
+        // A replica that waits for the lease is ready.
         health.set_ready();
         loop {
             let leadership = Arc::new(Leadership::none());

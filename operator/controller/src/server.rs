@@ -18,16 +18,16 @@ use crate::reconcile::LIMIT;
 
 /// How long the loop may be silent before the process is taken for stuck.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
-/// How long apps may wait without that a look at any of them ends: two looks at an API server that hangs.
+/// How long apps may wait while no reconcile ends: two reconciles with an API server that hangs.
 const STALLED_AFTER: Duration = LIMIT.saturating_mul(2);
 
 /// What the probes ask about.
 #[derive(Debug)]
 pub struct Health {
     started: Instant,
-    /// Milliseconds after `started` at which the loop last turned.
+    /// Milliseconds after `started` of the last heartbeat.
     last_heartbeat: AtomicU64,
-    /// Milliseconds after `started` since which apps have waited and none was looked at; 0 if none waits.
+    /// Milliseconds after `started` since which apps have waited and no reconcile has ended; 0 if none waits.
     waiting_since: AtomicU64,
     ready: AtomicBool,
 }
@@ -42,7 +42,7 @@ impl Health {
         }
     }
 
-    /// The loop turns.
+    /// The runtime makes progress.
     pub fn heartbeat(&self) {
         self.last_heartbeat.store(self.now(), Ordering::Relaxed);
     }
@@ -55,7 +55,7 @@ impl Health {
             .compare_exchange(0, self.now(), Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// A look at an app has ended, or none waits for one.
+    /// A reconcile has ended, or no app waits for one.
     pub fn progress(&self) {
         self.waiting_since.store(0, Ordering::Relaxed);
     }
@@ -75,11 +75,11 @@ impl Health {
             self.started.elapsed().saturating_sub(moment)
         };
         if since(&self.last_heartbeat) >= STUCK_AFTER {
-            return Some("the loop has not turned for a minute");
+            return Some("the runtime has made no progress for a minute");
         }
         let any_waits = self.waiting_since.load(Ordering::Relaxed) > 0;
         (any_waits && since(&self.waiting_since) >= STALLED_AFTER)
-            .then_some("apps wait, and for six minutes none has been looked at")
+            .then_some("apps wait, and for six minutes no reconcile has ended")
     }
 }
 
@@ -105,7 +105,7 @@ pub async fn serve(
     }
 }
 
-/// Opens the port before anything else is done, so that one that is taken is told at once.
+/// Opens the port before anything else is done, so that one in use is an error at once.
 pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
@@ -176,7 +176,7 @@ mod tests {
         health.waiting_since.store(1, Ordering::Relaxed);
         health.queue_stalled();
         let trouble = health.trouble().unwrap_or_default();
-        assert!(trouble.contains("none has been looked at"), "{trouble:?}");
+        assert!(trouble.contains("no reconcile has ended"), "{trouble:?}");
         health.progress();
         health.queue_stalled();
         assert_eq!(health.trouble(), None, "one was looked at just now");

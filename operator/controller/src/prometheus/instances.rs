@@ -9,7 +9,7 @@ use observedapp_desired::{ObservedPrometheus, Settings};
 use super::objects::{self, Instance};
 use super::selection::{Labels, Selection};
 
-/// What the operator was told of Prometheus.
+/// The settings about Prometheus.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrometheusSettings {
     /// Where it answers, without a slash at its end.
@@ -20,7 +20,7 @@ pub struct PrometheusSettings {
     pub own_monitor: Option<(String, String)>,
     /// Labels for all monitors, probes and rules.
     pub monitor_labels: Option<Labels>,
-    /// The operator is confined to some namespaces, and may look for no Prometheus objects.
+    /// The operator is confined to some namespaces, and may not list Prometheus objects.
     pub confined: bool,
 }
 
@@ -37,7 +37,7 @@ pub struct PrometheusInstances {
 }
 
 impl PrometheusInstances {
-    /// No Prometheus object is looked up, for lack of time or of rights.
+    /// No Prometheus object is known yet, or may be listed.
     pub fn nothing(settings: PrometheusSettings) -> Self {
         Self {
             settings,
@@ -64,7 +64,7 @@ impl PrometheusInstances {
         Ok(Self::of(settings, all, namespaces, own))
     }
 
-    /// Trusted are those in the namespaces that the operator was told. Without any, the oldest that selects the operator's
+    /// Trusted are those in the namespaces of the settings. Without any, the oldest that selects the operator's
     /// own monitor, and what else does so in its namespace: anybody can write one that selects everything, but not an
     /// older one.
     fn of(
@@ -122,7 +122,7 @@ impl PrometheusInstances {
         labelled && self.reaches(one, selection, namespace)
     }
 
-    /// Whether a Prometheus looks into a namespace.
+    /// Whether a Prometheus selects objects in a namespace.
     pub fn reaches(&self, one: &Instance, selection: &Selection, namespace: &str) -> bool {
         selection
             .namespaces

@@ -106,7 +106,7 @@ impl Known {
 }
 
 impl Prometheus {
-    /// No Prometheus object is looked up yet; the operator's own settings hold already.
+    /// No Prometheus object is known yet; the operator's own settings hold already.
     pub fn new(settings: PrometheusSettings) -> Self {
         Self {
             known: RwLock::new(Known {

@@ -31,7 +31,7 @@ pub enum Unusable {
     Invalid(String),
 }
 
-/// Where a Prometheus looks for objects.
+/// The namespaces in which a Prometheus selects objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Namespaces {
     Own,
@@ -68,7 +68,7 @@ impl Selection {
         }
     }
 
-    /// Whether an object with these labels is selected, if it lies where it is looked for.
+    /// Whether an object with these labels is selected, if its namespace is.
     pub fn selects(&self, labels: &Labels) -> bool {
         self.selector
             .as_ref()
@@ -77,7 +77,7 @@ impl Selection {
 }
 
 impl Namespaces {
-    /// Whether a Prometheus in the namespace `own` looks into the one that carries these labels.
+    /// Whether a Prometheus in the namespace `own` selects objects in the one that carries these labels.
     pub fn contain(&self, own: &str, namespace: &str, labels: Option<&Labels>) -> bool {
         match self {
             Self::Own => own == namespace,

@@ -42,7 +42,7 @@ impl View {
         health(self) != health(before) || self.hashes != before.hashes
     }
 
-    /// How an objective stands, in one word.
+    /// The state of an SLO.
     pub fn state(&self, slo: &str) -> SloState {
         let Figures {
             error_ratio,

@@ -99,7 +99,7 @@ impl Evaluation<'_> {
         ))
     }
 
-    /// Why this app's Prometheus does not select an object, as far as its selectors tell.
+    /// Why this app's Prometheus does not select an object, as far as its selectors say.
     fn unselected(
         &self,
         type_: ConditionType,

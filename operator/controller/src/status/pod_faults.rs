@@ -61,16 +61,16 @@ impl Fields {
 /// What a pod says, and the remedy.
 pub fn explain(facts: &Facts<'_>, component: &str, pod: &str, trouble: &Trouble) -> ConditionState {
     let fields = Fields::of(component);
-    let told = if trouble.message.trim().is_empty() {
+    let message = if trouble.message.trim().is_empty() {
         trouble.reason.as_str()
     } else {
         trouble.message.trim()
     };
     let (reason, fact, remedy) = match trouble.reason.as_str() {
-        _ if ran_out_of_memory(&trouble.reason, told) => ran_out(facts, component, &fields),
+        _ if ran_out_of_memory(&trouble.reason, message) => ran_out(facts, component, &fields),
         "ErrImageNeverPull" => (
             Reason::ImagePullBackOff,
-            told.to_owned(),
+            message.to_owned(),
             format!(
                 "correct {}, or let it be pulled with spec.imagePullPolicy",
                 fields.image
@@ -78,56 +78,60 @@ pub fn explain(facts: &Facts<'_>, component: &str, pod: &str, trouble: &Trouble)
         ),
         "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ImageInspectError" => (
             Reason::ImagePullBackOff,
-            told.to_owned(),
+            message.to_owned(),
             format!(
                 "check {}, and spec.imagePullSecrets if the registry is private",
                 fields.image
             ),
         ),
-        "CreateContainerConfigError" if told.contains("will run as root") || told.contains("non-root") => (
-            Reason::RunsAsRoot,
-            told.to_owned(),
-            format!(
-                "give the image ({}) a USER that is a number other than 0, or set spec.securityContext.runAsUser",
-                fields.image
-            ),
-        ),
+        "CreateContainerConfigError"
+            if message.contains("will run as root") || message.contains("non-root") =>
+        {
+            (
+                Reason::RunsAsRoot,
+                message.to_owned(),
+                format!(
+                    "give the image ({}) a USER that is a number other than 0, or set spec.securityContext.runAsUser",
+                    fields.image
+                ),
+            )
+        }
         "CreateContainerConfigError" => (
             Reason::MissingConfiguration,
-            told.to_owned(),
-            if !facts.absent.is_empty() || told.contains("not found") {
+            message.to_owned(),
+            if !facts.absent.is_empty() || message.contains("not found") {
                 "create it, and the pods start by themselves, or correct spec.env, spec.envFrom or spec.volumes".to_owned()
             } else {
                 "correct spec.env, spec.envFrom or spec.volumes".to_owned()
             },
         ),
         "RunContainerError" | "StartError" | "CreateContainerError" | "ContainerCannotRun" => {
-            cannot_start(facts, &fields, told)
+            cannot_start(facts, &fields, message)
         }
         "Unschedulable" => (
             Reason::Unschedulable,
-            told.to_owned(),
-            unschedulable(told, &fields),
+            message.to_owned(),
+            unschedulable(message, &fields),
         ),
         "Evicted" => (
             Reason::Evicted,
-            told.to_owned(),
+            message.to_owned(),
             "free the node of what it is short of".to_owned(),
         ),
         _ if trouble.exit_code.is_some() => ended(pod, trouble, &fields),
         "CrashLoopBackOff" => (
             Reason::CrashLoopBackOff,
-            told.to_owned(),
+            message.to_owned(),
             format!("look at `kubectl logs {pod} --previous`"),
         ),
         other if reason_is_well_formed(other) => (
             Reason::read(other),
-            told.to_owned(),
+            message.to_owned(),
             format!("look at `kubectl describe pod {pod}`"),
         ),
         _ => (
             Reason::PodsNotRunning,
-            told.to_owned(),
+            message.to_owned(),
             format!("look at `kubectl describe pod {pod}`"),
         ),
     };
@@ -156,20 +160,20 @@ pub fn explain_creation(facts: &Facts<'_>, known: &PodEvents) -> Option<Conditio
         .iter()
         .take_while(|event| !["Pulling", "Pulled", "Created"].contains(&event.reason.as_str()));
     let (reason, fact, remedy) = since_the_image.find_map(|event| {
-        let told = event.message.trim();
+        let message = event.message.trim();
         Some(match event.reason.as_str() {
-            "FailedCreatePodSandBox" if ran_out_of_memory(&event.reason, told) => {
+            "FailedCreatePodSandBox" if ran_out_of_memory(&event.reason, message) => {
                 ran_out(facts, "app", &Fields::of("app"))
             }
-            "FailedCreatePodSandBox" => (Reason::SandboxNotCreated, told.to_owned(), describe()),
-            "FailedMount" if told.contains("not found") || told.contains("non-existent") => (
+            "FailedCreatePodSandBox" => (Reason::SandboxNotCreated, message.to_owned(), describe()),
+            "FailedMount" if message.contains("not found") || message.contains("non-existent") => (
                 Reason::MissingConfiguration,
-                told.to_owned(),
+                message.to_owned(),
                 "create it, and the pods start by themselves, or correct spec.volumes".to_owned(),
             ),
             "FailedMount" | "FailedAttachVolume" => (
                 Reason::VolumeNotMounted,
-                told.to_owned(),
+                message.to_owned(),
                 "correct spec.volumes, or what it refers to".to_owned(),
             ),
             _ => return None,
@@ -183,11 +187,11 @@ pub fn explain_creation(facts: &Facts<'_>, known: &PodEvents) -> Option<Conditio
 }
 
 /// The kernel ends a container at its limit; below what runc itself needs it does so before anything has run.
-fn ran_out_of_memory(reason: &str, told: &str) -> bool {
+fn ran_out_of_memory(reason: &str, message: &str) -> bool {
     reason == "OOMKilled"
         || ["OOM-killed", "memory limit too low", "unable to set memory limit"]
             .iter()
-            .any(|words| told.contains(words))
+            .any(|sign| message.contains(sign))
 }
 
 fn ran_out(facts: &Facts<'_>, component: &str, fields: &Fields) -> (Reason, String, String) {
@@ -202,18 +206,21 @@ fn ran_out(facts: &Facts<'_>, component: &str, fields: &Fields) -> (Reason, Stri
     )
 }
 
-fn cannot_start(facts: &Facts<'_>, fields: &Fields, told: &str) -> (Reason, String, String) {
+fn cannot_start(facts: &Facts<'_>, fields: &Fields, message: &str) -> (Reason, String, String) {
     // The runtime's chain of errors ends in what matters.
-    let fact = told.find("exec: ").map_or(told, |at| &told[at..]).to_owned();
+    let fact = message
+        .find("exec: ")
+        .map_or(message, |at| &message[at..])
+        .to_owned();
     let remedy = if fields.start.is_none() {
         format!("correct {}", fields.image)
-    } else if told.contains("exec format error") {
+    } else if message.contains("exec format error") {
         "build spec.image for the node's processor".to_owned()
     } else if !facts.spec.command.is_empty() {
         "correct spec.command, which the image cannot run".to_owned()
     } else if !facts.spec.args.is_empty() {
         "correct spec.args, or set spec.command, because the image may have no entry point".to_owned()
-    } else if told.contains("exec: ") || told.contains("no command specified") {
+    } else if message.contains("exec: ") || message.contains("no command specified") {
         "set spec.command, or correct the entry point of spec.image".to_owned()
     } else {
         "correct spec.command, spec.args or spec.volumeMounts".to_owned()
@@ -250,7 +257,7 @@ fn ended(pod: &str, trouble: &Trouble, fields: &Fields) -> (Reason, String, Stri
 }
 
 /// The fields that would let the scheduler find a node.
-fn unschedulable(told: &str, fields: &Fields) -> String {
+fn unschedulable(message: &str, fields: &Fields) -> String {
     let causes = [
         ("Insufficient memory", Some(fields.memory_request)),
         ("Insufficient cpu", fields.cpu_request),
@@ -265,7 +272,7 @@ fn unschedulable(told: &str, fields: &Fields) -> String {
     ];
     let blamed: Vec<&str> = causes
         .into_iter()
-        .filter(|(words, _)| told.contains(words))
+        .filter(|(sign, _)| message.contains(sign))
         .filter_map(|(_, field)| field)
         .collect();
     if blamed.is_empty() {

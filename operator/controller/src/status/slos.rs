@@ -251,7 +251,7 @@ mod tests {
             ..recorded(1060)
         };
         assert_eq!(second(&status(&slo(99.9), &view(spent), &before)), 1060);
-        // An alert changes how it stands.
+        // An alert changes the state.
         let burns = Alert {
             name: "ErrorBudgetBurnFast".to_owned(),
             slo: Some("a".to_owned()),

@@ -1,4 +1,4 @@
-//! Following the cluster: one watch for each kind and namespace, into stores that keep little.
+//! Watching the cluster: one watch for each kind and namespace, into stores that keep little.
 
 mod apps;
 mod child_state;
@@ -72,7 +72,7 @@ pub fn has_facts(kind: Kind) -> bool {
     )
 }
 
-/// Follows the objects of one kind for as long as it is polled.
+/// Watches the objects of one kind for as long as it is polled.
 pub async fn watch_children(
     client: Client,
     scope: Scope,
@@ -106,18 +106,18 @@ async fn watch_seen<const META: bool>(
             Event::InitApply(seen) | Event::Apply(seen) => {
                 let key = Key::new(scope.kind, seen.namespace(), seen.name());
                 if let Some(change) = store.record_event(&scope, key, seen.into_state()) {
-                    tell(queue, &change);
+                    enqueue_for(queue, &change);
                 }
             }
             Event::Delete(seen) => {
                 let key = Key::new(scope.kind, seen.namespace(), seen.name());
                 if let Some(change) = store.record_deletion(&scope, key, seen.into_state().resource_version) {
-                    tell(queue, &change);
+                    enqueue_for(queue, &change);
                 }
             }
             Event::InitDone => {
                 for change in store.end_list(&scope, list) {
-                    tell(queue, &change);
+                    enqueue_for(queue, &change);
                 }
                 debug!(kind = scope.kind.as_str(), "the first list is complete");
                 synced.set();
@@ -130,12 +130,12 @@ async fn watch_seen<const META: bool>(
 pub fn forget_kind(scope: &Scope, store: &Store, queue: &Queue) {
     let list = store.begin_list();
     for change in store.end_list(scope, list) {
-        tell(queue, &change);
+        enqueue_for(queue, &change);
     }
 }
 
-/// Has the apps looked at that a change concerns.
-fn tell(queue: &Queue, change: &Change) {
+/// Enqueues the apps that a change concerns.
+fn enqueue_for(queue: &Queue, change: &Change) {
     let Change { key, before, after } = change;
     queue.enqueue_dependents(key);
     let moved = match (before, after) {
@@ -152,7 +152,7 @@ fn tell(queue: &Queue, change: &Change) {
     }
 }
 
-/// Follows the pods of all apps.
+/// Watches the pods of all apps.
 pub async fn watch_pods(
     client: Client,
     namespace: Option<Arc<str>>,
@@ -183,7 +183,7 @@ pub async fn watch_pods(
     }
 }
 
-/// Follows the apps of one namespace, or of all. Their status is ours, so only what somebody else changed is looked at.
+/// Watches the apps of one namespace, or of all. Only the operator writes their status, so a change of it enqueues nothing.
 pub async fn watch_apps(client: Client, namespace: Option<Arc<str>>, apps: Arc<Apps>, queue: Arc<Queue>) {
     let api: Api<App> = match &namespace {
         Some(namespace) => Api::namespaced(client, namespace),
@@ -216,7 +216,7 @@ pub async fn watch_apps(client: Client, namespace: Option<Arc<str>>, apps: Arc<A
     }
 }
 
-/// Follows the IngressClasses. A new one may be what an app waits for.
+/// Watches the IngressClasses. A new one may be what an app waits for.
 pub async fn watch_ingress_classes(
     client: Client,
     classes: Arc<IngressClasses>,

@@ -1,9 +1,9 @@
 //! Everything the watches have seen, in one place: what exists, and which objects an app controls.
 //!
 //! Our own writes are entered with the answer that the API server gave, so that a reconcile never acts on what it has
-//! itself just changed; what a watch tells later is taken only where it is newer.
+//! itself just changed; what a watch shows later is taken only where it is newer.
 //!
-//! Whether an object exists is for the watch alone to say. An answer may come late, after the watch has told that the
+//! Whether an object exists is for the watch alone to say. An answer may come late, after the watch has shown that the
 //! object is gone again: entered then, it would stay for ever, because no watch will speak of it any more.
 
 use parking_lot::RwLock;
@@ -50,7 +50,7 @@ struct Inner {
     objects: HashMap<Key, Entry>,
     by_controller: HashMap<String, BTreeSet<Key>>,
     hosts: Hosts,
-    /// Lists are told apart by number: what the last list of a watch did not name is gone.
+    /// Lists are numbered: what the last list of a watch did not name is gone.
     list: u64,
     shown: HashMap<Scope, WatchProgress>,
 }
@@ -104,7 +104,7 @@ impl Store {
         })
     }
 
-    /// A watch tells that an object is gone.
+    /// A watch shows that an object is gone.
     pub fn record_deletion(&self, scope: &Scope, key: Key, version: u64) -> Option<Change> {
         self.write(|inner| {
             inner.advance(scope, version);

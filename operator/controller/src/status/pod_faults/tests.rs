@@ -48,7 +48,7 @@ fn trouble(reason: &str, exit_code: Option<i32>, message: &str) -> Trouble {
     }
 }
 
-/// Reason, exit code and message; what is told of it, and in which words.
+/// Reason, exit code and message; the reason that is reported, and words of its message.
 type Row = (
     &'static str,
     Option<i32>,
