@@ -19,15 +19,66 @@ pub struct MetricsSpec {
     /// How often Prometheus scrapes: from `5s` to `2m`.
     #[schemars(length(min = 1, max = 32))]
     pub interval: String,
-    /// The counter of requests.
+    /// How the three below are named where they are not given: `opentelemetry` as in OpenTelemetry's semantic conventions
+    /// for HTTP servers; without it as Prometheus' own client libraries do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<MetricsPreset>,
+    /// The counter of requests: `http_requests_total`, unless a preset names another.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
-    pub requests: String,
-    /// Label matchers that make a request of that counter a failed one.
+    pub requests: Option<String>,
+    /// Label matchers that make a request of that counter a failed one: `code=~"5.."`, unless a preset names others.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
-    pub errors: String,
-    /// The histogram of request durations, in seconds.
+    pub errors: Option<String>,
+    /// The histogram of request durations, in seconds: `http_request_duration_seconds`, unless a preset names another.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
-    pub latency: String,
+    pub latency: Option<String>,
+}
+
+/// A convention by which HTTP metrics are named.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricsPreset {
+    OpenTelemetry,
+}
+
+/// How an app's HTTP metrics are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricNames<'a> {
+    pub requests: &'a str,
+    pub errors: &'a str,
+    pub latency: &'a str,
+    /// The label that holds the route.
+    pub route: &'a str,
+}
+
+impl MetricsSpec {
+    /// What is given, and for the rest the preset's names.
+    pub fn names(&self) -> MetricNames<'_> {
+        let preset = match self.preset {
+            None => MetricNames {
+                requests: "http_requests_total",
+                errors: r#"code=~"5..""#,
+                latency: "http_request_duration_seconds",
+                route: "route",
+            },
+            // https://opentelemetry.io/docs/specs/semconv/http/http-metrics/, as Prometheus spells it.
+            Some(MetricsPreset::OpenTelemetry) => MetricNames {
+                requests: "http_server_request_duration_seconds_count",
+                errors: r#"http_response_status_code=~"5..""#,
+                latency: "http_server_request_duration_seconds",
+                route: "http_route",
+            },
+        };
+        MetricNames {
+            requests: self.requests.as_deref().unwrap_or(preset.requests),
+            errors: self.errors.as_deref().unwrap_or(preset.errors),
+            latency: self.latency.as_deref().unwrap_or(preset.latency),
+            route: preset.route,
+        }
+    }
 }
 
 impl Default for MetricsSpec {
@@ -36,9 +87,10 @@ impl Default for MetricsSpec {
             port: None,
             path: "/metrics".to_owned(),
             interval: "15s".to_owned(),
-            requests: "http_requests_total".to_owned(),
-            errors: r#"code=~"5..""#.to_owned(),
-            latency: "http_request_duration_seconds".to_owned(),
+            preset: None,
+            requests: None,
+            errors: None,
+            latency: None,
         }
     }
 }

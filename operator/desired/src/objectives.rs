@@ -100,9 +100,10 @@ impl Checker<'_> {
     }
 
     fn metrics(&mut self, metrics: &MetricsSpec) -> Option<observedapp_slo::Metrics> {
-        let requests = self.parse("spec.metrics.requests", &metrics.requests);
-        let errors = self.parse("spec.metrics.errors", &metrics.errors);
-        let latency = self.parse("spec.metrics.latency", &metrics.latency);
+        let names = metrics.names();
+        let requests = self.parse("spec.metrics.requests", names.requests);
+        let errors = self.parse("spec.metrics.errors", names.errors);
+        let latency = self.parse("spec.metrics.latency", names.latency);
         let interval = self.duration("spec.metrics.interval", &metrics.interval);
         Some(observedapp_slo::Metrics {
             requests: requests?,

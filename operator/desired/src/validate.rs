@@ -6,7 +6,7 @@
 mod against_cluster;
 mod capacity;
 
-use observedapp_api::{AppRef, ObservedApp, ObservedAppSpec, Refusal};
+use observedapp_api::{AppRef, MetricsSpec, ObservedApp, ObservedAppSpec, Refusal};
 use observedapp_slo::{Objective, Ratio};
 
 use crate::{Database, Objectives, Observed, Problem, Problems, Settings, ValidApp};
@@ -50,6 +50,7 @@ pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Re
             findings.note(note.field(), told, "a higher objective avoids it");
         }
     }
+    note_names_beside_a_preset(&spec, &mut findings);
     capacity::check(&spec, database.as_ref(), &mut findings);
     against_cluster::check(&id.name, database.as_ref(), &observed, &mut findings);
     let Findings { problems, notes } = findings;
@@ -66,6 +67,28 @@ pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Re
         settings,
         notes,
     })
+}
+
+/// Objects of earlier versions hold the usual names as if they had been given.
+fn note_names_beside_a_preset(spec: &ObservedAppSpec, findings: &mut Findings) {
+    let Some(metrics) = spec.metrics.as_ref().filter(|metrics| metrics.preset.is_some()) else {
+        return;
+    };
+    let usual = MetricsSpec::default();
+    let usual = usual.names();
+    for (field, given, usual) in [
+        ("requests", &metrics.requests, usual.requests),
+        ("errors", &metrics.errors, usual.errors),
+        ("latency", &metrics.latency, usual.latency),
+    ] {
+        if given.as_deref() == Some(usual) {
+            findings.note(
+                format!("spec.metrics.{field}"),
+                format!("{usual} is given, and holds in place of what the preset names"),
+                "set it to null if it was not given on purpose",
+            );
+        }
+    }
 }
 
 /// What somebody probably meant who promises less than one percent: 99.9 by 0.999, a share, or by 0.1, what may fail.
@@ -146,6 +169,25 @@ fn pods(spec: &ObservedAppSpec) -> (i32, i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_usual_name_beside_a_preset_is_noted() {
+        let notes = |metrics: serde_json::Value| {
+            let app: ObservedApp = serde_json::from_value(serde_json::json!({
+                "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
+                "metadata": {"name": "tasks", "namespace": "shop"},
+                "spec": {"image": "tasks:1", "metrics": metrics},
+            }))
+            .unwrap_or_else(|error| panic!("{error}"));
+            let valid = validate(&app, Observed::default(), Settings::default());
+            let notes = valid.map(|app| app.notes).unwrap_or_default();
+            notes.into_iter().map(|note| note.field).collect::<Vec<_>>()
+        };
+        let both = serde_json::json!({"preset": "opentelemetry", "requests": "http_requests_total"});
+        assert_eq!(notes(both), ["spec.metrics.requests"]);
+        assert!(notes(serde_json::json!({"preset": "opentelemetry"})).is_empty());
+        assert!(notes(serde_json::json!({"requests": "http_requests_total"})).is_empty());
+    }
 
     #[test]
     fn a_share_in_place_of_percent_is_asked_about() {

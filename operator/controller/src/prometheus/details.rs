@@ -44,7 +44,7 @@ pub async fn rule_error(server: &Server, app: &AppRef) -> Result<Option<String>,
 pub async fn between_buckets(server: &Server, app: &ObservedApp, slo: &str) -> Option<String> {
     let slo = app.spec.slos.iter().find(|known| known.name == slo)?;
     let threshold: PromDuration = slo.indicator.latency.as_ref()?.threshold.parse().ok()?;
-    let metric = &app.spec.metrics.as_ref()?.latency;
+    let metric = app.spec.metrics.as_ref()?.names().latency;
     let id = AppRef::from(app);
     let buckets = format!(
         r#"count by (le) ({{__name__="{metric}_bucket",namespace="{}",job="{}"}})"#,

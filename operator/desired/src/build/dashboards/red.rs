@@ -7,10 +7,13 @@ use super::panel::{Grid, PanelBuilder};
 use crate::ValidApp;
 
 pub(super) fn row(app: &ValidApp, grid: &mut Grid) {
-    let Some(metrics) = &app.objectives.app.metrics else {
+    let (Some(metrics), Some(spec)) = (&app.objectives.app.metrics, &app.spec.metrics) else {
         return;
     };
-    let red = Red { metrics };
+    let red = Red {
+        metrics,
+        route: spec.names().route,
+    };
     grid.row("Requests (RED)");
     for panels in [
         [red.rate(), red.errors(), red.durations()],
@@ -23,6 +26,8 @@ pub(super) fn row(app: &ValidApp, grid: &mut Grid) {
 
 struct Red<'a> {
     metrics: &'a Metrics,
+    /// The label that holds the route.
+    route: &'a str,
 }
 
 impl Red<'_> {
@@ -68,19 +73,25 @@ impl Red<'_> {
 
     fn rate_by_route(&self) -> PanelBuilder {
         PanelBuilder::lines("Requests by route", Unit::RequestsPerSecond)
-            .says("Requests a second, by the label `route`.")
+            .says(format!("Requests a second, by the label `{}`.", self.route))
             .from(0.0)
             .query(
-                "{{route}}",
-                format!("sum by (route) ({})", rate(&self.requests())),
+                &format!("{{{{{}}}}}", self.route),
+                format!("sum by ({}) ({})", self.route, rate(&self.requests())),
             )
     }
 
     fn durations_by_route(&self) -> PanelBuilder {
         PanelBuilder::lines("p99 by route", Unit::Seconds)
-            .says("99 of 100 requests were answered within this time, by the label `route`.")
+            .says(format!(
+                "99 of 100 requests were answered within this time, by the label `{}`.",
+                self.route
+            ))
             .from(0.0)
-            .query("{{route}}", self.quantile("0.99", Some("route")))
+            .query(
+                &format!("{{{{{}}}}}", self.route),
+                self.quantile("0.99", Some(self.route)),
+            )
     }
 
     fn all_requests(&self) -> String {
