@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::app::App;
-use crate::contract::{Bounds, sanitise_user_expr};
 use crate::duration::PromDuration;
 use crate::labels::UserLabels;
 use crate::names::{alerts, severity};
 use crate::problem::{Problem, Refusal};
 use crate::rule::{Alert, Group, MOST_RULES_IN_A_GROUP, Rule};
 use crate::slo::DEFAULT_INTERVAL;
+use crate::user_promql::{Bounds, sanitise_user_expr};
 use crate::{promql, spec};
 
 /// As many rules as one app may add.

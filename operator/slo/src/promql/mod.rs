@@ -2,6 +2,8 @@
 //! from the text. One rule that Prometheus cannot load keeps it from loading any.
 
 mod guard;
+mod matcher;
+mod metric_name;
 mod parse;
 mod print;
 mod regex;
@@ -9,11 +11,13 @@ mod selector;
 
 use crate::problem::Refusal;
 
+pub use matcher::{MatchOp, Matcher, Matchers};
+pub use metric_name::MetricName;
 pub use parse::parse;
 pub(crate) use print::duration;
 pub use print::{print, quote};
 pub use regex::check as check_regex;
-pub use selector::{MatchOp, Matcher, Matchers, MetricName, Selector};
+pub use selector::Selector;
 
 /// The most that the regular expressions of all SLOs, or of all extra alerts, of one app may weigh together.
 const MOST_WEIGHT_OF_ALL: u64 = 5 * regex::MOST_WEIGHT;

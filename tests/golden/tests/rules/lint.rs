@@ -1,6 +1,6 @@
 //! `promtool check rules`, with every lint, on everything that is generated.
 
-use observedapp_slo::contract::{Bounds, sanitise_user_expr};
+use observedapp_slo::user_promql::{Bounds, sanitise_user_expr};
 use observedapp_slo::{
     App, DatabaseDown, DatabaseSource, HighCpu, HighErrorRate, HighMemory, Histogram, MOST_RULES_IN_A_GROUP,
     PromDuration, Symptoms, parse_extra_alerts, parse_slos, promql, rules_for, spec,
