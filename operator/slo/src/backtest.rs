@@ -17,8 +17,8 @@ pub struct Sample {
 
 /// Two expressions: failed and all events of one step, for a range query with that step.
 pub fn queries(slo: &Slo, step: PromDuration) -> (String, String) {
-    let events = slo.indicator.more_events(step);
-    let errors = slo.indicator.more_errors(step);
+    let events = slo.indicator.growth_of_events(step);
+    let errors = slo.indicator.growth_of_errors(step);
     (format!("{errors} or ({events}) * 0"), events)
 }
 
