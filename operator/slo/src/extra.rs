@@ -15,7 +15,7 @@ use crate::{promql, spec};
 /// As many rules as one app may add.
 pub const MOST_EXTRA: usize = 50;
 const INTERVAL: PromDuration = PromDuration::from_secs(30);
-/// An alert that fires a hundred times at once tells nobody anything.
+/// More instances of one alert than these at once are a mistake in its expression.
 const LIMIT: u32 = 100;
 const LONGEST_NAME: usize = 100;
 const LONGEST_WAIT: PromDuration = PromDuration::from_days(7);

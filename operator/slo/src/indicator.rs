@@ -38,11 +38,11 @@ impl Indicator {
                 ..
             } => {
                 let latency = Latency::new(histogram, *threshold);
-                let reach = self.reach();
+                let lookback = self.lookback();
                 let range = self.plus_a_scrape(step);
                 let classic = growth(
-                    &latency.counted(&last(reach)),
-                    &latency.counted(&last_before(reach, step)),
+                    &latency.counted(&last(lookback)),
+                    &latency.counted(&last_before(lookback, step)),
                     &latency.counted(&first(step)),
                 );
                 let native = |series: &str| format!("histogram_count(sum({series})) * {}", step.seconds());
@@ -65,11 +65,11 @@ impl Indicator {
                 ..
             } => {
                 let latency = Latency::new(histogram, *threshold);
-                let reach = self.reach();
+                let lookback = self.lookback();
                 let range = self.plus_a_scrape(step);
                 let classic = growth(
-                    &latency.failed(&last(reach)),
-                    &latency.failed(&last_before(reach, step)),
+                    &latency.failed(&last(lookback)),
+                    &latency.failed(&last_before(lookback, step)),
                     &latency.failed(&first(step)),
                 );
                 let native = |series: &str| format!("{} * {}", latency.native_errors(series), step.seconds());
@@ -91,15 +91,15 @@ impl Indicator {
         }
     }
 
-    fn reach(&self) -> PromDuration {
+    fn lookback(&self) -> PromDuration {
         LOOKBACK.max(self.interval().plus(self.interval()))
     }
 
     fn counter_growth(&self, counter: &Selector, step: PromDuration) -> String {
-        let reach = self.reach();
+        let lookback = self.lookback();
         growth(
-            &last(reach)(counter),
-            &last_before(reach, step)(counter),
+            &last(lookback)(counter),
+            &last_before(lookback, step)(counter),
             &first(step)(counter),
         )
     }
@@ -110,13 +110,13 @@ fn growth(now: &str, before: &str, first: &str) -> String {
     format!("sum({now} - (({before} <= {now}) or {before} * 0 or {first}))")
 }
 
-/// The last sample within `reach`, of a series that has ended, too.
-fn last(reach: PromDuration) -> impl Fn(&Selector) -> String {
-    move |series| format!("last_over_time({})", series.over(reach))
+/// The last sample within `lookback`, of a series that has ended, too.
+fn last(lookback: PromDuration) -> impl Fn(&Selector) -> String {
+    move |series| format!("last_over_time({})", series.over(lookback))
 }
 
-fn last_before(reach: PromDuration, step: PromDuration) -> impl Fn(&Selector) -> String {
-    move |series| format!("last_over_time({} offset {step})", series.over(reach))
+fn last_before(lookback: PromDuration, step: PromDuration) -> impl Fn(&Selector) -> String {
+    move |series| format!("last_over_time({} offset {step})", series.over(lookback))
 }
 
 /// The first sample of a counter within `step`.
@@ -208,7 +208,7 @@ impl<'a> Latency<'a> {
 }
 
 /// `le` as clients and Prometheus write it: `0.3`, and `1` before Prometheus 3 where it is `1.0` since.
-/// An alternation of plain texts, which Prometheus looks up without running a regex.
+/// An alternation of plain texts, which Prometheus finds without running a regex.
 fn le_spellings(threshold: PromDuration) -> String {
     let seconds = threshold.seconds();
     if seconds.contains('.') {

@@ -10,7 +10,7 @@ use crate::duration::PromDuration;
 use crate::problem::Refusal;
 use crate::promql::{self, Selector, check_regex};
 
-/// How far back the selector itself looks when no range is given.
+/// How far back Prometheus reads for a selector without a range.
 const LOOKBACK: PromDuration = PromDuration::from_minutes(5);
 /// As many points as Prometheus itself allows a range query.
 const MOST_STEPS: u64 = 11_000;
@@ -45,7 +45,7 @@ pub fn sanitise_user_expr(expr: &str, bounds: Bounds<'_>) -> Result<Sanitised, R
     let mut rules = Rules { bounds, samples: 0 };
     rules.walk(
         &mut tree,
-        Reach {
+        Enclosing {
             back: PromDuration::from_secs(0),
             steps: 1,
         },
@@ -68,18 +68,18 @@ struct Rules<'a> {
     samples: u64,
 }
 
-/// How far back, and at how many points, the subqueries around an expression make it look.
+/// How far back, and at how many points, the subqueries around an expression evaluate it.
 #[derive(Clone, Copy)]
-struct Reach {
+struct Enclosing {
     back: PromDuration,
     steps: u64,
 }
 
 impl Rules<'_> {
-    fn walk(&mut self, expr: &mut Expr, reach: Reach) -> Result<(), Refusal> {
+    fn walk(&mut self, expr: &mut Expr, enclosing: Enclosing) -> Result<(), Refusal> {
         match expr {
-            Expr::Aggregate(aggregate) => self.aggregate(aggregate, reach),
-            Expr::Unary(unary) => self.walk(&mut unary.expr, reach),
+            Expr::Aggregate(aggregate) => self.aggregate(aggregate, enclosing),
+            Expr::Unary(unary) => self.walk(&mut unary.expr, enclosing),
             Expr::Binary(binary) => {
                 if binary
                     .modifier
@@ -88,18 +88,18 @@ impl Rules<'_> {
                 {
                     return Err(experimental("the modifier fill"));
                 }
-                self.walk(&mut binary.lhs, reach)?;
-                self.walk(&mut binary.rhs, reach)
+                self.walk(&mut binary.lhs, enclosing)?;
+                self.walk(&mut binary.rhs, enclosing)
             }
-            Expr::Paren(paren) => self.walk(&mut paren.expr, reach),
-            Expr::Subquery(subquery) => self.subquery(subquery, reach),
+            Expr::Paren(paren) => self.walk(&mut paren.expr, enclosing),
+            Expr::Subquery(subquery) => self.subquery(subquery, enclosing),
             Expr::NumberLiteral(_) | Expr::StringLiteral(_) => Ok(()),
-            Expr::VectorSelector(selector) => self.selector(selector, None, reach),
+            Expr::VectorSelector(selector) => self.selector(selector, None, enclosing),
             Expr::MatrixSelector(matrix) => {
                 let range = promql::duration(matrix.range);
-                self.selector(&mut matrix.vs, Some(range), reach)
+                self.selector(&mut matrix.vs, Some(range), enclosing)
             }
-            Expr::Call(call) => self.call(call, reach),
+            Expr::Call(call) => self.call(call, enclosing),
             Expr::Extension(_) => Err(Refusal::new(
                 "an expression of an unknown kind",
                 "write plain PromQL",
@@ -107,21 +107,21 @@ impl Rules<'_> {
         }
     }
 
-    fn aggregate(&mut self, aggregate: &mut AggregateExpr, reach: Reach) -> Result<(), Refusal> {
+    fn aggregate(&mut self, aggregate: &mut AggregateExpr, enclosing: Enclosing) -> Result<(), Refusal> {
         if matches!(aggregate.op.id(), T_LIMITK | T_LIMIT_RATIO) {
             return Err(experimental(&format!("the aggregation {}", aggregate.op)));
         }
         // The parser's own walk forgets the parameter: topk(scalar(other_metric), …).
         if let Some(param) = &mut aggregate.param {
-            self.walk(param, reach)?;
+            self.walk(param, enclosing)?;
         }
-        self.walk(&mut aggregate.expr, reach)
+        self.walk(&mut aggregate.expr, enclosing)
     }
 
-    fn subquery(&mut self, subquery: &mut SubqueryExpr, reach: Reach) -> Result<(), Refusal> {
+    fn subquery(&mut self, subquery: &mut SubqueryExpr, enclosing: Enclosing) -> Result<(), Refusal> {
         let range = promql::duration(subquery.range);
         let step = subquery.step.map_or(DEFAULT_STEP, promql::duration);
-        let steps = reach
+        let steps = enclosing
             .steps
             .saturating_mul(range.millis() / step.millis().max(1) + 1);
         if steps > MOST_STEPS {
@@ -130,8 +130,8 @@ impl Rules<'_> {
                 format!("use a longer step: at most {MOST_STEPS} points are allowed"),
             ));
         }
-        let back = reach.back.plus(range).plus(offset(subquery.offset.as_ref())?);
-        self.walk(&mut subquery.expr, Reach { back, steps })
+        let back = enclosing.back.plus(range).plus(offset(subquery.offset.as_ref())?);
+        self.walk(&mut subquery.expr, Enclosing { back, steps })
     }
 
     /// `range` is none for an instant selector.
@@ -139,14 +139,14 @@ impl Rules<'_> {
         &mut self,
         selector: &mut VectorSelector,
         range: Option<PromDuration>,
-        reach: Reach,
+        enclosing: Enclosing,
     ) -> Result<(), Refusal> {
         // Refuses everything but one exact metric name with plain matchers.
         let checked = Selector::from_parsed(selector)?;
         let each = range.map_or(1, |range| {
             range.millis() / self.bounds.interval.millis().max(1) + 1
         });
-        self.samples = self.samples.saturating_add(each.saturating_mul(reach.steps));
+        self.samples = self.samples.saturating_add(each.saturating_mul(enclosing.steps));
         if self.samples > MOST_SAMPLES {
             return Err(Refusal::new(
                 format!(
@@ -159,7 +159,7 @@ impl Rules<'_> {
             ));
         }
         let range = range.unwrap_or(LOOKBACK);
-        let back = reach.back.plus(range).plus(offset(selector.offset.as_ref())?);
+        let back = enclosing.back.plus(range).plus(offset(selector.offset.as_ref())?);
         if back > self.bounds.longest_window.max(LOOKBACK) {
             return Err(Refusal::new(
                 format!("{checked} is read {back} back"),
@@ -209,7 +209,7 @@ impl Rules<'_> {
         Ok(())
     }
 
-    fn call(&mut self, call: &mut Call, reach: Reach) -> Result<(), Refusal> {
+    fn call(&mut self, call: &mut Call, enclosing: Enclosing) -> Result<(), Refusal> {
         let function = &call.func;
         if function.experimental {
             return Err(experimental(&format!("the function {}", function.name)));
@@ -236,7 +236,7 @@ impl Rules<'_> {
         call.args
             .args
             .iter_mut()
-            .try_for_each(|arg| self.walk(arg, reach))
+            .try_for_each(|arg| self.walk(arg, enclosing))
     }
 }
 

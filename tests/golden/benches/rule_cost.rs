@@ -45,7 +45,7 @@ fn app(i: usize) -> App {
     }
 }
 
-/// The groups of the SLOs alone: an app's group that tells the hash of its rules is not one of them.
+/// The groups of the SLOs alone: an app's group with the hash of its rules is not one of them.
 fn own_rules(slos: usize) -> Value {
     let spec = fixture::slo("99.9", "30d");
     let mut groups = Vec::new();

@@ -71,7 +71,7 @@ fn slots_survive_a_label_that_changes() {
 }
 
 #[test]
-fn slots_are_zero_failures_while_that_counter_is_unborn() {
+fn slots_are_zero_failures_while_that_counter_does_not_exist() {
     let traffic = Traffic::idle(2 * HOUR).during(0..2 * HOUR, 0.0, 100.0);
     let only_good = vec![traffic.counters().remove(1)];
     check_slots(&traffic, only_good, 1e-9);
@@ -142,12 +142,12 @@ fn a_ratio_is_weighted_by_traffic_after_an_idle_slot() {
 }
 
 #[test]
-fn an_error_series_that_is_born_late_does_not_count_the_clean_time_out() {
+fn an_error_series_that_begins_late_keeps_the_clean_time() {
     let traffic =
         Traffic::idle(12 * HOUR)
             .during(0..12 * HOUR, 0.0, 100.0)
             .during(11 * HOUR..12 * HOUR, 5.0, 95.0);
-    let mut test = live(traffic.counters_with_unborn_failures());
+    let mut test = live(traffic.counters_without_failures_before_the_first());
     test.gives(
         10 * HOUR,
         &record("slo:errors:rate5m"),
@@ -160,7 +160,7 @@ fn an_error_series_that_is_born_late_does_not_count_the_clean_time_out() {
         12 * HOUR,
         "slo:error_ratio:period",
         traffic.ratio(12 * HOUR, 12 * HOUR),
-        // What the counter showed when it was born, nobody has seen it grow by.
+        // The first value of a counter is no growth.
         5.0 / (12.0 * 24_000.0) + 1e-9,
     );
     test.run();
@@ -212,7 +212,7 @@ fn two_failed_requests_at_night_alert_nobody() {
 }
 
 #[test]
-fn the_budget_of_a_young_slo_is_counted_against_its_whole_window() {
+fn the_budget_of_a_new_slo_is_counted_against_its_whole_window() {
     // A total outage of 12 minutes in its first six hours.
     let traffic =
         Traffic::idle(6 * HOUR)

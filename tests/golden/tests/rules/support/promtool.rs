@@ -182,7 +182,7 @@ impl UnitTest {
         }));
     }
 
-    /// The alert fires with these labels and this summary; its other annotations are told by its name.
+    /// The alert fires with these labels and this summary; its other annotations are those of the rule.
     pub(crate) fn fires_with_summary(
         &mut self,
         at: u64,

@@ -98,8 +98,8 @@ impl Traffic {
     }
 
     /// As [`Self::counters`], where the counter of failures appears with the first failure: whatever it
-    /// then shows, nobody has seen it grow.
-    pub(crate) fn counters_with_unborn_failures(&self) -> Vec<Series> {
+    /// then shows, is no growth.
+    pub(crate) fn counters_without_failures_before_the_first(&self) -> Vec<Series> {
         let mut failures = self.counter("500", "", |step| step.failed);
         for sample in &mut failures.samples {
             if *sample == Some(0.0) {
@@ -177,7 +177,7 @@ impl Traffic {
         ]
     }
 
-    /// As [`Self::truth`], without what happened while nobody looked.
+    /// As [`Self::truth`], without what happened while nothing was scraped.
     pub(crate) fn seen_truth(&self, seconds: Range<u64>) -> (f64, f64) {
         let mut seen = self.clone();
         for (k, step) in seen.steps.iter_mut().enumerate() {
