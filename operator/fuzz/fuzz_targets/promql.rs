@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use observedapp_slo::PromDuration;
-use observedapp_slo::contract::{Bounds, sanitise_user_expr};
+use observedapp_slo::user_promql::{Bounds, sanitise_user_expr};
 use observedapp_slo::promql;
 
 fuzz_target!(|text: &str| {

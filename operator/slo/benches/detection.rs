@@ -15,6 +15,7 @@ mod fixture;
 const OBJECTIVE: &str = "99.9";
 const WINDOW: &str = "30d";
 const SLOT: f64 = 300.0;
+const TOTALS: f64 = 30.0;
 const HOUR: f64 = 3600.0;
 const BURN_RATES: [f64; 10] = [1000.0, 100.0, 36.0, 20.0, 15.0, 10.0, 7.0, 4.0, 2.0, 1.2];
 /// Where a slot may end between two evaluations and before an incident: each half minute.
@@ -38,22 +39,22 @@ impl Incident {
 #[derive(Clone, Copy)]
 enum Reading {
     Raw,
-    /// Beyond an hour the slots, of which one ends at this moment, and the open one at the present rate.
-    Slots(f64),
+    /// Totals with a sample each half minute, beyond six hours the slots, of which one ends at this moment,
+    /// and what the totals have counted since.
+    Totals(f64),
 }
 
 impl Reading {
     fn burn(self, incident: Incident, at: f64, window: f64) -> f64 {
-        match self {
-            Self::Slots(phase) if window > HOUR => {
+        let begin = match self {
+            Self::Raw => at - window,
+            Self::Totals(_) if window <= 6.0 * HOUR => at - (window - TOTALS),
+            Self::Totals(phase) => {
                 let closed = ((at - phase) / SLOT).floor() * SLOT + phase;
-                let age = at - closed;
-                let slots = ((window - SLOT - age) / SLOT).ceil() * SLOT;
-                let open = incident.burnt(at - SLOT, at) / SLOT * age;
-                (incident.burnt(closed - slots, closed) + open) / (slots + age)
+                closed - ((window - SLOT - (at - closed)) / SLOT).ceil() * SLOT
             }
-            Self::Raw | Self::Slots(_) => incident.burnt(at - window, at) / window,
-        }
+        };
+        incident.burnt(begin, at) / (at - begin)
     }
 }
 
@@ -147,7 +148,7 @@ fn main() {
         };
         let workbook = rules(Reading::Raw);
         let here: Vec<Rules> = (0..PHASES)
-            .map(|phase| rules(Reading::Slots(f64::from(phase) * SLOT / f64::from(PHASES))))
+            .map(|phase| rules(Reading::Totals(f64::from(phase) * SLOT / f64::from(PHASES))))
             .collect();
         println!("\n{title}, each {every} s, kept for {keep} s");
         println!(

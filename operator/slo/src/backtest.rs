@@ -17,8 +17,8 @@ pub struct Sample {
 
 /// Two expressions: failed and all events of one step, for a range query with that step.
 pub fn queries(slo: &Slo, step: PromDuration) -> (String, String) {
-    let events = slo.indicator.more_events(step);
-    let errors = slo.indicator.more_errors(step);
+    let events = slo.indicator.growth_of_events(step);
+    let errors = slo.indicator.growth_of_errors(step);
     (format!("{errors} or ({events}) * 0"), events)
 }
 
@@ -209,10 +209,12 @@ impl History {
         }
         let end = resolved.unwrap_or(self.len());
         let (failed, _) = self.between(began.saturating_sub(quiet), end);
-        // What the whole window would have seen at the average rate of its known part.
+        // What the whole window would have seen at the average rate of its known part. While less than a
+        // window is known, all incidents share the one that the history ends with.
         let window = self.steps(slo.window.length());
-        let (_, events) = self.between(end.saturating_sub(window), end);
-        let whole = events * window as f64 / end.min(window).max(1) as f64;
+        let judged = end.max(self.len().min(window));
+        let (_, events) = self.between(judged.saturating_sub(window), judged);
+        let whole = events * window as f64 / judged.min(window).max(1) as f64;
         Incident {
             speed: pairs[0].speed,
             began: self.at(began),
@@ -302,6 +304,35 @@ mod tests {
         assert!(
             (page.budget_spent - 20.0 / 43.2).abs() < 1e-6,
             "{}",
+            page.budget_spent
+        );
+    }
+
+    #[test]
+    fn an_incident_costs_no_more_than_its_window_has_spent() {
+        // Half an hour at a quiet night's traffic, before a day that is a hundred times busier.
+        let night = 6 * HOUR;
+        let down = 2 * HOUR..2 * HOUR + 30;
+        let history: Vec<Sample> = samples(24 * HOUR, |_| 0.0)
+            .into_iter()
+            .enumerate()
+            .map(|(k, sample)| {
+                let events = if k < night { 100.0 } else { 10_000.0 };
+                let errors = if down.contains(&k) { events } else { 0.0 };
+                Sample {
+                    errors,
+                    events,
+                    ..sample
+                }
+            })
+            .collect();
+        let replayed = replay(&slo("99.9"), &history, STEP);
+        let page = &replayed.incidents[0];
+        let spent = 1.0 - replayed.budget_remaining.expect("traffic");
+        assert!((page.failed - 3000.0).abs() < 1e-6, "{}", page.failed);
+        assert!(
+            (page.budget_spent - spent).abs() < 1e-9,
+            "{} of {spent}",
             page.budget_spent
         );
     }

@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 
 use crate::app::App;
-use crate::contract::{Bounds, sanitise_user_expr};
 use crate::duration::PromDuration;
 use crate::labels::UserLabels;
 use crate::names::{alerts, severity};
 use crate::problem::{Problem, Refusal};
 use crate::rule::{Alert, Group, MOST_RULES_IN_A_GROUP, Rule};
 use crate::slo::DEFAULT_INTERVAL;
+use crate::user_promql::{Bounds, sanitise_user_expr};
 use crate::{promql, spec};
 
 /// As many rules as one app may add.
 pub const MOST_EXTRA: usize = 50;
 const INTERVAL: PromDuration = PromDuration::from_secs(30);
-/// An alert that fires a hundred times at once tells nobody anything.
+/// More instances of one alert than these at once are a mistake in its expression.
 const LIMIT: u32 = 100;
 const LONGEST_NAME: usize = 100;
 const LONGEST_WAIT: PromDuration = PromDuration::from_days(7);

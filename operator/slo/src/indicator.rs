@@ -5,32 +5,32 @@ use crate::duration::PromDuration;
 use crate::promql::{Matcher, Selector};
 use crate::slo::Indicator;
 
-/// One slot of the long windows.
-pub(crate) const SLOT: PromDuration = PromDuration::from_minutes(5);
 /// How old a counter's last sample may be: as old as Prometheus shows one.
 const LOOKBACK: PromDuration = PromDuration::from_minutes(5);
 
 impl Indicator {
-    /// All events a second over `range`; absent where nothing is scraped, 0 without traffic. Where none of
-    /// them can be judged these are all there are, and [`Self::errors`] is absent.
-    pub(crate) fn events(&self, range: PromDuration) -> String {
+    /// All events a second over `range`; absent where nothing is scraped, 0 without traffic. Where it is not
+    /// known of any whether it failed these are all there are, and [`Self::growth_of_errors`] is absent.
+    pub(crate) fn events_rate(&self, range: PromDuration) -> String {
+        let judged = format!("{} / {}", self.growth_of_events(range), range.seconds());
         match self {
             Self::Latency {
                 histogram,
                 kind: Histogram::Classic | Histogram::Either,
                 ..
-            } => {
-                let judged = self.judged(range);
-                format!("{judged} or {}", sum_rate(&suffixed(histogram, "_count"), range))
-            }
-            _ => self.judged(range),
+            } => format!(
+                "{judged} or sum(rate({}))",
+                suffixed(histogram, "_count").over(range)
+            ),
+            _ => judged,
         }
     }
 
-    /// The events a second of which it is known whether they failed.
-    pub(crate) fn judged(&self, range: PromDuration) -> String {
+    /// By how much the judged events grew within the last `step`: differences of samples, so that nothing
+    /// is lost between two steps whatever scrape was missed.
+    pub(crate) fn growth_of_events(&self, step: PromDuration) -> String {
         match self {
-            Self::Availability { total, .. } | Self::Ratio { total, .. } => sum_rate(total, range),
+            Self::Availability { total, .. } | Self::Ratio { total, .. } => self.counter_growth(total, step),
             Self::Latency {
                 histogram,
                 kind,
@@ -38,98 +38,26 @@ impl Indicator {
                 ..
             } => {
                 let latency = Latency::new(histogram, *threshold);
-                let native = |series: &str| format!("histogram_count(sum({series}))");
-                latency.of_kind(*kind, &latency.classic_events(range), range, native)
-            }
-            Self::Probe { success, .. } => {
-                format!(
-                    "sum(count_over_time({})) / {}",
-                    success.over(range),
-                    range.seconds()
-                )
-            }
-        }
-    }
-
-    /// Failed events a second over `range`; 0, not absent, while there are events, and absent without.
-    pub(crate) fn errors(&self, range: PromDuration) -> String {
-        match self {
-            // The series of failed requests may not be born yet: no failure so far is 0.
-            Self::Availability { errors, total, .. } | Self::Ratio { errors, total, .. } => {
-                format!(
-                    "({} or vector(0)) and {}",
-                    sum_rate(errors, range),
-                    sum_rate(total, range)
-                )
-            }
-            Self::Latency {
-                histogram,
-                kind,
-                threshold,
-                ..
-            } => {
-                let latency = Latency::new(histogram, *threshold);
-                let native = |series: &str| latency.native_errors(series);
-                latency.of_kind(*kind, &latency.classic_errors(range), range, native)
-            }
-            Self::Probe { success, .. } => {
-                let probes = success.over(range);
-                format!(
-                    "(sum(count_over_time({probes})) - sum(sum_over_time({probes}))) / {}",
-                    range.seconds()
-                )
-            }
-        }
-    }
-
-    /// The share of failed events over `range`, from the raw series; absent without traffic, never NaN.
-    pub(crate) fn error_ratio(&self, range: PromDuration) -> String {
-        match self {
-            Self::Availability { errors, total, .. } | Self::Ratio { errors, total, .. } => {
-                format!(
-                    "({} or vector(0)) / ({} > 0)",
-                    sum_rate(errors, range),
-                    sum_rate(total, range)
-                )
-            }
-            Self::Latency { .. } => format!("({}) / (({}) > 0)", self.errors(range), self.judged(range)),
-            Self::Probe { success, .. } => {
-                let probes = success.over(range);
-                format!("1 - sum(sum_over_time({probes})) / sum(count_over_time({probes}))")
-            }
-        }
-    }
-
-    /// By how much the judged events grew within the last `step`. Unlike `rate` this loses nothing between
-    /// two steps and estimates nothing, whatever scrape was missed.
-    pub(crate) fn more_events(&self, step: PromDuration) -> String {
-        match self {
-            Self::Availability { total, .. } | Self::Ratio { total, .. } => self.grown(total, step),
-            Self::Latency {
-                histogram,
-                kind,
-                threshold,
-                ..
-            } => {
-                let latency = Latency::new(histogram, *threshold);
-                let reach = self.reach();
-                let classic = grown(
-                    &latency.counted(&last(reach)),
-                    &latency.counted(&last_before(reach, step)),
+                let lookback = self.lookback();
+                let range = self.plus_a_scrape(step);
+                let classic = growth(
+                    &latency.counted(&last(lookback)),
+                    &latency.counted(&last_before(lookback, step)),
                     &latency.counted(&first(step)),
                 );
-                let seconds = step.seconds();
-                let native = |series: &str| format!("histogram_count(sum({series})) * {seconds}");
-                latency.of_kind(*kind, &classic, self.plus_a_scrape(step), native)
+                let native = |series: &str| format!("histogram_count(sum({series})) * {}", step.seconds());
+                latency.of_kind(*kind, &classic, range, native)
             }
             Self::Probe { success, .. } => format!("sum(count_over_time({}))", success.over(step)),
         }
     }
 
-    /// As [`Self::more_events`], of the failed ones; absent where there are none.
-    pub(crate) fn more_errors(&self, step: PromDuration) -> String {
+    /// As [`Self::growth_of_events`], of the failed ones; absent where there are none.
+    pub(crate) fn growth_of_errors(&self, step: PromDuration) -> String {
         match self {
-            Self::Availability { errors, .. } | Self::Ratio { errors, .. } => self.grown(errors, step),
+            Self::Availability { errors, .. } | Self::Ratio { errors, .. } => {
+                self.counter_growth(errors, step)
+            }
             Self::Latency {
                 histogram,
                 kind,
@@ -137,67 +65,63 @@ impl Indicator {
                 ..
             } => {
                 let latency = Latency::new(histogram, *threshold);
-                let reach = self.reach();
-                let classic = grown(
-                    &latency.failed(&last(reach)),
-                    &latency.failed(&last_before(reach, step)),
+                let lookback = self.lookback();
+                let range = self.plus_a_scrape(step);
+                let classic = growth(
+                    &latency.failed(&last(lookback)),
+                    &latency.failed(&last_before(lookback, step)),
                     &latency.failed(&first(step)),
                 );
-                let seconds = step.seconds();
-                let native = |series: &str| format!("{} * {seconds}", latency.native_errors(series));
-                latency.of_kind(*kind, &classic, self.plus_a_scrape(step), native)
+                let native = |series: &str| format!("{} * {}", latency.native_errors(series), step.seconds());
+                latency.of_kind(*kind, &classic, range, native)
             }
             Self::Probe { success, .. } => {
                 let probes = success.over(step);
-                format!("sum(count_over_time({probes})) - sum(sum_over_time({probes}))")
+                format!("(sum(count_over_time({probes})) - sum(sum_over_time({probes})))")
             }
         }
     }
 
     /// A range that holds the last sample before `step`, so that no increment falls between two of them.
     /// Samples of a probe are counted, each in one step.
-    pub(crate) fn plus_a_scrape(&self, step: PromDuration) -> PromDuration {
+    fn plus_a_scrape(&self, step: PromDuration) -> PromDuration {
         match self {
             Self::Probe { .. } => step,
             _ => step.plus(self.interval()),
         }
     }
 
-    fn reach(&self) -> PromDuration {
+    fn lookback(&self) -> PromDuration {
         LOOKBACK.max(self.interval().plus(self.interval()))
     }
 
-    fn grown(&self, counter: &Selector, step: PromDuration) -> String {
-        let reach = self.reach();
-        grown(
-            &last(reach)(counter),
-            &last_before(reach, step)(counter),
+    fn counter_growth(&self, counter: &Selector, step: PromDuration) -> String {
+        let lookback = self.lookback();
+        growth(
+            &last(lookback)(counter),
+            &last_before(lookback, step)(counter),
             &first(step)(counter),
         )
     }
 }
 
 /// By how much counters grew: one that was reset since counts from zero, a new one from its first sample.
-fn grown(now: &str, before: &str, first: &str) -> String {
+fn growth(now: &str, before: &str, first: &str) -> String {
     format!("sum({now} - (({before} <= {now}) or {before} * 0 or {first}))")
 }
 
-/// The last sample within `reach`, of a series that has ended, too.
-fn last(reach: PromDuration) -> impl Fn(&Selector) -> String {
-    move |series| format!("last_over_time({})", series.over(reach))
+/// The last sample within `lookback`, of a series that has ended, too.
+fn last(lookback: PromDuration) -> impl Fn(&Selector) -> String {
+    move |series| format!("last_over_time({})", series.over(lookback))
 }
 
-fn last_before(reach: PromDuration, step: PromDuration) -> impl Fn(&Selector) -> String {
-    move |series| format!("last_over_time({} offset {step})", series.over(reach))
+fn last_before(lookback: PromDuration, step: PromDuration) -> impl Fn(&Selector) -> String {
+    move |series| format!("last_over_time({} offset {step})", series.over(lookback))
 }
 
 /// The first sample of a counter within `step`.
 fn first(step: PromDuration) -> impl Fn(&Selector) -> String {
     move |series| format!("min_over_time({})", series.over(step))
-}
-
-fn sum_rate(selector: &Selector, range: PromDuration) -> String {
-    format!("sum(rate({}))", selector.over(range))
 }
 
 fn suffixed(histogram: &Selector, suffix: &str) -> Selector {
@@ -254,22 +178,6 @@ impl<'a> Latency<'a> {
         format!("sum without (le) (rate({}))", self.bucket.over(range))
     }
 
-    fn classic_events(&self, range: PromDuration) -> String {
-        format!(
-            "sum(rate({}) and {})",
-            self.count.over(range),
-            self.good_rate(range)
-        )
-    }
-
-    fn classic_errors(&self, range: PromDuration) -> String {
-        format!(
-            "sum(clamp_min(rate({}) - {}, 0))",
-            self.count.over(range),
-            self.good_rate(range)
-        )
-    }
-
     /// Each replica's counter of judged requests, read as `read` does.
     fn counted(&self, read: &impl Fn(&Selector) -> String) -> String {
         format!(
@@ -300,7 +208,7 @@ impl<'a> Latency<'a> {
 }
 
 /// `le` as clients and Prometheus write it: `0.3`, and `1` before Prometheus 3 where it is `1.0` since.
-/// An alternation of plain texts, which Prometheus looks up without running a regex.
+/// An alternation of plain texts, which Prometheus finds without running a regex.
 fn le_spellings(threshold: PromDuration) -> String {
     let seconds = threshold.seconds();
     if seconds.contains('.') {

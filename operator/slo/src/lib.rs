@@ -34,7 +34,6 @@
 
 mod app;
 pub mod backtest;
-pub mod contract;
 mod duration;
 mod extra;
 pub mod import;
@@ -51,6 +50,7 @@ mod slo_rules;
 pub mod spec;
 mod symptoms;
 pub mod template;
+pub mod user_promql;
 mod window;
 
 use std::collections::BTreeMap;

@@ -6,9 +6,9 @@ use crate::duration::PromDuration;
 pub const ERRORS_RATE: &str = "slo:errors:rate5m";
 /// All events a second over five minutes.
 pub const EVENTS_RATE: &str = "slo:events:rate5m";
-/// All failed events since these rules began to run.
+/// All failed events since five minutes before these rules began to run.
 pub const ERRORS_TOTAL: &str = "slo:errors:total";
-/// All judged events since these rules began to run.
+/// All events since then of which it is known whether they failed.
 pub const EVENTS_TOTAL: &str = "slo:events:total";
 /// `slo:errors:total` at the end of the last slot.
 pub const ERRORS_CLOSED: &str = "slo:errors:closed";

@@ -122,7 +122,7 @@ impl fmt::Display for Note {
                 window,
             } => write!(
                 f,
-                "{field}: {factor} × a budget of {budget} is {wanted}, more than any error ratio can reach, \
+                "{field}: {factor} × a budget of {budget} is {wanted}, more than any error ratio can be, \
                  so the {window} alert window uses {threshold} instead"
             ),
         }

@@ -71,7 +71,7 @@ pub struct RuleSet {
     pub hash: String,
 }
 
-/// Tells any two sets of groups apart; sixteen hexadecimal digits.
+/// Different for any two sets of groups; sixteen hexadecimal digits.
 pub(crate) fn hash(groups: &[Group]) -> String {
     // In one piece: it is hashed several times faster than as many short ones.
     let mut all = Vec::new();

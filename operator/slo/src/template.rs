@@ -19,7 +19,7 @@ const FORMATS: [&str; 10] = [
 
 const REMEDY: &str = "use {{ $value }}, {{ $labels.NAME }} and, after |, humanize, humanizePercentage, humanizeDuration or their like";
 
-/// Where a template stands.
+/// What a template is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     Annotation,

@@ -84,7 +84,7 @@ impl FromStr for Window {
     }
 }
 
-/// How soon somebody should look.
+/// How soon somebody should act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Speed {

@@ -26,7 +26,7 @@ mod fixture;
 const DAY: u64 = 86_400;
 /// What lies in memory, as in a Prometheus that has long been running.
 const RECENT: u64 = 2 * 3600;
-/// The slots' group runs once in this.
+/// The slots' group runs once in this, and that of the whole window in one of six.
 const MEASURED: Duration = Duration::from_mins(5);
 /// What is made of the history at a time. Blocks of this length are aligned to it, so that each is made in one go.
 const PIECE: u64 = 18 * 3600;
@@ -45,7 +45,7 @@ fn app(i: usize) -> App {
     }
 }
 
-/// The groups of the SLOs alone: an app's group that tells the hash of its rules is not one of them.
+/// The groups of the SLOs alone: an app's group with the hash of its rules is not one of them.
 fn own_rules(slos: usize) -> Value {
     let spec = fixture::slo("99.9", "30d");
     let mut groups = Vec::new();
@@ -155,12 +155,19 @@ fn write_history(out: &mut impl Write, slos: usize, time: Range<u64>, present: u
         }
     }
     let own = |i: usize| format!(r#"{{namespace="shop",app="app-{i}",slo="availability"}}"#);
-    for (record, every, value) in [
-        ("slo:errors:slot5m", 300, 20.0),
-        ("slo:events:slot5m", 300, 20_000.0),
-    ] {
+    for (events, in_a_slot) in [("errors", 20.0), ("events", 20_000.0)] {
         for i in 0..slos {
-            series(&format!("{record}{}", own(i)), 30, every, &|_| value);
+            series(&format!("slo:{events}:slot5m{}", own(i)), 30, 300, &|_| in_a_slot);
+        }
+        for i in 0..slos {
+            series(&format!("slo:{events}:closed{}", own(i)), 1, 300, &|k| {
+                k as f64 * in_a_slot
+            });
+        }
+        for i in 0..slos {
+            series(&format!("slo:{events}:total{}", own(i)), 4, 30, &|k| {
+                k as f64 * in_a_slot / 10.0
+            });
         }
     }
     for i in 0..slos {

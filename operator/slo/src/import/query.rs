@@ -1,4 +1,4 @@
-//! What a query of another tool counts, told from its tree.
+//! What a query of another tool counts, read from its syntax tree.
 
 use promql_parser::parser::token::{T_LOR, T_SUB, T_SUM};
 use promql_parser::parser::{Expr, LabelModifier};

@@ -11,7 +11,7 @@ const LONGEST_TEXT: usize = 4096;
 /// Parentheses and operators together bound the depth of the tree, and so every recursion over it.
 const MOST_NESTING: usize = 300;
 
-/// Looks at the text outside of its strings, and at those strings that the parser would compile as regular
+/// Checks the text outside of its strings, and those strings that the parser would compile as regular
 /// expressions; gives what compiling these costs.
 pub(super) fn check(text: &str) -> Result<u64, Refusal> {
     if text.len() > LONGEST_TEXT {
@@ -27,7 +27,7 @@ pub(super) fn check(text: &str) -> Result<u64, Refusal> {
         ));
     }
     let mut nesting = 0;
-    let mut weight = 0_u64;
+    let mut cost = 0_u64;
     let mut is_regex = false;
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -41,7 +41,7 @@ pub(super) fn check(text: &str) -> Result<u64, Refusal> {
             '"' | '\'' | '`' => {
                 rest = skip_string(rest, c)?;
                 if follows_tilde {
-                    weight = weight.saturating_add(weigh(&begin[..begin.len() - rest.len()])?);
+                    cost = cost.saturating_add(compile_cost(&begin[..begin.len() - rest.len()])?);
                 }
             }
             '#' => {
@@ -74,20 +74,20 @@ pub(super) fn check(text: &str) -> Result<u64, Refusal> {
                 "split it into several rules",
             ));
         }
-        if weight > regex::MOST_WEIGHT {
+        if cost > regex::MOST_COST {
             return Err(Refusal::new(
                 "the PromQL's regular expressions are too large together",
                 format!("use fewer; {}", regex::SMALLER),
             ));
         }
     }
-    Ok(weight)
+    Ok(cost)
 }
 
 /// What a quoted regular expression costs.
-fn weigh(literal: &str) -> Result<u64, Refusal> {
+fn compile_cost(literal: &str) -> Result<u64, Refusal> {
     let pattern = unquote_string(literal).map_err(|_| unknown_escape(literal))?;
-    regex::weigh(&pattern)
+    regex::compile_cost(&pattern)
 }
 
 fn unknown_escape(text: &str) -> Refusal {

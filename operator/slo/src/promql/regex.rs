@@ -14,9 +14,9 @@ use crate::problem::Refusal;
 
 /// Go refuses repetitions that together exceed this.
 const MOST_REPEATS: u64 = 1000;
-/// The most that one expression's regular expressions may weigh together: about a millisecond and two
+/// The most that one expression's regular expressions may cost together: about a millisecond and two
 /// megabytes of the parser, which compiles each of them.
-pub(super) const MOST_WEIGHT: u64 = 4_000;
+pub(super) const MOST_COST: u64 = 4_000;
 /// What compiling the smallest pattern costs.
 const PATTERN: u64 = 80;
 /// A literal, or an assertion: a few states.
@@ -30,12 +30,12 @@ const LARGE_CLASS: u64 = 800;
 
 /// Refuses a pattern that Go might refuse, or that costs much to compile.
 pub fn check(pattern: &str) -> Result<(), Refusal> {
-    weigh(pattern).map(|_| ())
+    compile_cost(pattern).map(|_| ())
 }
 
-/// What it costs to compile a pattern, in units of which [`MOST_WEIGHT`] is the bound; told from its syntax,
+/// What it costs to compile a pattern, in units of which [`MOST_COST`] is the bound; counted from its syntax,
 /// because compiling it to find out is what must not happen.
-pub(super) fn weigh(pattern: &str) -> Result<u64, Refusal> {
+pub(super) fn compile_cost(pattern: &str) -> Result<u64, Refusal> {
     let refused = |why: &str, remedy: &str| {
         let shown: String = pattern.chars().take(LONGEST_SHOWN).collect();
         Refusal::new(format!("the regular expression {shown:?} {why}"), remedy)
@@ -51,14 +51,14 @@ pub(super) fn weigh(pattern: &str) -> Result<u64, Refusal> {
         let why = format!("repeats more than {MOST_REPEATS} times");
         return Err(refused(&why, "use * or +, or a smaller number"));
     }
-    let weight = size.weight.saturating_add(PATTERN);
-    if weight > MOST_WEIGHT {
+    let cost = size.cost.saturating_add(PATTERN);
+    if cost > MOST_COST {
         return Err(refused(
             "is too large once its repetitions and classes are written out",
             SMALLER,
         ));
     }
-    Ok(weight)
+    Ok(cost)
 }
 
 pub(super) const SMALLER: &str =
@@ -71,11 +71,11 @@ const LONGEST_SHOWN: usize = 100;
 struct Size {
     /// The product of nested repetition counts.
     repeats: u64,
-    weight: u64,
+    cost: u64,
 }
 
-const fn one(weight: u64) -> Size {
-    Size { repeats: 1, weight }
+const fn one(cost: u64) -> Size {
+    Size { repeats: 1, cost }
 }
 
 fn measure(ast: &Ast) -> Result<Size, &'static str> {
@@ -123,7 +123,7 @@ fn measure(ast: &Ast) -> Result<Size, &'static str> {
             let inner = measure(&repetition.ast)?;
             Size {
                 repeats: inner.repeats.saturating_mul(times),
-                weight: inner.weight.saturating_mul(times),
+                cost: inner.cost.saturating_mul(times),
             }
         }
         Ast::Group(group) => {
@@ -148,7 +148,7 @@ fn measure_all(asts: &[Ast]) -> Result<Size, &'static str> {
         let size = measure(ast)?;
         Ok(Size {
             repeats: sum.repeats.max(size.repeats),
-            weight: sum.weight.saturating_add(size.weight),
+            cost: sum.cost.saturating_add(size.cost),
         })
     })
 }
@@ -317,7 +317,7 @@ mod tests {
     }
 
     proptest! {
-        /// The weight stands for what the parser would compile: nothing that is let through compiles to more than
+        /// The cost bounds what the parser would compile: nothing that is let through compiles to more than
         /// a megabyte.
         #[test]
         fn what_is_let_through_compiles_to_little(pieces in proptest::collection::vec(prop_oneof![

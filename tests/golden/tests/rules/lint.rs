@@ -1,6 +1,6 @@
 //! `promtool check rules`, with every lint, on everything that is generated.
 
-use observedapp_slo::contract::{Bounds, sanitise_user_expr};
+use observedapp_slo::user_promql::{Bounds, sanitise_user_expr};
 use observedapp_slo::{
     App, DatabaseDown, DatabaseSource, HighCpu, HighErrorRate, HighMemory, Histogram, MOST_RULES_IN_A_GROUP,
     PromDuration, Symptoms, parse_extra_alerts, parse_slos, promql, rules_for, spec,
@@ -116,8 +116,8 @@ fn check(app: &App, window: &str) {
     assert_eq!(check_rules(&json!(rules.groups)), "");
 }
 
-/// Draws texts and returns those that are let through.
-fn drawn<S: Strategy<Value = String>>(
+/// Random texts, of which those that are let through.
+fn accepted<S: Strategy<Value = String>>(
     strategy: &S,
     count: usize,
     keep: impl Fn(&str) -> Option<String>,
@@ -134,13 +134,13 @@ fn check_exprs(exprs: &[String]) {
         .enumerate()
         .map(|(i, expr)| json!({"alert": format!("A{i}"), "expr": expr}))
         .collect();
-    assert_eq!(check_rules(&json!([{"name": "drawn", "rules": rules}])), "");
+    assert_eq!(check_rules(&json!([{"name": "random", "rules": rules}])), "");
 }
 
 /// One rule that Prometheus refuses keeps it from loading any: what the engine lets through must load.
 #[test]
 fn prometheus_takes_every_regex_that_is_let_through() {
-    let patterns = drawn(
+    let patterns = accepted(
         &r"[a-c.|()\[\]{}*+?^$\\,:=!<>PdpswLbA0-9&-]{0,14}",
         20_000,
         |pattern| {
@@ -221,7 +221,7 @@ fn prometheus_takes_every_expression_that_is_let_through() {
         "clamp(x, 0, 1)",
     ]);
     let strategy = proptest::collection::vec(pieces, 1..7).prop_map(|pieces| pieces.join(" "));
-    let expressions = drawn(&strategy, 100_000, |expr| {
+    let expressions = accepted(&strategy, 100_000, |expr| {
         let bounds = Bounds {
             namespace: "shop",
             longest_window: PromDuration::from_days(30),

@@ -2,7 +2,7 @@
 
 use observedapp_slo::{Rule, names};
 
-use crate::support::{SCRAPE, SLOW, Series, Traffic, UnitTest, record, rules, slo};
+use crate::support::{FAST, SCRAPE, Series, Traffic, UnitTest, record, rules, slo};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
@@ -23,13 +23,6 @@ fn check_slots(traffic: &Traffic, series: Vec<Series>, may_differ: f64) {
 /// All records, each group at its own interval.
 fn live(series: Vec<Series>) -> UnitTest {
     UnitTest::live(&rules(&[slo("99.9", "30d")]), 0, &[], series)
-}
-
-/// Records that are read often, with the slots as the tests above prove them.
-fn frequent(traffic: &Traffic, every: u64) -> UnitTest {
-    let mut series = traffic.counters();
-    series.extend(traffic.slots());
-    UnitTest::new(&rules(&[slo("99.9", "30d")]), &["-fast", "-slow"], every, series)
 }
 
 #[test]
@@ -78,7 +71,7 @@ fn slots_survive_a_label_that_changes() {
 }
 
 #[test]
-fn slots_are_zero_failures_while_that_counter_is_unborn() {
+fn slots_are_zero_failures_while_that_counter_does_not_exist() {
     let traffic = Traffic::idle(2 * HOUR).during(0..2 * HOUR, 0.0, 100.0);
     let only_good = vec![traffic.counters().remove(1)];
     check_slots(&traffic, only_good, 1e-9);
@@ -149,12 +142,12 @@ fn a_ratio_is_weighted_by_traffic_after_an_idle_slot() {
 }
 
 #[test]
-fn an_error_series_that_is_born_late_does_not_count_the_clean_time_out() {
+fn an_error_series_that_begins_late_keeps_the_clean_time() {
     let traffic =
         Traffic::idle(12 * HOUR)
             .during(0..12 * HOUR, 0.0, 100.0)
             .during(11 * HOUR..12 * HOUR, 5.0, 95.0);
-    let mut test = live(traffic.counters_with_unborn_failures());
+    let mut test = live(traffic.counters_without_failures_before_the_first());
     test.gives(
         10 * HOUR,
         &record("slo:errors:rate5m"),
@@ -167,7 +160,7 @@ fn an_error_series_that_is_born_late_does_not_count_the_clean_time_out() {
         12 * HOUR,
         "slo:error_ratio:period",
         traffic.ratio(12 * HOUR, 12 * HOUR),
-        // What the counter showed when it was born, nobody has seen it grow by.
+        // The first value of a counter is no growth.
         5.0 / (12.0 * 24_000.0) + 1e-9,
     );
     test.run();
@@ -186,7 +179,12 @@ fn a_quiet_half_day_that_fails_half_its_requests_costs_what_it_cost() {
     let truth = traffic.ratio(DAY, DAY);
     assert!(truth < 0.0001, "{truth}");
     test.near(DAY, "slo:error_ratio:period", truth, 1e-12);
-    test.near(DAY, "slo:error_ratio:rate1d", traffic.known_ratio(DAY, DAY), 1e-9);
+    test.near(
+        DAY,
+        "slo:error_ratio:rate1d",
+        traffic.recorded_ratio(DAY, DAY),
+        1e-9,
+    );
     test.run();
 }
 
@@ -198,8 +196,13 @@ fn two_failed_requests_at_night_alert_nobody() {
         let (failed, good) = if hour % 2 == 0 { (1.0, 0.0) } else { (0.0, 1.0) };
         traffic = traffic.during(hour * HOUR..hour * HOUR + 15, failed, good);
     }
-    let mut test = frequent(&traffic, SLOW);
-    let truth = traffic.known_ratio(DAY, 6 * HOUR);
+    let mut test = UnitTest::new(
+        &rules(&[slo("99.9", "30d")]),
+        &["-fast", "-slow"],
+        FAST,
+        traffic.counters(),
+    );
+    let truth = traffic.recorded_ratio(DAY, 6 * HOUR);
     assert!(truth > 0.3, "{truth}");
     test.near(DAY, "slo:error_ratio:rate6h", truth, 1e-9);
     for alert in ["ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"] {
@@ -209,7 +212,7 @@ fn two_failed_requests_at_night_alert_nobody() {
 }
 
 #[test]
-fn the_budget_of_a_young_slo_is_counted_against_its_whole_window() {
+fn the_budget_of_a_new_slo_is_counted_against_its_whole_window() {
     // A total outage of 12 minutes in its first six hours.
     let traffic =
         Traffic::idle(6 * HOUR)
@@ -227,12 +230,26 @@ fn the_budget_of_a_young_slo_is_counted_against_its_whole_window() {
 }
 
 #[test]
-fn a_brand_new_slo_has_a_figure_with_its_first_slot() {
-    let traffic = Traffic::idle(SLOT).during(0..SLOT, 1.0, 99.0);
-    let mut test = live(traffic.counters());
-    // With its first slot, which may be the first that the slots' group has seen at all.
-    test.near(SLOT, "slo:error_ratio:period", 0.01, 1e-9);
-    test.near(SLOT, "slo:budget_remaining:ratio", 1.0, 0.01);
+fn the_figures_of_a_new_slo_are_right_from_its_second_scrape_on() {
+    let traffic =
+        Traffic::idle(3 * SLOT)
+            .during(0..3 * SLOT, 0.0, 100.0)
+            .during(2 * MINUTE..4 * MINUTE, 100.0, 0.0);
+    // The first slot is closed after four minutes.
+    let mut test = UnitTest::live(&rules(&[slo("99.9", "30d")]), 4 * MINUTE, &[], traffic.counters());
+    let share = |seconds: u64| seconds as f64 / (30 * DAY) as f64;
+    for at in (FAST..=3 * SLOT).step_by(FAST as usize) {
+        let failed = traffic.ratio(at, at);
+        test.near(at, "slo:error_ratio:period", failed, 1e-9);
+        test.near(at, "slo:window_coverage:ratio", share(at), share(MINUTE) + 1e-9);
+        let spent = |seconds| failed * share(seconds) / 0.001;
+        test.near(
+            at,
+            "slo:budget_remaining:ratio",
+            1.0 - spent(at),
+            spent(MINUTE) + 1e-9,
+        );
+    }
     test.run();
 }
 
@@ -279,7 +296,7 @@ fn a_restart_at_a_slots_evaluation_loses_nothing() {
 
 #[test]
 fn a_spent_budget_never_looks_untouched_after_an_outage_of_prometheus() {
-    for outage in [10 * MINUTE, 50 * MINUTE, 3 * HOUR] {
+    for outage in [10 * MINUTE, 50 * MINUTE, 3 * HOUR, 26 * HOUR] {
         let back = 4 * HOUR + outage;
         let traffic = Traffic::idle(back + HOUR)
             .during(0..back + HOUR, 0.0, 100.0)
@@ -304,7 +321,9 @@ fn a_spent_budget_never_looks_untouched_after_an_outage_of_prometheus() {
             failed / all,
             0.05 * failed / all,
         );
-        test.gives(back + SLOT, "count(slo:budget_remaining:ratio)", "{}", 1.0);
+        // The slots of the whole window are summed every half an hour, once the first is closed.
+        let again = if outage > DAY { 35 * MINUTE } else { SLOT };
+        test.gives(back + again, "count(slo:budget_remaining:ratio)", "{}", 1.0);
         test.run();
     }
 }
@@ -581,11 +600,13 @@ mod indicators {
             }],
         );
         test.near(2 * HOUR, "slo:error_ratio:rate5m", 0.1, 1e-9);
-        test.near(2 * HOUR, "slo:error_ratio:rate1h", 0.1, 1e-9);
+        // The totals of 3,570 seconds are 238 checks.
+        let last_hour = 24.0 / 238.0;
+        test.near(2 * HOUR, "slo:error_ratio:rate1h", last_hour, 1e-9);
         test.near(2 * HOUR, "slo:error_ratio:period", 0.1, 0.003);
         test.near(2 * HOUR, "slo:events:slot5m", 20.0, 1e-9);
         test.near(2 * HOUR, "slo:errors:slot5m", 2.0, 1e-9);
-        test.near(2 * HOUR, "slo:burn_rate:rate1h", 10.0, 1e-9);
+        test.near(2 * HOUR, "slo:burn_rate:rate1h", last_hour * 100.0, 1e-9);
         test.run();
     }
 }

@@ -3,16 +3,16 @@
 use observedapp_slo::names::alerts::{ERROR_BUDGET_BURN_FAST as PAGE, ERROR_BUDGET_BURN_SLOW as TICKET};
 use serde_json::json;
 
-use crate::support::{SLOW, Traffic, UnitTest, rules, slo};
+use crate::support::{SLOW, Traffic, UnitTest, rules_without_totals, slo};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
 fn test(objective: &str, window: &str, traffic: &Traffic) -> UnitTest {
     let mut series = traffic.counters();
-    series.extend(traffic.slots());
+    series.extend(traffic.totals_and_slots());
     UnitTest::new(
-        &rules(&[slo(objective, window)]),
+        &rules_without_totals(&[slo(objective, window)]),
         &["-fast", "-slow"],
         SLOW,
         series,
@@ -33,7 +33,7 @@ fn a_leak_of_one_and_a_half_budgets_is_a_ticket_and_never_a_page() {
     test.is_silent(due - 300 - SLOW, TICKET);
     test.fires(due + SLOW, TICKET);
     test.never_fires(end, PAGE);
-    let failed = 100.0 * traffic.known_ratio(end, 3 * DAY);
+    let failed = 100.0 * traffic.recorded_ratio(end, 3 * DAY);
     test.fires_as(
         end,
         TICKET,

@@ -1,5 +1,6 @@
 use observedapp_slo::{
-    App, Histogram, Links, Metrics, Probe, PromDuration, RuleSet, Symptoms, parse_slos, rules_for, spec,
+    App, Histogram, Links, Metrics, Probe, PromDuration, RuleSet, Symptoms, names, parse_slos, rules_for,
+    spec,
 };
 
 /// The app of the tests: `shop/tasks`, scraped and probed every 15 s.
@@ -44,6 +45,17 @@ pub(crate) fn rules(specs: &[spec::Slo]) -> RuleSet {
     let (slos, problems) = parse_slos(specs, &app);
     assert_eq!(problems, []);
     rules_for(&app, &slos, &Symptoms::default(), &[])
+}
+
+/// As [`rules`], without the running totals, which the test gives as series.
+pub(crate) fn rules_without_totals(specs: &[spec::Slo]) -> RuleSet {
+    let mut rules = rules(specs);
+    for group in &mut rules.groups {
+        group
+            .rules
+            .retain(|rule| ![names::ERRORS_TOTAL, names::EVENTS_TOTAL].contains(&rule.name()));
+    }
+    rules
 }
 
 /// The labels of every record of the SLO of that name, as promtool prints them.

@@ -6,9 +6,9 @@ mod promtool;
 mod traffic;
 
 pub(crate) use exported::{scraped, state};
-pub(crate) use fixture::{app, labels, record, rules, slo};
+pub(crate) use fixture::{app, labels, record, rules, rules_without_totals, slo};
 pub(crate) use promtool::{Series, UnitTest, check_rules};
-pub(crate) use traffic::{SCRAPE, Traffic};
+pub(crate) use traffic::{FAST, SCRAPE, Traffic};
 
 /// Seconds between two evaluations of the slow group.
 pub(crate) const SLOW: u64 = 240;

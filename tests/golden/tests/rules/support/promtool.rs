@@ -9,7 +9,7 @@ use golden_tests::prometheus::promtool;
 use observedapp_slo::{Rule, RuleSet};
 use serde_json::json;
 
-use super::traffic::SCRAPE;
+use super::traffic::{FAST, SCRAPE};
 
 /// A series with a sample, or none, at each scrape.
 #[derive(Clone, Debug)]
@@ -58,11 +58,8 @@ impl Series {
     }
 }
 
-const LIVE_STEP: u64 = 60;
-
 /// A vector while the group is evaluated.
 fn due(interval: u64, phase: u64, down: &[Range<u64>]) -> String {
-    let interval = interval.max(LIVE_STEP);
     let mut due = format!("vector(time()) % {interval} == {}", phase % interval);
     for Range { start, end } in down {
         let _ = write!(due, " unless (vector(time()) >= {start} < {end})");
@@ -109,7 +106,7 @@ impl UnitTest {
     /// Tests the records of all groups, each at its own interval, which promtool does not do: at all other
     /// moments, and while Prometheus is down, a rule gives nothing. `phase` is where in its five minutes the
     /// slots' group is evaluated. Unlike in Prometheus a record ends there, for an instant selector; what is
-    /// read at other moments than it is made must be read over a range. The page's group runs each minute.
+    /// read at other moments than it is made must be read over a range.
     pub(crate) fn live(rules: &RuleSet, phase: u64, down: &[Range<u64>], series: Vec<Series>) -> Self {
         let mut rules = rules.clone();
         for group in &mut rules.groups {
@@ -121,12 +118,7 @@ impl UnitTest {
                 }
             }
         }
-        Self::new(
-            &rules,
-            &["-fast", "-figures", "-slots", "-slow"],
-            LIVE_STEP,
-            series,
-        )
+        Self::new(&rules, &["-fast", "-slots", "-window", "-slow"], FAST, series)
     }
 
     /// A series of native histograms.
@@ -190,7 +182,7 @@ impl UnitTest {
         }));
     }
 
-    /// The alert fires with these labels and this summary; its other annotations are told by its name.
+    /// The alert fires with these labels and this summary; its other annotations are those of the rule.
     pub(crate) fn fires_with_summary(
         &mut self,
         at: u64,

@@ -7,6 +7,8 @@ use super::promtool::Series;
 /// Seconds between two scrapes.
 pub(crate) const SCRAPE: u64 = 15;
 const SLOT: u64 = 300;
+/// Seconds between two evaluations of the fast group.
+pub(crate) const FAST: u64 = 30;
 
 /// Events between two scrapes; the one of index `k` is seen at `k * SCRAPE` seconds.
 #[derive(Clone, Copy, Default, Debug)]
@@ -76,9 +78,12 @@ impl Traffic {
         failed / all
     }
 
-    /// The share that failed in the part of a window that the rules know of at that moment: whole slots,
-    /// which lie in the window with all that follows them, and the slot that is still open.
-    pub(crate) fn known_ratio(&self, at: u64, window: u64) -> f64 {
+    /// The share that failed in the window of an alert as it is recorded: up to six hours from the running
+    /// totals, which have a sample every [`FAST`] seconds, beyond from whole slots and the open one.
+    pub(crate) fn recorded_ratio(&self, at: u64, window: u64) -> f64 {
+        if window <= 6 * 3600 {
+            return self.ratio(at, window - FAST);
+        }
         let open = at % SLOT;
         let slots = (window - SLOT - open).div_ceil(SLOT);
         self.ratio(at, slots * SLOT + open)
@@ -93,8 +98,8 @@ impl Traffic {
     }
 
     /// As [`Self::counters`], where the counter of failures appears with the first failure: whatever it
-    /// then shows, nobody has seen it grow.
-    pub(crate) fn counters_with_unborn_failures(&self) -> Vec<Series> {
+    /// then shows, is no growth.
+    pub(crate) fn counters_without_failures_before_the_first(&self) -> Vec<Series> {
         let mut failures = self.counter("500", "", |step| step.failed);
         for sample in &mut failures.samples {
             if *sample == Some(0.0) {
@@ -139,27 +144,40 @@ impl Traffic {
         }
     }
 
-    /// The five-minute slots as their rules record them, for tests that evaluate other rules more often
-    /// than every five minutes: promtool knows one interval for all groups.
-    pub(crate) fn slots(&self) -> Vec<Series> {
-        let slot = |name: &str, of: fn((f64, f64)) -> f64| {
+    /// The running totals and the slots as their rules record them, for tests that evaluate other rules more
+    /// rarely than every [`FAST`] seconds: promtool knows one interval for all groups.
+    pub(crate) fn totals_and_slots(&self) -> Vec<Series> {
+        let series = |name: &str, of: &dyn Fn(u64) -> f64, every: u64| {
             let samples = (0..self.steps.len() as u64).map(|k| {
                 let at = k * SCRAPE;
-                let due = at > 0 && at.is_multiple_of(SLOT) && self.is_seen(at) && self.is_seen(at - SCRAPE);
-                due.then(|| of(self.seen_truth(at - SLOT..at)))
+                (at.is_multiple_of(every) && self.is_seen(at)).then(|| of(at))
             });
             Series {
                 name: super::record(name),
                 samples: samples.collect(),
             }
         };
+        let mut so_far = vec![(0.0, 0.0); self.steps.len()];
+        for (k, step) in self.steps.iter().enumerate().skip(1) {
+            let (failed, all) = so_far[k - 1];
+            so_far[k] = (failed + step.failed, all + step.failed + step.good);
+        }
+        let at = |second: u64| so_far[(second / SCRAPE) as usize];
+        let slot = |second: u64| {
+            let (before, now) = (at(second.saturating_sub(SLOT)), at(second));
+            (now.0 - before.0, now.1 - before.1)
+        };
         vec![
-            slot("slo:errors:slot5m", |(failed, _)| failed),
-            slot("slo:events:slot5m", |(_, all)| all),
+            series("slo:errors:total", &|second| at(second).0, FAST),
+            series("slo:events:total", &|second| at(second).1, FAST),
+            series("slo:errors:closed", &|second| at(second).0, SLOT),
+            series("slo:events:closed", &|second| at(second).1, SLOT),
+            series("slo:errors:slot5m", &|second| slot(second).0, SLOT),
+            series("slo:events:slot5m", &|second| slot(second).1, SLOT),
         ]
     }
 
-    /// As [`Self::truth`], without what happened while nobody looked.
+    /// As [`Self::truth`], without what happened while nothing was scraped.
     pub(crate) fn seen_truth(&self, seconds: Range<u64>) -> (f64, f64) {
         let mut seen = self.clone();
         for (k, step) in seen.steps.iter_mut().enumerate() {
