@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, ensure};
-use apiserver_tests::{Proxy, Space, Verdict, block_on, eventually};
+use apiserver_tests::{Proxy, TestNamespace, Action, block_on, eventually};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -37,7 +37,7 @@ struct Program {
 
 impl Program {
     fn start(
-        space: &Space,
+        space: &TestNamespace,
         proxy: &Proxy,
         folder: &Path,
         identity: &str,
@@ -168,7 +168,7 @@ fn attribute<'a>(of: &'a Value, key: &str) -> &'a Value {
 }
 
 /// A pod of the app whose container the kubelet has started again so often.
-async fn restarted(space: &Space, name: &str, restarts: i32) -> Result<()> {
+async fn restarted(space: &TestNamespace, name: &str, restarts: i32) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(space.client.clone(), &space.name);
     let pod = json!({
         "metadata": {"name": name, "labels": {
@@ -190,7 +190,7 @@ async fn restarted(space: &Space, name: &str, restarts: i32) -> Result<()> {
 #[test]
 fn what_it_does_can_be_followed() -> Result<()> {
     block_on(async {
-        let space = Space::new("followed").await?;
+        let space = TestNamespace::new("followed").await?;
         let proxy = Proxy::start(&space).await?;
         let folder = tempfile::tempdir()?;
         let (endpoint, spans) = collector().await?;
@@ -250,9 +250,9 @@ fn what_it_does_can_be_followed() -> Result<()> {
         assert_ne!(reconcile["status"]["code"], 2, "nothing failed");
         assert_eq!(attribute(&patch, "http.response.status_code")["intValue"], "201");
 
-        proxy.judge(|call| match (call.verb, &*call.resource) {
-            ("patch", "services") => Verdict::Fail(403),
-            _ => Verdict::Pass,
+        proxy.on_request(|call| match (call.verb, &*call.resource) {
+            ("patch", "services") => Action::Fail(403),
+            _ => Action::Pass,
         });
         space
             .apply(
@@ -284,7 +284,7 @@ fn what_it_does_can_be_followed() -> Result<()> {
             })
         })
         .await?;
-        proxy.judge(|_| Verdict::Pass);
+        proxy.on_request(|_| Action::Pass);
         program.shows(&[&format!("{failures}0\n")]).await?;
         program.terminate().await?;
         Ok(())
@@ -294,7 +294,7 @@ fn what_it_does_can_be_followed() -> Result<()> {
 #[test]
 fn a_collector_that_takes_nothing_is_logged_once() -> Result<()> {
     block_on(async {
-        let space = Space::new("unheard").await?;
+        let space = TestNamespace::new("unheard").await?;
         let proxy = Proxy::start(&space).await?;
         let folder = tempfile::tempdir()?;
         let refused = Arc::new(AtomicUsize::new(0));
@@ -332,7 +332,7 @@ fn a_collector_that_takes_nothing_is_logged_once() -> Result<()> {
 #[test]
 fn one_that_stands_by_is_ready_and_takes_over_from_one_that_is_asked_to_end() -> Result<()> {
     block_on(async {
-        let space = Space::new("handover").await?;
+        let space = TestNamespace::new("handover").await?;
         let [one, two] = [Proxy::start(&space).await?, Proxy::start(&space).await?];
         let folder = tempfile::tempdir()?;
         let leases: Api<Lease> = Api::namespaced(space.client.clone(), &space.name);

@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually_within, options};
+use apiserver_tests::{
+    Proxy, RunningOperator, TestNamespace, block_on, condition, eventually_within, options,
+};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -38,7 +40,7 @@ const MOST_REQUESTS: f64 = 10.0;
 const MOST_MIB: f64 = 2.0;
 const SLOS: [&str; 2] = ["availability", "latency"];
 /// For as many apps as one may ask for, on whatever machine.
-const PATIENCE: Duration = Duration::from_mins(20);
+const TIMEOUT: Duration = Duration::from_mins(20);
 const REST: Duration = Duration::from_mins(2);
 /// Asked once a round, so that it counts the rounds.
 const ONCE: &str = "/api/v1/status/runtimeinfo";
@@ -53,20 +55,20 @@ fn main() -> Result<ExitCode> {
 }
 
 async fn measure(apps: usize) -> Result<()> {
-    let space = Space::new("poll").await?;
+    let ns = TestNamespace::new("poll").await?;
     stream::iter(0..apps)
         .map(|number| {
-            let space = space.clone();
-            async move { space.apply(&format!("app-{number}"), spec()).await }
+            let ns = ns.clone();
+            async move { ns.apply(&format!("app-{number}"), spec()).await }
         })
         .buffer_unordered(16)
         .try_collect::<Vec<_>>()
         .await?;
-    let recorded: Vec<RecordedApp> = hashes_of_rules(&space, apps)
+    let recorded: Vec<RecordedApp> = hashes_of_rules(&ns, apps)
         .await?
         .into_iter()
         .map(|(name, hash)| RecordedApp {
-            namespace: space.name.clone(),
+            namespace: ns.name.clone(),
             name,
             hash,
         })
@@ -74,12 +76,12 @@ async fn measure(apps: usize) -> Result<()> {
 
     let prometheus = Prometheus::with_openmetrics(&recorded::series(&recorded, &SLOS)?);
     let counted = Counted::start(prometheus.url()).await?;
-    let proxy = Proxy::start(&space).await?;
-    let namespaces = format!("--namespaces={}", space.name);
+    let proxy = Proxy::start(&ns).await?;
+    let namespaces = format!("--namespaces={}", ns.name);
     let url = format!("--prometheus-url={}", counted.url);
-    let operator = Running::start(options(&[&namespaces, &url]), proxy.config());
-    eventually_within(PATIENCE, "Prometheus proves every app", async || {
-        let list = space.apps().list(&ListParams::default()).await?;
+    let operator = RunningOperator::start(options(&[&namespaces, &url]), proxy.config());
+    eventually_within(TIMEOUT, "Prometheus proves every app", async || {
+        let list = ns.apps().list(&ListParams::default()).await?;
         let proven = list
             .iter()
             .filter(|app| {
@@ -140,10 +142,10 @@ fn spec() -> Value {
 }
 
 /// Lets an operator that has no Prometheus make every app's rules, and reads by what hash Prometheus would know them.
-async fn hashes_of_rules(space: &Space, apps: usize) -> Result<BTreeMap<String, String>> {
-    let (_proxy, operator) = Running::calm(space).await?;
-    let hashes = eventually_within(PATIENCE, "every app has its rules", async || {
-        let rules = space
+async fn hashes_of_rules(ns: &TestNamespace, apps: usize) -> Result<BTreeMap<String, String>> {
+    let (_proxy, operator) = RunningOperator::behind_proxy(ns).await?;
+    let hashes = eventually_within(TIMEOUT, "every app has its rules", async || {
+        let rules = ns
             .objects(Kind::PrometheusRule)
             .list(&ListParams::default())
             .await?;

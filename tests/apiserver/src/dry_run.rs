@@ -7,7 +7,7 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
-use crate::Space;
+use crate::TestNamespace;
 
 /// A refusal: the field and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +17,7 @@ pub struct Cause {
     pub message: String,
 }
 
-impl Space {
+impl TestNamespace {
     /// Whether the API server would create this object in the namespace, taking no field that it does not know; else
     /// why not.
     pub async fn would_create(
@@ -42,7 +42,7 @@ impl Space {
     }
 }
 
-impl Space {
+impl TestNamespace {
     /// From now on the namespace takes no pod that breaks the restricted Pod Security Standard.
     pub async fn enforce_restricted(&self) -> Result<()> {
         let labels = json!({"metadata": {"labels": {

@@ -7,7 +7,7 @@ use observedapp_controller::{LeaseTiming, Operator, RunError, RunOptions, Timing
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Proxy, Space};
+use crate::{Proxy, TestNamespace};
 
 /// The options that these arguments give, on a port that the kernel chooses unless they name one.
 pub fn options(arguments: &[&str]) -> RunOptions {
@@ -18,7 +18,7 @@ pub fn options(arguments: &[&str]) -> RunOptions {
 }
 
 /// Everything that happens by itself happens soon.
-pub fn hasty() -> Timing {
+pub fn short_intervals() -> Timing {
     Timing {
         // Long enough not to be lost on a busy machine by one that is well.
         lease: LeaseTiming {
@@ -36,21 +36,21 @@ pub fn hasty() -> Timing {
 
 /// An operator that runs.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningOperator {
     task: Option<JoinHandle<Result<(), RunError>>>,
     stop: CancellationToken,
 }
 
-impl Running {
+impl RunningOperator {
     /// One for this namespace, with nothing in the way that is not put there later, and what becomes of its requests.
-    pub async fn calm(space: &Space) -> anyhow::Result<(Proxy, Self)> {
-        let proxy = Proxy::start(space).await?;
-        let operator = Self::start(options(&["--namespaces", &space.name]), proxy.config());
+    pub async fn behind_proxy(ns: &TestNamespace) -> anyhow::Result<(Proxy, Self)> {
+        let proxy = Proxy::start(ns).await?;
+        let operator = Self::start(options(&["--namespaces", &ns.name]), proxy.config());
         Ok((proxy, operator))
     }
 
     pub fn start(options: RunOptions, config: kube::Config) -> Self {
-        Self::start_timed(options, config, hasty())
+        Self::start_timed(options, config, short_intervals())
     }
 
     pub fn start_timed(options: RunOptions, config: kube::Config, timing: Timing) -> Self {
@@ -81,7 +81,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningOperator {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();

@@ -1,7 +1,7 @@
 //! A proxy between an operator and the API server: it counts, it makes things go wrong, and it lends the operator the
 //! rights that the chart gives, and no others.
 
-mod watched;
+mod watch_events;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::Space;
-pub use watched::{Event, EventVerdict};
+use crate::TestNamespace;
+pub use watch_events::{Event, EventAction};
 
 /// A request on its way.
 #[derive(Clone, Debug)]
@@ -41,20 +41,20 @@ pub struct Call {
 
 /// What is to become of it.
 #[derive(Clone, Debug)]
-pub enum Verdict {
+pub enum Action {
     Pass,
     /// It never reaches the API server, which answers with this code.
     Fail(u16),
     /// It never reaches the API server, and nobody answers.
-    Swallow,
+    DropRequest,
     /// It reaches the API server, and the answer is lost.
-    LoseAnswer,
+    DropResponse,
     /// It reaches the API server late.
     Delay(Duration),
     /// It reaches the API server when this opens, even if nobody waits for the answer any more.
     Hold(Gate),
     /// It reaches the API server, whose answer comes when this opens.
-    HoldAnswer(Gate),
+    HoldResponse(Gate),
     /// The API server remembers nothing as old as what this watch wants to begin with.
     Expired,
 }
@@ -74,13 +74,13 @@ impl Gate {
     }
 }
 
-type Judge = dyn Fn(&Call) -> Verdict + Send + Sync;
+type Hook = dyn Fn(&Call) -> Action + Send + Sync;
 
 struct Inner {
     client: Client,
     user: HeaderValue,
-    judge: Mutex<Arc<Judge>>,
-    events: Mutex<Option<Arc<watched::Judge>>>,
+    hook: Mutex<Arc<Hook>>,
+    events: Mutex<Option<Arc<watch_events::Hook>>>,
     calls: Mutex<Vec<Call>>,
     forbidden: Mutex<Vec<String>>,
     tokens: Mutex<Vec<String>>,
@@ -105,8 +105,8 @@ impl std::fmt::Debug for Proxy {
 
 impl Proxy {
     /// For an operator that is confined to this namespace.
-    pub async fn start(space: &Space) -> Result<Self> {
-        Self::start_as(space.client.clone(), &space.operator()).await
+    pub async fn start(ns: &TestNamespace) -> Result<Self> {
+        Self::start_as(ns.client.clone(), &ns.operator()).await
     }
 
     /// For an operator that acts as this user.
@@ -114,7 +114,7 @@ impl Proxy {
         let inner = Arc::new(Inner {
             client,
             user: user.parse()?,
-            judge: Mutex::new(Arc::new(|_: &Call| Verdict::Pass)),
+            hook: Mutex::new(Arc::new(|_: &Call| Action::Pass)),
             events: Mutex::default(),
             calls: Mutex::default(),
             forbidden: Mutex::default(),
@@ -147,13 +147,13 @@ impl Proxy {
     }
 
     /// From now on requests are judged by this.
-    pub fn judge(&self, judge: impl Fn(&Call) -> Verdict + Send + Sync + 'static) {
-        *lock(&self.inner.judge) = Arc::new(judge);
+    pub fn on_request(&self, hook: impl Fn(&Call) -> Action + Send + Sync + 'static) {
+        *lock(&self.inner.hook) = Arc::new(hook);
     }
 
     /// From now on every event of every watch is judged by this, also of those that have begun.
-    pub fn judge_events(&self, judge: impl Fn(&Call, &Event) -> EventVerdict + Send + Sync + 'static) {
-        *lock(&self.inner.events) = Some(Arc::new(judge));
+    pub fn on_event(&self, hook: impl Fn(&Call, &Event) -> EventAction + Send + Sync + 'static) {
+        *lock(&self.inner.events) = Some(Arc::new(hook));
     }
 
     /// Ends every watch.
@@ -212,33 +212,33 @@ async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response 
         calls.push(call.clone());
         (calls.len() - 1, call)
     };
-    let judge = Arc::clone(&lock(&inner.judge));
+    let hook = Arc::clone(&lock(&inner.hook));
     let pass = pass(Arc::clone(&inner), number, call.clone(), request);
-    match judge(&call) {
-        Verdict::Pass => pass.await,
-        Verdict::Fail(code) => refusal(code),
-        Verdict::Swallow => std::future::pending().await,
-        Verdict::LoseAnswer => {
+    match hook(&call) {
+        Action::Pass => pass.await,
+        Action::Fail(code) => refusal(code),
+        Action::DropRequest => std::future::pending().await,
+        Action::DropResponse => {
             pass.await;
             std::future::pending().await
         }
-        Verdict::Delay(delay) => {
+        Action::Delay(delay) => {
             tokio::time::sleep(delay).await;
             pass.await
         }
-        Verdict::Hold(gate) => {
+        Action::Hold(gate) => {
             let late = tokio::spawn(async move {
                 gate.passed().await;
                 pass.await
             });
             late.await.unwrap_or_else(|_| refusal(502))
         }
-        Verdict::HoldAnswer(gate) => {
+        Action::HoldResponse(gate) => {
             let answer = pass.await;
             gate.passed().await;
             answer
         }
-        Verdict::Expired => watched::expired(),
+        Action::Expired => watch_events::expired(),
     }
 }
 
@@ -276,7 +276,7 @@ async fn pass(inner: Arc<Inner>, number: usize, call: Call, request: Request) ->
         return Response::from_parts(parts, Body::from(body));
     }
     if call.verb == "watch" {
-        return Response::from_parts(parts, watched::body(inner, call, body));
+        return Response::from_parts(parts, watch_events::body(inner, call, body));
     }
     Response::from_parts(parts, body)
 }

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use crate::eventually;
 
 /// The chart with `namespaces={shop,mail}`.
-const CONFINED: &str = include_str!("../../golden/chart/namespaced.yaml");
+const NAMESPACED: &str = include_str!("../../golden/chart/namespaced.yaml");
 /// The chart as it is without any value.
-const EVERYWHERE: &str = include_str!("../../golden/chart/defaults.yaml");
+const CLUSTER_WIDE: &str = include_str!("../../golden/chart/defaults.yaml");
 /// The namespace that both are rendered for.
 pub const SYSTEM: &str = "observedapp-system";
 
@@ -25,9 +25,9 @@ pub fn operator_in(namespace: &str) -> String {
 }
 
 /// Gives an operator in `system` the rights that the chart gives it in these namespaces.
-pub async fn confine(client: &Client, system: &str, namespaces: &[&str]) -> Result<()> {
+pub async fn grant_in_namespaces(client: &Client, system: &str, namespaces: &[&str]) -> Result<()> {
     for namespace in namespaces {
-        let objects = rights(CONFINED)?.into_iter().filter(|object| {
+        let objects = rights(NAMESPACED)?.into_iter().filter(|object| {
             let of = object["metadata"]["namespace"].as_str();
             of == Some("shop") || (of == Some(SYSTEM) && namespace == &namespaces[0])
         });
@@ -40,13 +40,13 @@ pub async fn confine(client: &Client, system: &str, namespaces: &[&str]) -> Resu
 }
 
 /// Gives an operator in the namespace `observedapp-system` the rights that the chart gives it everywhere.
-pub async fn unconfine(client: &Client) -> Result<()> {
+pub async fn grant_cluster_wide(client: &Client) -> Result<()> {
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}});
     let params = PatchParams::apply("tests").force();
     Api::<Namespace>::all(client.clone())
         .patch(SYSTEM, &params, &Patch::Apply(namespace))
         .await?;
-    for object in rights(EVERYWHERE)? {
+    for object in rights(CLUSTER_WIDE)? {
         grant(client, &object).await?;
     }
     in_force(client, SYSTEM, "default", "apps", "deployments").await?;
@@ -57,9 +57,9 @@ pub async fn unconfine(client: &Client) -> Result<()> {
 pub type Right = (String, String, String);
 
 /// Every right that the chart gives an operator that runs everywhere.
-pub fn given_everywhere() -> Result<BTreeSet<Right>> {
+pub fn granted_cluster_wide() -> Result<BTreeSet<Right>> {
     let mut given = BTreeSet::new();
-    for rule in rights(EVERYWHERE)?
+    for rule in rights(CLUSTER_WIDE)?
         .iter()
         .flat_map(|object| object["rules"].as_array().into_iter().flatten())
     {

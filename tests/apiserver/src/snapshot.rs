@@ -11,31 +11,31 @@ use observedapp_api::AppRef;
 use observedapp_desired::{Kind, dashboard_uid};
 use serde_json::Value;
 
-use crate::{Space, eventually};
+use crate::{TestNamespace, eventually};
 
 /// Every object of every kind that the operator makes, and every app, as text that can be compared.
-pub async fn snapshot(space: &Space) -> Result<BTreeMap<String, String>> {
-    let mut all = objects(space, |_| true).await?;
-    for app in space.apps().list(&ListParams::default()).await? {
-        let value = normalised(&serde_json::to_value(&app)?, &space.name);
+pub async fn snapshot(ns: &TestNamespace) -> Result<BTreeMap<String, String>> {
+    let mut all = objects(ns, |_| true).await?;
+    for app in ns.apps().list(&ListParams::default()).await? {
+        let value = normalised(&serde_json::to_value(&app)?, &ns.name);
         all.insert(format!("ObservedApp/{}", app.name_any()), value);
     }
     Ok(all)
 }
 
 /// The objects of one app.
-pub async fn objects_of(space: &Space, app: &str) -> Result<BTreeMap<String, String>> {
-    objects(space, |name| {
+pub async fn objects_of(ns: &TestNamespace, app: &str) -> Result<BTreeMap<String, String>> {
+    objects(ns, |name| {
         name.strip_prefix(app)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     })
     .await
 }
 
-async fn objects(space: &Space, which: impl Fn(&str) -> bool) -> Result<BTreeMap<String, String>> {
+async fn objects(ns: &TestNamespace, which: impl Fn(&str) -> bool) -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     let lists = Kind::ALL.iter().map(|&kind| async move {
-        let list = space.objects(kind).list(&ListParams::default()).await;
+        let list = ns.objects(kind).list(&ListParams::default()).await;
         (kind, list)
     });
     for (kind, list) in join_all(lists).await {
@@ -47,7 +47,7 @@ async fn objects(space: &Space, which: impl Fn(&str) -> bool) -> Result<BTreeMap
             if ["kube-root-ca.crt", "default"].contains(&name.as_str()) || !which(&name) {
                 continue;
             }
-            let value = normalised(&serde_json::to_value(&object)?, &space.name);
+            let value = normalised(&serde_json::to_value(&object)?, &ns.name);
             all.insert(format!("{}/{name}", kind.as_str()), value);
         }
     }
@@ -55,14 +55,14 @@ async fn objects(space: &Space, which: impl Fn(&str) -> bool) -> Result<BTreeMap
 }
 
 /// What exists, once it has stopped changing.
-pub async fn settled(space: &Space) -> Result<BTreeMap<String, String>> {
+pub async fn settled(ns: &TestNamespace) -> Result<BTreeMap<String, String>> {
     // As long as several of the operator's polls and of the controllers' rounds: on a busy machine they come late.
     const QUIET: Duration = Duration::from_secs(3);
-    let mut last = snapshot(space).await?;
+    let mut last = snapshot(ns).await?;
     let mut since = Instant::now();
     while since.elapsed() < QUIET {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        let now = snapshot(space).await?;
+        let now = snapshot(ns).await?;
         if now != last {
             last = now;
             since = Instant::now();
@@ -72,11 +72,11 @@ pub async fn settled(space: &Space) -> Result<BTreeMap<String, String>> {
 }
 
 /// Waits until all that exists is as expected.
-pub async fn ends_as(space: &Space, expected: &BTreeMap<String, String>) -> Result<()> {
+pub async fn converges_to(ns: &TestNamespace, expected: &BTreeMap<String, String>) -> Result<()> {
     eventually(
-        &format!("{}: all ends as it does when nothing goes wrong", space.name),
+        &format!("{}: all ends as it does when nothing goes wrong", ns.name),
         async || {
-            let found = snapshot(space).await?;
+            let found = snapshot(ns).await?;
             Ok(if found == *expected {
                 Ok(())
             } else {

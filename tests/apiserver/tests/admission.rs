@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use apiserver_tests::{Cause, Space, block_on, causes};
+use apiserver_tests::{Cause, TestNamespace, block_on, causes};
 use futures::{StreamExt, TryStreamExt, stream};
 use golden_tests::{Case, refused};
 use kube::{CustomResourceExt, Resource};
@@ -14,14 +14,14 @@ use observedapp_api::{Holds, ObservedApp, RULES, fill_in_defaults, refusals};
 use serde_json::{Value, json};
 
 /// How many questions the API server is asked at once.
-const AT_ONCE: usize = 8;
+const CONCURRENCY: usize = 8;
 
-async fn asked(space: &Space, app: &Value) -> Result<Result<Value, Vec<Cause>>> {
+async fn asked(ns: &TestNamespace, app: &Value) -> Result<Result<Value, Vec<Cause>>> {
     let resource = ObservedApp::api_resource();
     let gvk = kube::core::GroupVersionKind::gvk(&resource.group, &resource.version, &resource.kind);
     let mut app = app.clone();
-    app["metadata"]["namespace"] = json!(space.name);
-    space.would_create(&gvk, &ObservedApp::plural(&()), &app).await
+    app["metadata"]["namespace"] = json!(ns.name);
+    ns.would_create(&gvk, &ObservedApp::plural(&()), &app).await
 }
 
 /// The fields that the API server blames. It takes no path into metadata: there only the rule's words tell.
@@ -46,22 +46,22 @@ fn blamed_in_rust(app: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_one_refuses_the_other_refuses_at_the_same_field() -> Result<()> {
+fn cel_and_rust_refuse_the_same_specs_at_the_same_field() -> Result<()> {
     block_on(async {
-        let space = Space::new("refused").await?;
+        let ns = TestNamespace::new("refused").await?;
         let answers: Vec<_> = stream::iter(refused::admission())
             .map(|case| {
-                let space = &space;
+                let ns = &ns;
                 async move {
-                    let answer = asked(space, &case.object()).await?;
+                    let answer = asked(ns, &case.object()).await?;
                     anyhow::Ok((case, answer))
                 }
             })
-            .buffered(AT_ONCE)
+            .buffered(CONCURRENCY)
             .try_collect()
             .await?;
         let mut different = Vec::new();
-        let mut told = String::new();
+        let mut reported = String::new();
         for (case, answer) in answers {
             let Err(causes) = answer else {
                 different.push(format!("{case:?} is admitted"));
@@ -73,14 +73,14 @@ fn what_one_refuses_the_other_refuses_at_the_same_field() -> Result<()> {
                     "{case:?}: the API server blames {causes:?}, Rust {here:?}"
                 ));
             }
-            told.extend(causes.iter().map(|cause| cause.message.as_str()));
+            reported.extend(causes.iter().map(|cause| cause.message.as_str()));
         }
         assert!(different.is_empty(), "{}", different.join("\n"));
         for rule in RULES {
             let is_of_one_object = !matches!(rule.holds, Holds::Transition(_));
             assert!(
-                !is_of_one_object || told.contains(rule.message),
-                "never told: {}",
+                !is_of_one_object || reported.contains(rule.message),
+                "never reported: {}",
                 rule.message
             );
         }
@@ -89,11 +89,11 @@ fn what_one_refuses_the_other_refuses_at_the_same_field() -> Result<()> {
 }
 
 #[test]
-fn what_only_the_operator_can_tell_is_admitted() -> Result<()> {
+fn specs_that_only_the_operator_can_refuse_are_admitted() -> Result<()> {
     block_on(async {
-        let space = Space::new("operators").await?;
+        let ns = TestNamespace::new("operators").await?;
         for case in refused::operator() {
-            let answer = asked(&space, &case.object()).await?;
+            let answer = asked(&ns, &case.object()).await?;
             assert!(answer.is_ok(), "{case:?} is refused: {answer:?}");
         }
         Ok(())
@@ -101,17 +101,16 @@ fn what_only_the_operator_can_tell_is_admitted() -> Result<()> {
 }
 
 #[test]
-fn what_must_not_change_cannot_be_changed() -> Result<()> {
+fn immutable_fields_cannot_be_changed() -> Result<()> {
     block_on(async {
-        let space = Space::new("transitions").await?;
-        let mut told = String::new();
+        let ns = TestNamespace::new("transitions").await?;
+        let mut reported = String::new();
         for (i, change) in refused::transitions().into_iter().enumerate() {
             let name = format!("app-{i}");
-            space
-                .apply(&name, change.from())
+            ns.apply(&name, change.from())
                 .await
                 .with_context(|| format!("{change:?}"))?;
-            let error = match (space.apply(&name, change.to()).await, &change.field) {
+            let error = match (ns.apply(&name, change.to()).await, &change.field) {
                 (Ok(_), None) => continue,
                 (Ok(_), Some(field)) => panic!("{change:?} is admitted, not refused at {field}"),
                 (Err(error), None) => return Err(error.context(format!("{change:?}"))),
@@ -123,13 +122,17 @@ fn what_must_not_change_cannot_be_changed() -> Result<()> {
                 change.field.clone().into_iter().collect(),
                 "{change:?}: {causes:?}"
             );
-            told.extend(causes.iter().map(|cause| cause.message.as_str()));
+            reported.extend(causes.iter().map(|cause| cause.message.as_str()));
         }
         for rule in RULES
             .iter()
             .filter(|rule| matches!(rule.holds, Holds::Transition(_)))
         {
-            assert!(told.contains(rule.message), "never told: {}", rule.message);
+            assert!(
+                reported.contains(rule.message),
+                "never reported: {}",
+                rule.message
+            );
         }
         Ok(())
     })
@@ -138,7 +141,7 @@ fn what_must_not_change_cannot_be_changed() -> Result<()> {
 #[test]
 fn every_sample_and_every_golden_app_is_admitted() -> Result<()> {
     block_on(async {
-        let space = Space::new("admitted").await?;
+        let ns = TestNamespace::new("admitted").await?;
         let mut apps = Vec::new();
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/samples");
         for entry in std::fs::read_dir(&samples)? {
@@ -148,7 +151,7 @@ fn every_sample_and_every_golden_app_is_admitted() -> Result<()> {
         apps.extend(Case::all()?.into_iter().map(|case| case.folder.join("app.yaml")));
         for path in apps {
             let app: Value = serde_yaml::from_str(&std::fs::read_to_string(&path)?)?;
-            let answer = asked(&space, &app).await?;
+            let answer = asked(&ns, &app).await?;
             assert!(answer.is_ok(), "{}: {answer:?}", path.display());
             assert_eq!(blamed_in_rust(&app), BTreeSet::new(), "{}", path.display());
         }
@@ -158,7 +161,7 @@ fn every_sample_and_every_golden_app_is_admitted() -> Result<()> {
 
 /// Every value at every place of a full spec is replaced in turn, by what it should not be and by what it may be.
 #[test]
-fn one_wrong_value_anywhere_is_judged_alike() -> Result<()> {
+fn cel_and_rust_agree_on_every_single_mutation() -> Result<()> {
     let replacements = [
         json!(null),
         json!(""),
@@ -179,7 +182,7 @@ fn one_wrong_value_anywhere_is_judged_alike() -> Result<()> {
         json!({}),
     ];
     block_on(async {
-        let space = Space::new("mutated").await?;
+        let ns = TestNamespace::new("mutated").await?;
         let mut variants = Vec::new();
         for case in Case::all()?
             .into_iter()
@@ -197,10 +200,10 @@ fn one_wrong_value_anywhere_is_judged_alike() -> Result<()> {
         assert!(variants.len() > 2000, "only {} variants", variants.len());
         let different: Vec<String> = stream::iter(variants)
             .map(|(what, variant)| {
-                let space = &space;
+                let ns = &ns;
                 async move {
                     let here = blamed_in_rust(&variant);
-                    anyhow::Ok(match asked(space, &variant).await? {
+                    anyhow::Ok(match asked(ns, &variant).await? {
                         Ok(_) if here.is_empty() => None,
                         Ok(_) => Some(format!("{what}: only Rust refuses {here:?}")),
                         Err(causes) if here.is_empty() => {
@@ -209,7 +212,7 @@ fn one_wrong_value_anywhere_is_judged_alike() -> Result<()> {
                         Err(causes) => {
                             let unknown: Vec<_> = blamed(&causes)
                                 .into_iter()
-                                .filter(|field| !is_told(field, &here))
+                                .filter(|field| !is_reported(field, &here))
                                 .collect();
                             (!unknown.is_empty())
                                 .then(|| format!("{what}: the API server blames {unknown:?}, Rust {here:?}"))
@@ -217,7 +220,7 @@ fn one_wrong_value_anywhere_is_judged_alike() -> Result<()> {
                     })
                 }
             })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENCY)
             .try_filter_map(async |different| Ok(different))
             .try_collect()
             .await?;
@@ -251,21 +254,22 @@ fn pointers(value: &Value, at: &str) -> Vec<String> {
 }
 
 /// Whether a field, or one that holds it or is within it, is among those.
-fn is_told(field: &str, told: &BTreeSet<String>) -> bool {
+fn is_reported(field: &str, reported: &BTreeSet<String>) -> bool {
     let is_within = |inner: &str, outer: &str| {
         let rest = inner.strip_prefix(outer);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
-    told.iter()
+    reported
+        .iter()
         .any(|other| is_within(field, other) || is_within(other, field))
 }
 
 /// Tools that follow kstatus take an object without a status for one that is done.
 #[test]
-fn an_app_that_nobody_has_seen_says_so() -> Result<()> {
+fn a_new_app_has_unknown_conditions() -> Result<()> {
     block_on(async {
-        let space = Space::new("unseen").await?;
-        let app = space.apply("tasks", json!({"image": "tasks:1"})).await?;
+        let ns = TestNamespace::new("unseen").await?;
+        let app = ns.apply("tasks", json!({"image": "tasks:1"})).await?;
         assert_eq!(app.status.and_then(|status| status.observed_generation), Some(-1));
         Ok(())
     })

@@ -7,7 +7,9 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
-use apiserver_tests::{Running, Space, answers, condition, eventually, install, options, schemaless};
+use apiserver_tests::{
+    RunningOperator, TestNamespace, condition, eventually, install, options, schemaless, set_ready,
+};
 use golden_tests::commands::{Proof, documented, proof, root};
 use kube::api::Api;
 use lab::apiserver::ApiServer;
@@ -41,7 +43,7 @@ async fn every_command_of_the_documents_succeeds() -> Result<()> {
         &kube::config::KubeConfigOptions::default(),
     )
     .await?;
-    let _operator = Running::start(
+    let _operator = RunningOperator::start(
         options(&[
             "--leader-elect",
             "--leader-elect-namespace=observedapp-system",
@@ -55,11 +57,11 @@ async fn every_command_of_the_documents_succeeds() -> Result<()> {
         Ok(if status == "True" { Ok(()) } else { Err(message) })
     })
     .await?;
-    let sample = Space {
+    let sample = TestNamespace {
         client: server.client(),
         name: "default".to_owned(),
     };
-    answers(&sample, "tasks", 1).await?;
+    set_ready(&sample, "tasks", 1).await?;
     eventually("the sample app is probed", async || {
         let probes = sample.names(Kind::Probe).await?;
         Ok(if probes.is_empty() {
@@ -73,7 +75,7 @@ async fn every_command_of_the_documents_succeeds() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_way_without_helm_works_too() -> Result<()> {
+async fn the_install_manifest_works_without_helm() -> Result<()> {
     let server = ApiServer::start().await?;
     let command = "kubectl apply --server-side -f manifests/install.yaml";
     let readme = std::fs::read_to_string(root().join("README.md"))?;
@@ -86,7 +88,7 @@ async fn the_way_without_helm_works_too() -> Result<()> {
 
 /// What a sentence mentions is for a situation that is not this one: that its program understands it is what can be told.
 #[test]
-fn commands_in_sentences_are_understood() -> Result<()> {
+fn inline_commands_parse() -> Result<()> {
     let programs = built(&[Tool::Kubectl, Tool::Promtool])?;
     let mut understood = 0;
     for command in documented()? {

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use apiserver_tests::{
-    Proxy, Running, Space, Verdict, answering, block_on, ends_as, eventually, options, settled,
+    Action, Proxy, RunningOperator, TestNamespace, block_on, converges_to, eventually, keep_ready, options,
+    settled,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-/// How many lives are lived side by side.
-const SIDE_BY_SIDE: usize = 12;
+/// How many lives are crashes_survived side by side.
+const CONCURRENCY: usize = 12;
 
 /// Where in a life the operator is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +29,8 @@ enum Crash {
     After(usize),
 }
 
-/// The chapters of a life, each a spec: everything on, everything off, other things on.
-fn chapters(host: &str) -> [Value; 3] {
+/// The phases of a life, each a spec: everything on, everything off, other things on.
+fn phases(host: &str) -> [Value; 3] {
     [
         json!({
             "image": "tasks:1", "port": 5000,
@@ -49,48 +50,48 @@ fn chapters(host: &str) -> [Value; 3] {
 }
 
 /// What a life left behind at the end of each chapter, and how many writes it took.
-struct Life {
+struct Outcome {
     ends: Vec<BTreeMap<String, String>>,
     writes: usize,
 }
 
 /// Lives one life. With the ends of another given, each chapter is awaited until it ends as that one's did.
-async fn live(crash: Crash, expected: Option<&[BTreeMap<String, String>]>) -> Result<Life> {
+async fn run_phases(crash: Crash, expected: Option<&[BTreeMap<String, String>]>) -> Result<Outcome> {
     let purpose = match crash {
-        Crash::Never => "undisturbed".to_owned(),
+        Crash::Never => "without-faults".to_owned(),
         Crash::Before(k) => format!("before-{k}"),
         Crash::After(k) => format!("after-{k}"),
     };
-    let space = Space::new(&purpose).await?;
-    let proxy = Proxy::start(&space).await?;
-    let struck = Arc::new(Notify::new());
-    let strike = Arc::clone(&struck);
-    proxy.judge(move |call| match (crash, call.write) {
+    let ns = TestNamespace::new(&purpose).await?;
+    let proxy = Proxy::start(&ns).await?;
+    let reached = Arc::new(Notify::new());
+    let signal = Arc::clone(&reached);
+    proxy.on_request(move |call| match (crash, call.write) {
         (Crash::Before(k), Some(write)) if write == k => {
-            strike.notify_one();
-            Verdict::Swallow
+            signal.notify_one();
+            Action::DropRequest
         }
         (Crash::After(k), Some(write)) if write == k => {
             // The answer is lost with the operator; that the write arrived is what matters.
-            strike.notify_one();
-            Verdict::LoseAnswer
+            signal.notify_one();
+            Action::DropResponse
         }
-        _ => Verdict::Pass,
+        _ => Action::Pass,
     });
     let arguments = [
         "--namespaces",
-        &space.name,
+        &ns.name,
         "--prober-url=blackbox.monitoring.svc:9115",
     ];
-    let _answering = answering(&space);
-    let first = Running::start(options(&arguments), proxy.config());
+    let _ready = keep_ready(&ns);
+    let first = RunningOperator::start(options(&arguments), proxy.config());
     let config = proxy.config();
     let again = options(&arguments);
     let operator = tokio::spawn(async move {
         if crash == Crash::Never {
             std::future::pending::<()>().await;
         }
-        struck.notified().await;
+        reached.notified().await;
         // After: the write is on its way to the API server now; it must not be cut off with the operator.
         tokio::time::sleep(Duration::from_millis(if matches!(crash, Crash::After(_)) {
             200
@@ -99,91 +100,87 @@ async fn live(crash: Crash, expected: Option<&[BTreeMap<String, String>]>) -> Re
         }))
         .await;
         first.kill().await;
-        let _second = Running::start(again, config);
+        let _second = RunningOperator::start(again, config);
         std::future::pending::<()>().await;
     });
     let operator = tokio_util::task::AbortOnDropHandle::new(operator);
 
     let (mut ends, mut data) = (Vec::new(), Vec::new());
-    for (number, spec) in chapters(&format!("{}.example.com", space.name))
+    for (number, spec) in phases(&format!("{}.example.com", ns.name))
         .into_iter()
         .enumerate()
     {
-        space.apply("tasks", spec).await?;
-        space
-            .applied("tasks")
+        ns.apply("tasks", spec).await?;
+        ns.applied("tasks")
             .await
-            .with_context(|| format!("chapter {number}"))?;
-        ends.push(ending(&space, expected.map(|ends| &ends[number])).await?);
-        data.push(data_of(&space).await?);
+            .with_context(|| format!("phase {number}"))?;
+        ends.push(phase_end(&ns, expected.map(|ends| &ends[number])).await?);
+        data.push(data_of(&ns).await?);
     }
     ensure!(
         data.iter().all(|one| *one == data[0]),
         "the password or the claim is not what it was: {data:?}"
     );
-    space.delete("tasks").await?;
+    ns.delete("tasks").await?;
     let kept = [Kind::Secret, Kind::PersistentVolumeClaim];
-    eventually(
-        &format!("{}: only what is kept is left", space.name),
-        async || {
-            let mut left = Vec::new();
-            for kind in Kind::ALL.iter().filter(|kind| !kept.contains(kind)) {
-                // An API that is not served holds nothing.
-                left.extend(space.names(*kind).await.unwrap_or_default());
-            }
-            Ok(if left.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{left:?}"))
-            })
-        },
-    )
+    eventually(&format!("{}: only what is kept is left", ns.name), async || {
+        let mut left = Vec::new();
+        for kind in Kind::ALL.iter().filter(|kind| !kept.contains(kind)) {
+            // An API that is not served holds nothing.
+            left.extend(ns.names(*kind).await.unwrap_or_default());
+        }
+        Ok(if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{left:?}"))
+        })
+    })
     .await?;
-    ends.push(ending(&space, expected.map(|ends| &ends[ends.len() - 1])).await?);
+    ends.push(phase_end(&ns, expected.map(|ends| &ends[ends.len() - 1])).await?);
     drop(operator);
-    Ok(Life {
+    Ok(Outcome {
         ends,
         writes: proxy.writes().len(),
     })
 }
 
 /// What must never be another: the password, and the claim that was made with it.
-async fn data_of(space: &Space) -> Result<(String, Option<String>)> {
-    let secret = space.objects(Kind::Secret).get("tasks-db-app").await?;
-    let claim = space.objects(Kind::PersistentVolumeClaim).get("tasks-db").await?;
+async fn data_of(ns: &TestNamespace) -> Result<(String, Option<String>)> {
+    let secret = ns.objects(Kind::Secret).get("tasks-db-app").await?;
+    let claim = ns.objects(Kind::PersistentVolumeClaim).get("tasks-db").await?;
     Ok((secret.data["data"]["password"].to_string(), claim.metadata.uid))
 }
 
 /// What a chapter ends with: what is expected, or what exists once it has stopped changing.
-async fn ending(
-    space: &Space,
+async fn phase_end(
+    ns: &TestNamespace,
     expected: Option<&BTreeMap<String, String>>,
 ) -> Result<BTreeMap<String, String>> {
     let Some(expected) = expected else {
-        return settled(space).await;
+        return settled(ns).await;
     };
-    ends_as(space, expected).await?;
+    converges_to(ns, expected).await?;
     Ok(expected.clone())
 }
 
 #[test]
-fn a_crash_before_or_after_any_write_changes_nothing_in_the_end() -> Result<()> {
+fn a_crash_before_or_after_any_write_converges_to_the_same_state() -> Result<()> {
     block_on(async {
-        let undisturbed = live(Crash::Never, None).await?;
-        println!("one life takes {} writes", undisturbed.writes);
+        let without_faults = run_phases(Crash::Never, None).await?;
+        println!("one life takes {} writes", without_faults.writes);
         // A crash can make a life longer, but a crash beyond its end is none.
-        let crashes = (1..=undisturbed.writes).flat_map(|k| [Crash::Before(k), Crash::After(k)]);
-        let ends = &undisturbed.ends;
-        let lived = stream::iter(crashes)
+        let crashes = (1..=without_faults.writes).flat_map(|k| [Crash::Before(k), Crash::After(k)]);
+        let ends = &without_faults.ends;
+        let crashes_survived = stream::iter(crashes)
             .map(|crash| async move {
-                live(crash, Some(ends))
+                run_phases(crash, Some(ends))
                     .await
                     .with_context(|| format!("{crash:?}"))
             })
-            .buffer_unordered(SIDE_BY_SIDE)
+            .buffer_unordered(CONCURRENCY)
             .try_fold(0, |count, _| async move { Ok(count + 1) })
             .await?;
-        println!("{lived} crashes, all survived");
+        println!("{crashes_survived} crashes, all survived");
         Ok(())
     })
 }

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use anyhow::Result;
-use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually, install, options, schemaless};
+use apiserver_tests::{
+    Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, install, options, schemaless,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
@@ -12,9 +14,9 @@ use observedapp_desired::Kind;
 use serde_json::json;
 
 #[test]
-fn an_object_of_an_older_schema_says_so_and_starves_no_other() -> Result<()> {
+fn an_object_of_an_older_schema_is_reported_and_blocks_no_other() -> Result<()> {
     block_on(async {
-        let space = Space::new("unreadable").await?;
+        let ns = TestNamespace::new("unreadable").await?;
         let mut older = observedapp_api::crd();
         for version in &mut older.spec.versions {
             // The scale subresource would insist on a number of replicas.
@@ -26,9 +28,9 @@ fn an_object_of_an_older_schema_says_so_and_starves_no_other() -> Result<()> {
                 "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
             }))?;
         }
-        install(&space.client, &older).await?;
+        install(&ns.client, &older).await?;
         let resource = ApiResource::erase::<ObservedApp>(&());
-        let untyped: Api<DynamicObject> = Api::namespaced_with(space.client.clone(), &space.name, &resource);
+        let untyped: Api<DynamicObject> = Api::namespaced_with(ns.client.clone(), &ns.name, &resource);
         let bad: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
             "metadata": {"name": "bad"}, "spec": {"image": ["a", "list"], "replicas": "many"},
@@ -40,28 +42,28 @@ fn an_object_of_an_older_schema_says_so_and_starves_no_other() -> Result<()> {
             })
         })
         .await?;
-        install(&space.client, &observedapp_api::crd()).await?;
+        install(&ns.client, &observedapp_api::crd()).await?;
 
-        let proxy = Proxy::start(&space).await?;
-        let _operator = Running::start(options(&["--namespaces", &space.name]), proxy.config());
-        space.apply("good", json!({"image": "tasks:1"})).await?;
-        space.applied("good").await?;
+        let proxy = Proxy::start(&ns).await?;
+        let _operator = RunningOperator::start(options(&["--namespaces", &ns.name]), proxy.config());
+        ns.apply("good", json!({"image": "tasks:1"})).await?;
+        ns.applied("good").await?;
         // Where the API server takes a status for such an object at all, it says what is wrong.
-        let told = proxy
+        let reported = proxy
             .calls()
             .iter()
             .any(|call| call.resource == "observedapps/status" && call.name.as_deref() == Some("bad"));
-        assert!(told, "nothing was said of the bad object");
+        assert!(reported, "the invalid object has no status");
         untyped.delete("bad", &DeleteParams::default()).await?;
         Ok(())
     })
 }
 
 #[test]
-fn an_optional_api_is_noticed_when_it_comes_and_when_it_goes() -> Result<()> {
+fn an_optional_api_is_discovered_when_added_and_removed() -> Result<()> {
     block_on(async {
-        let space = Space::new("optional").await?;
-        let crds: Api<CustomResourceDefinition> = Api::all(space.client.clone());
+        let ns = TestNamespace::new("optional").await?;
+        let crds: Api<CustomResourceDefinition> = Api::all(ns.client.clone());
         let monitors = schemaless(Kind::ServiceMonitor)?;
         let gone = async || {
             crds.delete(&monitors.name_any(), &DeleteParams::default())
@@ -76,32 +78,26 @@ fn an_optional_api_is_noticed_when_it_comes_and_when_it_goes() -> Result<()> {
             .await
         };
         gone().await?;
-        let proxy = Proxy::start(&space).await?;
-        let _operator = Running::start(options(&["--namespaces", &space.name]), proxy.config());
-        space
-            .apply("tasks", json!({"image": "tasks:1", "metrics": {}}))
+        let proxy = Proxy::start(&ns).await?;
+        let _operator = RunningOperator::start(options(&["--namespaces", &ns.name]), proxy.config());
+        ns.apply("tasks", json!({"image": "tasks:1", "metrics": {}}))
             .await?;
         let missing = async || {
-            space
-                .until("tasks", "the missing API is named", |app| {
-                    condition(app, "Applied").1 == "ApiMissing"
-                })
-                .await
+            ns.until("tasks", "the missing API is named", |app| {
+                condition(app, "Applied").1 == "ApiMissing"
+            })
+            .await
         };
         let app = missing().await?;
         assert!(condition(&app, "Applied").2.contains("ServiceMonitor"));
-        assert_eq!(
-            space.names(Kind::Deployment).await?,
-            ["tasks"],
-            "all else is made"
-        );
-        install(&space.client, &monitors).await?;
-        space.applied("tasks").await?;
-        assert_eq!(space.names(Kind::ServiceMonitor).await?, ["tasks"]);
+        assert_eq!(ns.names(Kind::Deployment).await?, ["tasks"], "all else is made");
+        install(&ns.client, &monitors).await?;
+        ns.applied("tasks").await?;
+        assert_eq!(ns.names(Kind::ServiceMonitor).await?, ["tasks"]);
         gone().await?;
         missing().await?;
-        install(&space.client, &monitors).await?;
-        space.applied("tasks").await?;
+        install(&ns.client, &monitors).await?;
+        ns.applied("tasks").await?;
         Ok(())
     })
 }

@@ -4,7 +4,8 @@
 
 use anyhow::{Result, ensure};
 use apiserver_tests::{
-    Cause, Proxy, Running, Space, block_on, causes, condition, eventually, options, rights, snapshot,
+    Cause, Proxy, RunningOperator, TestNamespace, block_on, causes, condition, eventually, options, rights,
+    snapshot,
 };
 use http::Request;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -18,12 +19,12 @@ const USER: &str = "mallory";
 
 /// The namespace in which the user may create ObservedApps.
 struct Intruder {
-    space: Space,
+    ns: TestNamespace,
 }
 
 impl Intruder {
     async fn new(purpose: &str) -> Result<Self> {
-        let space = Space::new(purpose).await?;
+        let ns = TestNamespace::new(purpose).await?;
         let role: Role = serde_json::from_value(json!({
             "metadata": {"name": USER},
             "rules": [{
@@ -36,13 +37,13 @@ impl Intruder {
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": USER},
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
         }))?;
-        Api::<Role>::namespaced(space.client.clone(), &space.name)
+        Api::<Role>::namespaced(ns.client.clone(), &ns.name)
             .create(&PostParams::default(), &role)
             .await?;
-        Api::<RoleBinding>::namespaced(space.client.clone(), &space.name)
+        Api::<RoleBinding>::namespaced(ns.client.clone(), &ns.name)
             .create(&PostParams::default(), &binding)
             .await?;
-        let intruder = Self { space };
+        let intruder = Self { ns };
         // The API server's authoriser learns of a binding a moment later.
         eventually("the user may list apps", async || {
             Ok(intruder
@@ -58,7 +59,7 @@ impl Intruder {
     fn apps(&self) -> String {
         format!(
             "/apis/observedapp.dev/v1alpha1/namespaces/{}/observedapps",
-            self.space.name
+            self.ns.name
         )
     }
 
@@ -71,7 +72,7 @@ impl Intruder {
             .header("Impersonate-User", USER)
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)?;
-        match self.space.client.request(request).await {
+        match self.ns.client.request(request).await {
             Ok(answer) => Ok(Ok(answer)),
             Err(error) => causes(error).map(Err),
         }
@@ -84,7 +85,7 @@ impl Intruder {
         }
         let app = json!({
             "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
-            "metadata": {"name": name, "namespace": self.space.name}, "spec": spec,
+            "metadata": {"name": name, "namespace": self.ns.name}, "spec": spec,
         });
         let url = format!("{}?fieldValidation=Ignore", self.apps());
         self.ask("POST", &url, Some(&app)).await
@@ -92,12 +93,12 @@ impl Intruder {
 
     /// The one operator of all these tests; gives what becomes of its requests.
     async fn operator(&self) -> Result<&'static Proxy> {
-        static OPERATOR: OnceCell<(Proxy, Running)> = OnceCell::const_new();
+        static OPERATOR: OnceCell<(Proxy, RunningOperator)> = OnceCell::const_new();
         let start = async || {
-            let client = &self.space.client;
-            rights::unconfine(client).await?;
+            let client = &self.ns.client;
+            rights::grant_cluster_wide(client).await?;
             let proxy = Proxy::start_as(client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
-            let operator = Running::start(options(&[]), proxy.config());
+            let operator = RunningOperator::start(options(&[]), proxy.config());
             anyhow::Ok((proxy, operator))
         };
         let (proxy, _) = OPERATOR.get_or_try_init(start).await?;
@@ -105,33 +106,30 @@ impl Intruder {
     }
 
     /// Waits until the operator has said what it thinks of an app: the condition's status and message.
-    async fn told(&self, app: &str, type_: &str) -> Result<(String, String)> {
-        let what = format!("{type_} is told");
-        let told = |app: &_| !matches!(condition(app, type_).0.as_str(), "" | "Unknown");
-        let app = self.space.until(app, &what, told).await?;
+    async fn decided(&self, app: &str, type_: &str) -> Result<(String, String)> {
+        let what = format!("{type_} is True or False");
+        let decided = |app: &_| !matches!(condition(app, type_).0.as_str(), "" | "Unknown");
+        let app = self.ns.until(app, &what, decided).await?;
         let (status, _, message) = condition(&app, type_);
         Ok((status, message))
     }
 }
 
-async fn create(space: &Space, kind: Kind, name: &str, rest: Value) -> Result<DynamicObject> {
+async fn create(ns: &TestNamespace, kind: Kind, name: &str, rest: Value) -> Result<DynamicObject> {
     let mut object = rest;
     object["apiVersion"] = json!(kind.gvk().api_version());
     object["kind"] = json!(kind.as_str());
-    object["metadata"] = json!({"name": name, "namespace": space.name});
+    object["metadata"] = json!({"name": name, "namespace": ns.name});
     let object: DynamicObject = serde_json::from_value(object)?;
-    Ok(space
-        .objects(kind)
-        .create(&PostParams::default(), &object)
-        .await?)
+    Ok(ns.objects(kind).create(&PostParams::default(), &object).await?)
 }
 
 #[test]
-fn the_user_can_do_nothing_but_create_apps_in_one_namespace() -> Result<()> {
+fn the_user_can_only_create_apps_in_one_namespace() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-rights").await?;
-        let elsewhere = Space::new("threat-rights-elsewhere").await?;
-        let own = &intruder.space.name;
+        let elsewhere = TestNamespace::new("threat-rights-elsewhere").await?;
+        let own = &intruder.ns.name;
         let other = &elsewhere.name;
         for (method, url) in [
             ("GET", format!("/api/v1/namespaces/{own}/secrets")),
@@ -162,7 +160,7 @@ fn the_user_can_do_nothing_but_create_apps_in_one_namespace() -> Result<()> {
 fn a_secret_of_another_namespace_is_not_read() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-secret").await?;
-        let victim = Space::new("threat-secret-victim").await?;
+        let victim = TestNamespace::new("threat-secret-victim").await?;
         create(
             &victim,
             Kind::Secret,
@@ -189,11 +187,11 @@ fn a_secret_of_another_namespace_is_not_read() -> Result<()> {
         for (i, spec) in tries.into_iter().enumerate() {
             let name = format!("try-{i}");
             if intruder.create(&name, spec).await?.is_ok() {
-                intruder.told(&name, "Applied").await?;
+                intruder.decided(&name, "Applied").await?;
             }
         }
         // What is in the namespace says nothing of the Secret, and the operator has not even asked for it.
-        let made = format!("{:?}", snapshot(&intruder.space).await?);
+        let made = format!("{:?}", snapshot(&intruder.ns).await?);
         ensure!(!made.contains("known-to-the-victim"), "{made}");
         let encoded = "a25vd24tdG8tdGhlLXZpY3RpbQ";
         ensure!(!made.contains(encoded), "{made}");
@@ -239,7 +237,7 @@ fn a_path_of_the_host_is_not_mounted() -> Result<()> {
         let volumes = json!([{"name": "a", "emptyDir": {}}]);
         let out = json!({"volumes": volumes, "volumeMounts": mount(json!({"subPath": "../../etc"}))});
         intruder.create("out", out).await?.unwrap();
-        let (valid, message) = intruder.told("out", "Valid").await?;
+        let (valid, message) = intruder.decided("out", "Valid").await?;
         ensure!(
             valid == "False" && message.contains("subPath"),
             "{valid}: {message}"
@@ -250,10 +248,10 @@ fn a_path_of_the_host_is_not_mounted() -> Result<()> {
         intruder.create("back", back).await?.unwrap();
 
         for app in ["back", "beside", "elsewhere"] {
-            intruder.told(app, "Applied").await?;
+            intruder.decided(app, "Applied").await?;
         }
-        ensure!(intruder.space.names(Kind::Deployment).await? == ["back", "beside", "elsewhere"]);
-        let made = format!("{:?}", snapshot(&intruder.space).await?);
+        ensure!(intruder.ns.names(Kind::Deployment).await? == ["back", "beside", "elsewhere"]);
+        let made = format!("{:?}", snapshot(&intruder.ns).await?);
         ensure!(
             !made.contains("hostPath") && !made.contains("Bidirectional"),
             "{made}"
@@ -267,7 +265,7 @@ fn nothing_runs_privileged() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-privileged").await?;
         intruder.operator().await?;
-        let judge = Space::new("threat-privileged-judge").await?;
+        let judge = TestNamespace::new("threat-privileged-judge").await?;
         judge.enforce_restricted().await?;
         let container = json!({
             "privileged": true, "allowPrivilegeEscalation": true, "procMount": "Unmasked",
@@ -286,7 +284,7 @@ fn nothing_runs_privileged() -> Result<()> {
             let name = format!("try-{i}");
             // Fields that the resource does not have are dropped.
             intruder.create(&name, spec).await?.unwrap();
-            let (applied, message) = intruder.told(&name, "Applied").await?;
+            let (applied, message) = intruder.decided(&name, "Applied").await?;
             ensure!(applied == "True", "{name}: {message}");
         }
         for (i, annotation) in [
@@ -304,7 +302,7 @@ fn nothing_runs_privileged() -> Result<()> {
             ensure!(refused[0].field == "spec.podTemplate.annotations", "{refused:?}");
         }
         let deployments = intruder
-            .space
+            .ns
             .objects(Kind::Deployment)
             .list(&ListParams::default())
             .await?;
@@ -327,10 +325,10 @@ fn nothing_runs_privileged() -> Result<()> {
 }
 
 #[test]
-fn an_object_of_another_is_not_taken_over() -> Result<()> {
+fn an_object_of_another_owner_is_not_taken_over() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-foreign").await?;
-        let space = &intruder.space;
+        let ns = &intruder.ns;
         let pod = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
         let ports = json!([{"port": 1}]);
         let mut others = Vec::new();
@@ -375,7 +373,7 @@ fn an_object_of_another_is_not_taken_over() -> Result<()> {
                 }}),
             ),
         ] {
-            let object = create(space, kind, name, rest).await?;
+            let object = create(ns, kind, name, rest).await?;
             others.push((kind, name, object.metadata.resource_version));
         }
         intruder.operator().await?;
@@ -386,7 +384,7 @@ fn an_object_of_another_is_not_taken_over() -> Result<()> {
             ("orders", database),
         ] {
             intruder.create(name, spec).await?.unwrap();
-            let app = space
+            let app = ns
                 .until(name, "what is in the way is named", |app| {
                     condition(app, "Applied").1 == "ForeignObject"
                 })
@@ -398,19 +396,19 @@ fn an_object_of_another_is_not_taken_over() -> Result<()> {
             );
         }
         for (kind, name, version) in others {
-            let now = space.objects(kind).get(name).await?;
+            let now = ns.objects(kind).get(name).await?;
             ensure!(
                 now.metadata.resource_version == version,
                 "the {} {name} was written",
                 kind.as_str()
             );
         }
-        let deployments = space.names(Kind::Deployment).await?;
+        let deployments = ns.names(Kind::Deployment).await?;
         ensure!(
             !deployments.contains(&"deployer".to_owned()),
             "pods run under another's ServiceAccount"
         );
-        let stateful_sets = space.names(Kind::StatefulSet).await?;
+        let stateful_sets = ns.names(Kind::StatefulSet).await?;
         ensure!(
             stateful_sets.is_empty(),
             "{stateful_sets:?} run on another's claim"
@@ -420,10 +418,10 @@ fn an_object_of_another_is_not_taken_over() -> Result<()> {
 }
 
 #[test]
-fn no_rule_hurts_the_shared_prometheus() -> Result<()> {
+fn no_rule_harms_the_shared_prometheus() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-rules").await?;
-        let space = &intruder.space;
+        let ns = &intruder.ns;
         intruder.operator().await?;
         let alert = |rest: Value| {
             let mut alert = json!({"alert": "Mine", "expr": "up == 0"});
@@ -467,7 +465,7 @@ fn no_rule_hurts_the_shared_prometheus() -> Result<()> {
             let name = format!("try-{i}");
             let tried = format!("{spec:.200}");
             if intruder.create(&name, spec).await?.is_ok() {
-                let (valid, message) = intruder.told(&name, "Valid").await?;
+                let (valid, message) = intruder.decided(&name, "Valid").await?;
                 ensure!(valid == "False", "{tried} is taken");
                 ensure!(
                     message.contains("extra[0]") || message.contains("slos[0]"),
@@ -475,7 +473,7 @@ fn no_rule_hurts_the_shared_prometheus() -> Result<()> {
                 );
             }
         }
-        let rules = space.names(Kind::PrometheusRule).await?;
+        let rules = ns.names(Kind::PrometheusRule).await?;
         ensure!(rules.is_empty(), "{rules:?}");
 
         // What is taken sees its own namespace alone, and no group grows without bounds.
@@ -483,18 +481,18 @@ fn no_rule_hurts_the_shared_prometheus() -> Result<()> {
             .create("taken", expr("sum(rate(errors_total[5m])) / on() sum(up) > 0.5"))
             .await?
             .unwrap();
-        intruder.told("taken", "Applied").await?;
-        let rule = serde_json::to_value(space.objects(Kind::PrometheusRule).get("taken").await?)?;
+        intruder.decided("taken", "Applied").await?;
+        let rule = serde_json::to_value(ns.objects(Kind::PrometheusRule).get("taken").await?)?;
         let groups = rule["spec"]["groups"].as_array().unwrap();
         let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
         let mine = rules.clone().find(|rule| rule["alert"] == "Mine").unwrap();
-        let own = format!("namespace=\"{}\"", space.name);
+        let own = format!("namespace=\"{}\"", ns.name);
         ensure!(
             mine["expr"].as_str().unwrap().matches(&own).count() == 2,
             "{mine}"
         );
         ensure!(
-            mine["labels"]["namespace"] == space.name.as_str() && mine["labels"]["app"] == "taken",
+            mine["labels"]["namespace"] == ns.name.as_str() && mine["labels"]["app"] == "taken",
             "{mine}"
         );
         for group in groups {

@@ -238,7 +238,7 @@ impl<'a> App<'a> {
 }
 
 /// Waits until a condition has this status, and its message names each of these.
-pub async fn told(
+pub async fn condition_reports(
     app: &App<'_>,
     condition: &str,
     status: &str,

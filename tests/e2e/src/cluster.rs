@@ -79,7 +79,7 @@ impl Cluster {
     }
 
     /// Deletes a namespace, if there is one, and waits until it is gone.
-    pub async fn forget_namespace(&self, name: &str) -> Result<()> {
+    pub async fn delete_namespace(&self, name: &str) -> Result<()> {
         let api = Api::<Namespace>::all(self.client.clone());
         match api.delete(name, &DeleteParams::background()).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
@@ -181,6 +181,6 @@ pub struct TempNamespace {
 impl TempNamespace {
     /// Deletes the namespace and waits until it is gone. A test that fails leaves it behind, to be looked at.
     pub async fn delete(self) -> Result<()> {
-        self.cluster.forget_namespace(&self.name).await
+        self.cluster.delete_namespace(&self.name).await
     }
 }

@@ -8,9 +8,9 @@ mod monitoring;
 pub mod truth;
 mod wait;
 
-pub use app::{App, Reply, SMALL, told};
+pub use app::{App, Reply, SMALL, condition_reports};
 pub use cluster::{Cluster, TempNamespace};
-pub use monitoring::{Alert, Alertmanager, Prometheus, Sample, filled_in};
+pub use monitoring::{Alert, Alertmanager, Prometheus, Sample, substitute_variables};
 pub use wait::eventually;
 
 /// Where `cargo lab up` installs the operator.

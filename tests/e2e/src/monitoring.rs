@@ -144,7 +144,7 @@ impl Alertmanager<'_> {
 }
 
 /// A query with its variables replaced, as Grafana does before it asks.
-pub fn filled_in(dashboard: &Value, query: &str) -> String {
+pub fn substitute_variables(dashboard: &Value, query: &str) -> String {
     let mut query = query
         .replace("$__rate_interval", "1m")
         .replace("$__range", "1h")

@@ -20,7 +20,7 @@ pub const INGRESS_PORT: u16 = 30080;
 /// Where the node answers for Loki.
 pub const LOKI_PORT: u16 = 30100;
 
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// One thing beyond the base that a lab can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -64,7 +64,7 @@ impl AddOn {
 
     /// Brings it about on a node that has its images, and waits until it answers.
     pub async fn install(self, kubectl: &Kubectl, node_ip: IpAddr, pod_logs: &Path) -> Result<()> {
-        let available = |namespace, object| kubectl.wait(namespace, object, "condition=Available", PATIENCE);
+        let available = |namespace, object| kubectl.wait(namespace, object, "condition=Available", TIMEOUT);
         match self {
             Self::Ingress => {
                 kubectl
@@ -78,9 +78,7 @@ impl AddOn {
                     .await?;
                 available("logs", "deployment/loki").await?;
                 let shipping = "jsonpath={.status.numberReady}=1";
-                kubectl
-                    .wait("logs", "daemonset/otelcol", shipping, PATIENCE)
-                    .await
+                kubectl.wait("logs", "daemonset/otelcol", shipping, TIMEOUT).await
             }
             Self::Autoscaling => {
                 let rights = tokio::task::spawn_blocking(metrics_server_base).await??;

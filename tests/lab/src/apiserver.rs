@@ -182,7 +182,7 @@ impl fmt::Debug for ApiServer {
 
 /// Where `cargo lab test` wants what would explain a failure. A test that fails by returning an error cannot be told
 /// from one that succeeds here, so all leave their logs, and the lab removes them when the whole layer has passed.
-fn leave_evidence(dir: &Path) {
+fn keep_logs(dir: &Path) {
     if let (Some(folder), Some(name)) = (std::env::var_os(FAILURES), dir.file_name()) {
         let folder = Path::new(&folder).join("apiservers");
         // Of a test that failed the failure matters more than what could not be kept.
@@ -193,7 +193,7 @@ fn leave_evidence(dir: &Path) {
 impl Drop for ApiServer {
     fn drop(&mut self) {
         if self.lifetime == Lifetime::Owned {
-            leave_evidence(&self.plane.dir);
+            keep_logs(&self.plane.dir);
         }
         if self.lifetime == Lifetime::Owned
             && let Err(error) = stop(&self.supervisor, &self.plane.dir)

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_signed_anew_only_for_another_subject() {
+    fn a_certificate_is_reissued_only_for_another_subject() {
         let dir = tempfile::tempdir().unwrap();
         let subject = |ips| Subject {
             user: "node",
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_the_owners_alone() {
+    fn keys_are_readable_by_the_owner_only() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::open(dir.path()).unwrap();

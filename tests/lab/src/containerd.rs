@@ -123,7 +123,7 @@ SystemdCgroup = false
     }
 
     /// Forgets the containers of a cluster that is gone, of which nothing runs any more.
-    pub async fn forget_containers(&self) -> Result<()> {
+    pub async fn delete_containers(&self) -> Result<()> {
         let known = command::output(ctr().args(["-n", NAMESPACE, "containers", "ls", "-q"])).await?;
         let known: Vec<&str> = known.split_whitespace().collect();
         if !known.is_empty() {

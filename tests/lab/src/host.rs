@@ -87,7 +87,7 @@ pub fn node_ip() -> Result<IpAddr> {
 }
 
 /// Remembers the kernel's settings as they are before the node's programs change them.
-pub fn remember_settings(file: &Path) -> Result<()> {
+pub fn save_settings(file: &Path) -> Result<()> {
     if file.exists() {
         return Ok(());
     }
@@ -137,7 +137,7 @@ fn set(name: &str, value: &str) -> Result<()> {
 }
 
 /// There is one node a machine, whichever clone started it.
-pub fn take_machine(owner: &Path) -> Result<()> {
+pub fn claim_machine(owner: &Path) -> Result<()> {
     let file = Path::new(paths::RUN).join("owner");
     match fs::read_to_string(&file) {
         Ok(other) if Path::new(&other) != owner && Path::new(&other).exists() => {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_root_is_told_the_command() {
+    fn without_root_the_error_has_the_command() {
         let user = format!("Uid:\t1000\t1000\t1000\t1000\nCapEff:\t{:016x}\n", 0);
         assert!(capabilities(&user).unwrap_err().to_string().contains("sudo"));
     }

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kubeconfig_is_its_owners_alone_also_where_it_was_not() {
+    fn a_kubeconfig_is_readable_by_the_owner_only_even_if_it_was_not() {
         let dir = tempfile::tempdir().unwrap();
         let pair = Pair {
             cert: dir.path().join("a.crt"),

@@ -14,7 +14,7 @@ use tokio::{
     process::Command,
 };
 
-use crate::{addons::AddOn, handy, paths};
+use crate::{addons::AddOn, path_tools, paths};
 
 /// The namespace of the tests that break what all apps share: each goes on with the app of the one before.
 pub const SHARED_NAMESPACE: &str = "shared-stack";
@@ -49,11 +49,11 @@ impl fmt::Display for Layer {
 
 /// What is asked of a run.
 #[derive(Debug, Clone, Default)]
-pub struct How {
+pub struct RunOptions {
     /// What the node has beyond the base, and is tested too.
     pub add_ons: Vec<AddOn>,
     /// A test that failed is run once more: it counts as passed if it then does, and is named.
-    pub again: bool,
+    pub retry_failed: bool,
 }
 
 /// What the tests that ran came to.
@@ -62,7 +62,7 @@ pub struct Tally {
     passed: usize,
     failed: Vec<String>,
     /// Failed, and passed when run again.
-    unsteady: Vec<String>,
+    flaky: Vec<String>,
     durations: Vec<(Duration, String)>,
 }
 
@@ -87,14 +87,14 @@ impl Tally {
     }
 
     /// Takes up tests that failed, from a run of them alone; says whether one of them passed there.
-    fn judge_again(&mut self, suspects: Vec<String>, second: &Self) -> bool {
-        let (failed, unsteady): (Vec<_>, Vec<_>) = suspects
+    fn merge_retry(&mut self, failed_once: Vec<String>, second: &Self) -> bool {
+        let (failed, flaky): (Vec<_>, Vec<_>) = failed_once
             .into_iter()
             .partition(|name| second.passed == 0 || second.failed.contains(name));
-        let any = !unsteady.is_empty();
-        self.passed += unsteady.len();
+        let any = !flaky.is_empty();
+        self.passed += flaky.len();
         self.failed.extend(failed);
-        self.unsteady.extend(unsteady);
+        self.flaky.extend(flaky);
         any
     }
 
@@ -106,11 +106,11 @@ impl Tally {
         else {
             return;
         };
-        let (verdict, time) = outcome.split_once(" <").unwrap_or((outcome, ""));
+        let (result, time) = outcome.split_once(" <").unwrap_or((outcome, ""));
         let name = format!("{layer}: {name}");
-        match verdict.trim() {
+        match result.trim() {
             "ok" => self.passed += 1,
-            verdict if verdict.starts_with("FAILED") => self.failed.push(name.clone()),
+            result if result.starts_with("FAILED") => self.failed.push(name.clone()),
             _ => return,
         }
         if let Some(seconds) = time.strip_suffix("s>").and_then(|seconds| seconds.parse().ok()) {
@@ -130,7 +130,7 @@ impl Tally {
             lines.push(format!("  {:7.2}s  {name}", took.as_secs_f64()));
         }
         for (heading, names) in [
-            ("\nfailed, and passed when run again:", &self.unsteady),
+            ("\nfailed, and passed when run again:", &self.flaky),
             ("\nfailed:", &self.failed),
         ] {
             if !names.is_empty() {
@@ -148,7 +148,7 @@ impl Tally {
 pub async fn run(
     layer: Layer,
     kubeconfig: Option<&Path>,
-    how: &How,
+    options: &RunOptions,
     tally: &mut Tally,
 ) -> Result<Option<PathBuf>> {
     println!("\n==> {layer} tests");
@@ -157,7 +157,7 @@ pub async fn run(
     // The tests of an add-on are in a module of its name.
     let of_add_ons: Vec<&str> = ["--test", "addons", "--"]
         .into_iter()
-        .chain(how.add_ons.iter().map(|add_on| add_on.name()))
+        .chain(options.add_ons.iter().map(|add_on| add_on.name()))
         .collect();
     let runs: &[&[&str]] = match layer {
         // Doc tests come from another program, which does not tell how long each took.
@@ -169,7 +169,7 @@ pub async fn run(
         Layer::AddOns => &[&of_add_ons],
     };
     let mut output = String::new();
-    let mut unsteady = false;
+    let mut flaky = false;
     for args in runs {
         let failed = tally.failed.len();
         let succeeded = cargo_test(layer, args, kubeconfig, &folder, tally, &mut output).await?;
@@ -178,17 +178,17 @@ pub async fn run(
             tally
                 .failed
                 .push(format!("{layer}: cargo test {}", args.join(" ")));
-        } else if how.again && tally.failed.len() > failed {
-            let suspects = tally.failed.split_off(failed);
+        } else if options.retry_failed && tally.failed.len() > failed {
+            let failed_once = tally.failed.split_off(failed);
             let mut second = Tally::default();
-            let args = once_more(layer, args, &suspects);
+            let args = retry_args(layer, args, &failed_once);
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            println!("\n==> once more: {}", suspects.join(", "));
+            println!("\n==> once more: {}", failed_once.join(", "));
             cargo_test(layer, &args, kubeconfig, &folder, &mut second, &mut output).await?;
-            unsteady |= tally.judge_again(suspects, &second);
+            flaky |= tally.merge_retry(failed_once, &second);
         }
     }
-    if tally.failed.len() == before && !unsteady {
+    if tally.failed.len() == before && !flaky {
         paths::remove_dir(&folder)?;
         return Ok(None);
     }
@@ -198,7 +198,7 @@ pub async fn run(
 }
 
 /// The arguments that run only these tests of a run.
-fn once_more(layer: Layer, args: &[&str], names: &[String]) -> Vec<String> {
+fn retry_args(layer: Layer, args: &[&str], names: &[String]) -> Vec<String> {
     let selected = args.iter().take_while(|arg| **arg != "--");
     let prefix = format!("{layer}: ");
     selected
@@ -228,9 +228,9 @@ async fn cargo_test(
         .stdin(Stdio::null());
     if let Some(kubeconfig) = kubeconfig {
         // The walkthrough types `kubectl`: it is to be the pinned one, whatever else the machine has.
-        handy::offer().await?;
+        path_tools::offer().await?;
         let path = env::var_os("PATH").unwrap_or_default();
-        let path = env::join_paths(std::iter::once(handy::dir()).chain(env::split_paths(&path)))?;
+        let path = env::join_paths(std::iter::once(path_tools::dir()).chain(env::split_paths(&path)))?;
         cargo.env("KUBECONFIG", kubeconfig).env("PATH", path);
     }
     let timed = !args.contains(&"--doc");
@@ -304,18 +304,18 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_passes_only_the_second_time_is_named() {
+    fn a_test_that_passes_only_on_retry_is_listed() {
         let mut tally = Tally::default();
         tally.read(Layer::Node, "test steady ... ok <1.000s>");
-        let suspects = vec!["node: shaky".to_owned(), "node: broken".to_owned()];
+        let failed_once = vec!["node: shaky".to_owned(), "node: broken".to_owned()];
         assert_eq!(
-            once_more(Layer::Node, &["--test", "node*"], &suspects),
+            retry_args(Layer::Node, &["--test", "node*"], &failed_once),
             ["--test", "node*", "--", "--exact", "shaky", "broken"]
         );
         let mut second = Tally::default();
         second.read(Layer::Node, "test shaky ... ok <1.000s>");
         second.read(Layer::Node, "test broken ... FAILED <1.000s>");
-        assert!(tally.judge_again(suspects, &second));
+        assert!(tally.merge_retry(failed_once, &second));
         let summary = tally.summary();
         assert!(
             summary.contains("passed when run again:\n  node: shaky"),

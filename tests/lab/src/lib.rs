@@ -1,17 +1,16 @@
 //! A real Kubernetes with its observability stack: what `cargo lab` does, for the tests to use too.
 
 pub mod addons;
-pub mod ahead;
 pub mod apiserver;
+pub mod build_ahead;
 pub mod certs;
 pub mod cgroups;
 pub mod command;
 pub mod containerd;
 pub mod controlplane;
-pub mod elsewhere;
 pub mod etcd;
 pub mod evidence;
-pub mod handy;
+pub mod external_cluster;
 pub mod helm;
 pub mod host;
 pub mod images;
@@ -20,11 +19,12 @@ pub mod kubectl;
 pub mod kubelet;
 pub mod layers;
 pub mod load;
-pub mod machine;
+pub mod machine_state;
 pub mod netpol;
 pub mod network;
 pub mod node;
 mod node_ports;
+pub mod path_tools;
 pub mod paths;
 pub mod pods;
 pub mod ports;

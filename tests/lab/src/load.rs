@@ -60,7 +60,7 @@ pub struct Outcome {
 
 /// Runs the load, shows how it goes and what it cost; fails when more requests did than were allowed.
 pub async fn run(kubectl: &Kubectl, load: &Load) -> Result<()> {
-    let outcome = put(kubectl, load, |line| println!("{line}")).await?;
+    let outcome = run_job(kubectl, load, |line| println!("{line}")).await?;
     match cost(
         kubectl,
         load,
@@ -79,8 +79,8 @@ pub async fn run(kubectl: &Kubectl, load: &Load) -> Result<()> {
     }
 }
 
-/// Puts the load on, and brings its report out. Every line of progress is told.
-pub async fn put(kubectl: &Kubectl, load: &Load, mut tell: impl FnMut(&str)) -> Result<Outcome> {
+/// Puts the load on, and brings its report out. Every line of progress is progress.
+pub async fn run_job(kubectl: &Kubectl, load: &Load, mut on_line: impl FnMut(&str)) -> Result<Outcome> {
     let namespace = format!("--namespace={}", load.namespace);
     // One that is there already is of an earlier run, and a Job cannot be changed.
     kubectl
@@ -105,7 +105,7 @@ pub async fn put(kubectl: &Kubectl, load: &Load, mut tell: impl FnMut(&str)) -> 
     })
     .await?;
 
-    // A stream of a log may break off; what was told already is then not told again.
+    // A stream of a log may break off; what was progress already is then not progress again.
     let mut progress = Log::default();
     let mut tail = "--tail=-1";
     let served = loop {
@@ -117,7 +117,7 @@ pub async fn put(kubectl: &Kubectl, load: &Load, mut tell: impl FnMut(&str)) -> 
         let mut lines = BufReader::new(follow.stdout.take().context("kubectl has no output")?).lines();
         while let Some(line) = lines.next_line().await? {
             if let Some(line) = progress.read(&line) {
-                tell(line);
+                on_line(line);
             }
         }
         follow.wait().await?;
@@ -284,12 +284,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_and_page_are_told_apart_from_what_people_read() {
+    fn summary_and_report_are_separated_from_progress_lines() {
         let mut log = Log::default();
         let output =
             "10 users\n{\n  \"failed\": 0,\n  \"all\": {\n  }\n}\n<!DOCTYPE html>\n<p>{\n</html>\ndone";
-        let told: Vec<&str> = output.lines().filter_map(|line| log.read(line)).collect();
-        assert_eq!(told, ["10 users", "done"]);
+        let progress: Vec<&str> = output.lines().filter_map(|line| log.read(line)).collect();
+        assert_eq!(progress, ["10 users", "done"]);
         assert_eq!(log.summary().unwrap()["failed"], 0);
         assert_eq!(log.report, "<!DOCTYPE html>\n<p>{\n</html>\n");
     }

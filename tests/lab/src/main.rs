@@ -8,14 +8,14 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use lab::{
     addons::AddOn,
-    ahead,
     apiserver::{self, ApiServer},
-    elsewhere::{self, Cluster},
-    handy, host, images,
+    build_ahead,
+    external_cluster::{self, Cluster},
+    host, images,
     kubectl::Kubectl,
-    layers::{How, Layer},
+    layers::{Layer, RunOptions},
     load::{self, Load},
-    netpol, node, pods, process, product, stack,
+    netpol, node, path_tools, pods, process, product, stack,
 };
 
 use commands::{
@@ -77,7 +77,7 @@ enum Command {
         with: Vec<AddOn>,
         /// Runs a test that failed once more, and names it if it then passes
         #[arg(long)]
-        again: bool,
+        retry_failed: bool,
     },
     /// Builds what a node's tests need
     #[command(hide = true)]
@@ -148,7 +148,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Logs { component, lines } => logs(cli.cluster, &component, lines).await,
         Command::Kubeconfig => {
             println!("{}", export_line(&running_kubeconfig(cli.cluster)?));
-            handy::offer().await?;
+            path_tools::offer().await?;
             println!("{}", path_line());
             Ok(())
         }
@@ -156,11 +156,20 @@ async fn run(cli: Cli) -> Result<()> {
             load::run(&Kubectl::new(&running_kubeconfig(cli.cluster)?).await?, &load).await
         }
         Command::Reproduce => tokio::task::spawn_blocking(images::reproduce).await?,
-        Command::Test { layer, with, again } => {
-            let how = How { add_ons: with, again };
-            test(layer, cli.cluster, &how).await
+        Command::Test {
+            layer,
+            with,
+            retry_failed,
+        } => {
+            let options = RunOptions {
+                add_ons: with,
+                retry_failed,
+            };
+            test(layer, cli.cluster, &options).await
         }
-        Command::BuildAhead { with } => tokio::task::spawn_blocking(move || ahead::build(&with)).await?,
+        Command::BuildAhead { with } => {
+            tokio::task::spawn_blocking(move || build_ahead::build(&with)).await?
+        }
         Command::EnforceNetworkPolicies { kubeconfig } => netpol::run(&kubeconfig).await,
     }
 }
@@ -184,9 +193,9 @@ async fn logs(cluster: Cluster, component: &str, lines: usize) -> Result<()> {
 
 async fn status(cluster: Cluster) -> Result<()> {
     if cluster != Cluster::Embedded {
-        let kubectl = Kubectl::new(&elsewhere::kubeconfig(cluster)?).await?;
+        let kubectl = Kubectl::new(&external_cluster::kubeconfig(cluster)?).await?;
         println!("{}", kubectl.run(&["get", "pods", "--all-namespaces"]).await?);
-        println!("{}", elsewhere::addresses());
+        println!("{}", external_cluster::addresses());
         return Ok(());
     }
     let programs = node::programs();
@@ -227,7 +236,7 @@ async fn status(cluster: Cluster) -> Result<()> {
 
 fn running_kubeconfig(cluster: Cluster) -> Result<PathBuf> {
     if cluster != Cluster::Embedded {
-        return elsewhere::kubeconfig(cluster);
+        return external_cluster::kubeconfig(cluster);
     }
     if let Some(node) = node::kubeconfig() {
         return Ok(node);

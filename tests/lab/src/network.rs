@@ -103,7 +103,7 @@ pub fn kube_proxy(
 }
 
 /// Remembers the chains that were there before the lab, so that `down` leaves them.
-pub async fn remember_chains(file: &Path) -> Result<()> {
+pub async fn save_chains(file: &Path) -> Result<()> {
     if file.exists() {
         return Ok(());
     }
@@ -255,7 +255,7 @@ COMMIT
 ";
 
     #[test]
-    fn down_takes_the_nodes_chains_and_leaves_everybody_elses() {
+    fn down_removes_only_the_nodes_chains() {
         let kept = without_node_chains(SAVED, |_, _| false);
         assert_eq!(
             kept,
@@ -264,7 +264,7 @@ COMMIT
     }
 
     #[test]
-    fn chains_that_were_there_before_the_lab_stay() {
+    fn chains_that_existed_before_the_lab_stay() {
         let kept = without_node_chains(SAVED, |table, chain| {
             (table, chain) == ("nat", "CNI-HOSTPORT-DNAT")
         });

@@ -60,9 +60,9 @@ impl Node {
     pub async fn open() -> Result<Self> {
         let dir = node_dir();
         paths::create_dir(&dir)?;
-        host::take_machine(&dir)?;
-        host::remember_settings(&dir.join("settings.json"))?;
-        network::remember_chains(&dir.join("chains.json")).await?;
+        host::claim_machine(&dir)?;
+        host::save_settings(&dir.join("settings.json"))?;
+        network::save_chains(&dir.join("chains.json")).await?;
         let supervisor = supervisor();
         let ip = host::node_ip()?;
         let ports = Ports::choose(&supervisor, &dir.join("ports.json"))?;
@@ -173,7 +173,7 @@ impl Node {
         self.containerd.ensure(&self.supervisor).await?;
         // Until the kubelet has run, containers can only be those of an earlier cluster.
         if !self.kubelet_dir().exists() {
-            self.containerd.forget_containers().await?;
+            self.containerd.delete_containers().await?;
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ mod tests {
     use crate::process::Lifetime;
 
     #[test]
-    fn a_port_that_someone_has_taken_meanwhile_is_left_to_him_and_the_others_stay() {
+    fn a_port_taken_meanwhile_is_replaced_and_the_others_stay() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ports.json");
         let supervisor = Supervisor::new(folder.path().to_owned(), Lifetime::Detached);

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_was_built_anew_is_found_by_its_path() {
+    fn a_rebuilt_program_is_found_by_its_path() {
         let path = PathBuf::from("/target/debug/lab");
         assert_eq!(of_now("/target/debug/lab (deleted)".into()), path);
         assert_eq!(of_now(path.clone()), path);

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named_for_the_layers_that_need_it() {
+    fn missing_packages_are_listed_for_the_layers_that_need_them() {
         let machine = tempfile::tempdir().unwrap();
         let bin = machine.path().join("bin");
         fs::create_dir(&bin).unwrap();

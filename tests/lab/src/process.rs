@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_running_program_is_left_alone_and_a_changed_one_is_started_anew() {
+    fn a_running_program_is_kept_and_a_changed_one_is_restarted() {
         let dir = tempfile::tempdir().unwrap();
         let supervisor = Supervisor::new(dir.path(), Lifetime::Owned);
         assert!(supervisor.ensure(&sleeper("600")).unwrap());
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_was_started_but_never_recorded_is_found_by_its_mark() {
+    fn an_unrecorded_program_is_found_by_its_mark() {
         let dir = tempfile::tempdir().unwrap();
         let supervisor = Supervisor::new(dir.path(), Lifetime::Detached);
         supervisor.ensure(&sleeper("602")).unwrap();
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_was_given_to_someone_else_is_not_taken_for_ours() {
+    fn a_reused_pid_is_not_ours() {
         let me = Identity::of(std::process::id().cast_signed()).unwrap();
         assert!(me.is_alive());
         assert!(
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_said_last_explains_its_end() {
+    fn the_error_of_an_ended_program_has_the_end_of_its_log() {
         let dir = tempfile::tempdir().unwrap();
         let supervisor = Supervisor::new(dir.path(), Lifetime::Owned);
         let program = Program::new("loud", "/bin/sh").args(["-c", "echo the port is taken; sleep 600"]);

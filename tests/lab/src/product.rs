@@ -29,7 +29,7 @@ pub const SAMPLE_NAMESPACE: &str = "default";
 /// The name of the sample app, and of its Service.
 pub const SAMPLE: &str = "tasks";
 
-const PATIENCE: Duration = Duration::from_mins(6);
+const TIMEOUT: Duration = Duration::from_mins(6);
 const LEAVE_OUT: &str = "`cargo lab up --no-product` leaves out what failed";
 
 /// Which of the project's images are others than the node had before.
@@ -166,7 +166,7 @@ pub async fn sample(kubectl: &Kubectl, changed: Changed) -> Result<()> {
     if changed.tasks && existed {
         restart(kubectl, SAMPLE_NAMESPACE, &format!("deployment/{SAMPLE}")).await?;
     }
-    wait::until("the sample app", PATIENCE, || async {
+    wait::until("the sample app", TIMEOUT, || async {
         let app = get_sample(kubectl).await?;
         Ok(match untrue(&app) {
             open if open.is_empty() => Look::Met,
@@ -180,7 +180,7 @@ pub async fn sample(kubectl: &Kubectl, changed: Changed) -> Result<()> {
 /// Where the sample app answers on this machine; it has answered when this is told.
 pub async fn sample_url(kubectl: &Kubectl) -> Result<String> {
     kubectl
-        .answers(SAMPLE_NAMESPACE, &format!("{SAMPLE}:http"), "/tasks", PATIENCE)
+        .answers(SAMPLE_NAMESPACE, &format!("{SAMPLE}:http"), "/tasks", TIMEOUT)
         .await
         .context("the sample app does not answer; look at it with `kubectl describe oapp tasks`")?;
     sample_address(kubectl).await

@@ -30,7 +30,7 @@ impl Screen {
         self.bars.clone()
     }
 
-    pub fn tell(&mut self, step: &'static str, event: Event) {
+    pub fn report(&mut self, step: &'static str, event: Event) {
         match event {
             Event::Started => {
                 if self.is_terminal {

@@ -17,7 +17,7 @@ const BLACKBOX: &str = include_str!("../manifests/blackbox-exporter.yaml");
 pub const PROMETHEUS_PORT: u16 = 30090;
 pub const ALERTMANAGER_PORT: u16 = 30093;
 
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 pub async fn dns(kubectl: &Kubectl) -> Result<()> {
     kubectl.apply(COREDNS).await
@@ -95,7 +95,7 @@ pub fn addresses(node_ip: IpAddr) -> String {
 
 /// Waits until everything answers.
 pub async fn ready(kubectl: &Kubectl) -> Result<()> {
-    let wait = |namespace, object| kubectl.wait(namespace, object, "condition=Available", PATIENCE);
+    let wait = |namespace, object| kubectl.wait(namespace, object, "condition=Available", TIMEOUT);
     tokio::try_join!(
         wait("kube-system", "deployment/coredns"),
         wait("local-path-storage", "deployment/local-path-provisioner"),
@@ -104,7 +104,7 @@ pub async fn ready(kubectl: &Kubectl) -> Result<()> {
         wait("monitoring", "prometheus/lab"),
         wait("monitoring", "alertmanager/lab"),
     )?;
-    let answers = |service, path| kubectl.answers("monitoring", service, path, PATIENCE);
+    let answers = |service, path| kubectl.answers("monitoring", service, path, TIMEOUT);
     tokio::try_join!(
         answers("prometheus:web", "/-/ready"),
         answers("alertmanager:web", "/-/ready"),
@@ -119,7 +119,7 @@ mod tests {
     use crate::images;
 
     #[test]
-    fn every_image_of_the_manifests_is_one_that_the_lab_has() {
+    fn every_image_of_the_manifests_is_built_by_the_lab() {
         let known: Vec<&str> = images::BASE.iter().map(|image| image.reference).collect();
         for manifest in [COREDNS, STORAGE, OPERATOR, PROMETHEUS, BLACKBOX] {
             let named = manifest.lines().filter_map(|line| {

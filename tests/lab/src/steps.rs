@@ -55,7 +55,7 @@ impl Steps {
     }
 
     /// Runs them all. The first failure ends the run: what still works is dropped, nothing more is started.
-    pub async fn run(mut self, mut tell: impl FnMut(&'static str, Event)) -> Result<()> {
+    pub async fn run(mut self, mut report: impl FnMut(&'static str, Event)) -> Result<()> {
         let mut done = BTreeSet::new();
         let mut running = JoinSet::new();
         loop {
@@ -69,7 +69,7 @@ impl Steps {
                 let Some(step) = self.steps.remove(name) else {
                     continue;
                 };
-                tell(name, Event::Started);
+                report(name, Event::Started);
                 running.spawn(async move {
                     let start = Instant::now();
                     (name, step.work.await, start.elapsed())
@@ -80,10 +80,10 @@ impl Steps {
             };
             let (name, outcome, took) = finished?;
             if let Err(error) = outcome {
-                tell(name, Event::Failed);
+                report(name, Event::Failed);
                 return Err(error).with_context(|| format!("step `{name}`"));
             }
-            tell(name, Event::Done(took));
+            report(name, Event::Done(took));
             done.insert(name);
         }
         match self.steps.first_key_value() {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_names_its_step_and_starts_nothing_more() {
+    async fn a_failure_names_its_step_and_starts_no_other() {
         let mut steps = Steps::default();
         steps.add("bad", &[], async { bail!("the port is taken") });
         steps.add("after", &["bad"], async { panic!("must not start") });
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_step_that_waits_for_nothing_real_is_an_error_not_a_hang() {
+    async fn a_step_that_needs_an_unknown_step_fails() {
         let mut steps = Steps::default();
         steps.add("lonely", &["a typing error"], async { Ok(()) });
         assert!(

@@ -259,7 +259,7 @@ fn several_policies_add_up() {
 }
 
 #[test]
-fn both_ends_must_agree() {
+fn egress_and_ingress_must_both_allow() {
     let egress = "{podSelector: {}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}]}]}";
     let deny = "{podSelector: {matchLabels: {app: db}}}";
     check(

@@ -23,7 +23,7 @@ use lab::{
 };
 use serde_json::json;
 
-const SOON: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn namespace(name: &str) -> Namespace {
     serde_json::from_value(json!({"metadata": {"name": name}})).unwrap()
@@ -43,7 +43,7 @@ fn processes(dir: &Path) -> Vec<String> {
 }
 
 async fn until_no_process(dir: &Path) -> Result<()> {
-    wait::until("the end of the server's processes", SOON, || async {
+    wait::until("the end of the server's processes", TIMEOUT, || async {
         Ok(match processes(dir) {
             left if left.is_empty() => Look::Met,
             left => Look::NotYet(format!("{left:?}")),
@@ -75,7 +75,7 @@ async fn servers_run_side_by_side_and_leave_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_may_not_finalize_an_owner_cannot_block_its_deletion() -> Result<()> {
+async fn blocking_owner_references_need_the_finalizers_right() -> Result<()> {
     let server = ApiServer::start().await?;
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -128,14 +128,14 @@ async fn who_may_not_finalize_an_owner_cannot_block_its_deletion() -> Result<()>
 }
 
 #[tokio::test]
-async fn with_the_controllers_a_deleted_namespace_goes() -> Result<()> {
+async fn the_controller_manager_removes_a_deleted_namespace() -> Result<()> {
     let server = ApiServer::configure().with_controller_manager().start().await?;
     let namespaces = Api::<Namespace>::all(server.client());
     namespaces
         .create(&PostParams::default(), &namespace("brief"))
         .await?;
     namespaces.delete("brief", &DeleteParams::default()).await?;
-    wait::until("the namespace's end", SOON, || async {
+    wait::until("the namespace's end", TIMEOUT, || async {
         Ok(match namespaces.get_opt("brief").await? {
             None => Look::Met,
             Some(_) => Look::NotYet("it is still there".to_owned()),
@@ -149,7 +149,7 @@ async fn with_the_controllers_a_deleted_namespace_goes() -> Result<()> {
 const HOLD: &str = "HOLD_A_SERVER";
 
 #[tokio::test]
-async fn a_server_ends_with_its_test_even_when_that_is_killed() -> Result<()> {
+async fn a_server_ends_with_its_test_even_if_the_test_is_killed() -> Result<()> {
     if env::var_os(HOLD).is_some() {
         let server = ApiServer::start().await?;
         println!(
@@ -162,7 +162,7 @@ async fn a_server_ends_with_its_test_even_when_that_is_killed() -> Result<()> {
         .args([
             "--exact",
             "--nocapture",
-            "a_server_ends_with_its_test_even_when_that_is_killed",
+            "a_server_ends_with_its_test_even_if_the_test_is_killed",
         ])
         .env(HOLD, "yes")
         .stdout(Stdio::piped())

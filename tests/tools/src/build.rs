@@ -125,7 +125,7 @@ fn compile(tool: Tool, target: &Path, progress: &Progress) -> Result<()> {
     let log = target.with_extension("log");
     let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
     let start = Instant::now();
-    let mut go = ends_with_us(
+    let mut go = with_parent_death_signal(
         go::go_in(&go::module_folder(recipe.module))
             .args(["build", "-p", PARALLEL])
             .args(cache::build_flags(recipe))
@@ -155,7 +155,7 @@ fn compile(tool: Tool, target: &Path, progress: &Progress) -> Result<()> {
 
 /// The same command, ended by the kernel when we are killed: a build that nobody waits for would hold two cores for
 /// minutes, and be thrown away.
-fn ends_with_us(command: &Command) -> Command {
+fn with_parent_death_signal(command: &Command) -> Command {
     // Of util-linux, which is on every Linux that can run a node; elsewhere the build ends when it ends.
     let can_bind = Command::new("setpriv")
         .arg("--version")
@@ -206,13 +206,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_asked_for_as_much_as_is_to_be_built() {
+    fn the_required_disk_space_follows_from_what_is_built() {
         assert!((10..20).contains(&room_for(Tool::BASE)));
         assert_eq!(room_for(&[Tool::Pause]), 1);
     }
 
     #[test]
-    fn two_who_want_the_same_build_it_once() {
+    fn concurrent_callers_build_once() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("etcd-1.2.3-123/etcd");
         let builds = AtomicUsize::new(0);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_or_killed_build_leaves_nothing_that_looks_built() {
+    fn a_failed_or_killed_build_leaves_no_result() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("etcd-123/etcd");
         let failed = build_once(
@@ -271,7 +271,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_build_ends_when_who_wanted_it_is_killed() {
+    fn a_build_ends_when_its_caller_is_killed() {
         if std::env::var_os(DOOMED).is_some() {
             // Of the caches it was given, which are empty, this takes long.
             ensure(&[Tool::Etcd]).unwrap();
@@ -296,7 +296,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(20));
             }
         };
-        let this = "build::tests::a_build_ends_when_who_wanted_it_is_killed";
+        let this = "build::tests::a_build_ends_when_its_caller_is_killed";
         let mut doomed = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", this])
             .env(DOOMED, caches.path())
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_shows_what_go_said_and_not_what_it_downloaded() {
+    fn a_failure_shows_gos_errors_without_its_downloads() {
         use std::os::unix::process::ExitStatusExt as _;
         let log = "go: downloading example.com/x v1.0.0\npackage x: no such thing\n";
         let text = failure(Tool::Etcd.recipe(), std::process::ExitStatus::from_raw(256), log);

@@ -131,7 +131,7 @@ mod tests {
     use crate::Tool;
 
     #[test]
-    fn the_cache_is_xdgs_else_in_the_home() {
+    fn the_cache_folder_is_xdgs_or_in_home() {
         let choose = |xdg: Option<&str>, home: Option<&str>| {
             choose_cache_dir(xdg.map(Into::into), home.map(Into::into))
         };
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_follows_every_input_and_nothing_else() {
+    fn the_key_depends_on_every_input_and_nothing_else() {
         let module = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(module.path().join(name), text).unwrap();
         write("go.mod", "module x");

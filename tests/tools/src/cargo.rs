@@ -16,13 +16,13 @@ pub fn cargo() -> Command {
 /// with them, everything above such a crate would be compiled anew, and again from the next shell.
 pub fn without_package(command: &mut Command) {
     for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(tells_of_the_package) {
+        if name.to_str().is_some_and(is_package_variable) {
             command.env_remove(name);
         }
     }
 }
 
-fn tells_of_the_package(name: &str) -> bool {
+fn is_package_variable(name: &str) -> bool {
     // The last is for the programs of tests, that they tell their times; a compiler takes it for another set of flags.
     ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
         .iter()
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cargo_that_we_start_is_told_nothing_of_our_package() {
+    fn cargo_is_started_without_our_packages_variables() {
         // Cargo has told this test what it tells every program that it runs.
         assert!(env::var_os("CARGO_MANIFEST_DIR").is_some());
         let seen = cargo();

@@ -49,7 +49,7 @@ mod tests {
     use crate::Tool;
 
     #[test]
-    fn only_exactly_this_version_will_do() {
+    fn only_exactly_this_version_matches() {
         for text in [
             "Kubernetes v1.34.4",
             "etcd Version: 1.34.4\nGit SHA: Not provided",
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_into_an_image_is_never_taken_from_the_machine() {
+    fn programs_for_images_are_never_taken_from_path() {
         assert!(Tool::Coredns.recipe().version_args.is_none());
         assert_eq!(find(Tool::Coredns.recipe()), None);
     }

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_read_as_people_say_them() {
+    fn durations_are_human_readable() {
         assert_eq!(human(Duration::from_secs(7)), "7s");
         assert_eq!(human(Duration::from_secs(61)), "1m01s");
         assert_eq!(human(Duration::from_secs(1024)), "17m04s");

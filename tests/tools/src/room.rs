@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_told_in_one_sentence() {
+    fn the_error_of_a_full_disk_is_one_sentence() {
         let folder = tempfile::tempdir().unwrap();
         assert!(need_room(folder.path(), 0, "HOME").is_ok());
         let error = need_room(folder.path(), u64::MAX, "CARGO_TARGET_DIR")

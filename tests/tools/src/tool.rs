@@ -407,7 +407,7 @@ mod tests {
     use crate::go::module_folder;
 
     #[test]
-    fn the_table_says_what_the_modules_pin() {
+    fn the_table_matches_the_pinned_modules() {
         for &tool in Tool::BASE.iter().chain(Tool::ADD_ONS) {
             let recipe = tool.recipe();
             let go_mod = fs::read_to_string(module_folder(recipe.module).join("go.mod")).unwrap();

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use apiserver_tests::Space;
+use apiserver_tests::TestNamespace;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, PartialObjectMeta};
@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::process::Servers;
-use crate::{AT_ONCE, create_apps, prepare};
+use crate::{CONCURRENCY, create_apps, prepare};
 
 /// The environment variable that makes this program measure the floor alone: for so many apps, in this manner.
 const FLOOR: &str = "BENCH_FLOOR";
@@ -37,7 +37,7 @@ pub enum Manner {
 
 /// What the process that measures the floor tells in the end.
 #[derive(Serialize, Deserialize)]
-pub struct Told {
+pub struct Measured {
     pub writes: usize,
     pub cpu: String,
 }
@@ -46,7 +46,7 @@ pub struct Told {
 pub struct Floor {
     child: Child,
     begin: ChildStdin,
-    told: Lines<BufReader<ChildStdout>>,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
 pub fn asked_for() -> Result<Option<(usize, Manner)>> {
@@ -65,11 +65,11 @@ impl Floor {
             .stdout(Stdio::piped())
             .spawn()?;
         let begin = child.stdin.take().context("no standard input")?;
-        let told = child.stdout.take().context("no standard output")?;
-        let mut told = BufReader::new(told).lines();
-        let ready = told.next().context("the floor could not be prepared")??;
+        let output = child.stdout.take().context("no standard output")?;
+        let mut output = BufReader::new(output).lines();
+        let ready = output.next().context("the floor could not be prepared")??;
         ensure!(ready == READY, "the floor says {ready:?}");
-        Ok(Self { child, begin, told })
+        Ok(Self { child, begin, output })
     }
 
     pub fn process(&self) -> u32 {
@@ -81,9 +81,9 @@ impl Floor {
     }
 
     /// Waits until all is written.
-    pub fn told(&mut self) -> Result<Told> {
-        let told = self.told.next().context("the floor could not be measured")??;
-        Ok(serde_json::from_str(&told)?)
+    pub fn result(&mut self) -> Result<Measured> {
+        let line = self.output.next().context("the floor could not be measured")??;
+        Ok(serde_json::from_str(&line)?)
     }
 }
 
@@ -94,13 +94,13 @@ impl Drop for Floor {
     }
 }
 
-pub async fn measure_and_tell(apps: usize, manner: Manner) -> Result<()> {
-    let spaces = prepare("floor").await?;
-    create_apps(&spaces, apps).await?;
+pub async fn measure_and_print(apps: usize, manner: Manner) -> Result<()> {
+    let test_namespaces = prepare("floor").await?;
+    create_apps(&test_namespaces, apps).await?;
     let _watches: Vec<_> = kinds()
         .map(|kind| {
             let api: Api<PartialObjectMeta<DynamicObject>> =
-                Api::all_with(spaces[0].client.clone(), &resource(kind));
+                Api::all_with(test_namespaces[0].client.clone(), &resource(kind));
             let events = watcher(api, watcher::Config::default()).default_backoff();
             AbortOnDropHandle::new(tokio::spawn(events.for_each(|_| async {})))
         })
@@ -108,22 +108,22 @@ pub async fn measure_and_tell(apps: usize, manner: Manner) -> Result<()> {
     println!("{READY}");
     std::io::stdin().read_line(&mut String::new())?;
     let servers = Servers::now()?;
-    let writes = make_all(&spaces, manner).await?;
+    let writes = make_all(&test_namespaces, manner).await?;
     let cpu = servers.since(None)?;
-    println!("{}", serde_json::to_string(&Told { writes, cpu })?);
+    println!("{}", serde_json::to_string(&Measured { writes, cpu })?);
     Ok(())
 }
 
 /// Makes the objects of all apps; says how many writes that took.
-pub async fn make_all(spaces: &[Space], manner: Manner) -> Result<usize> {
+pub async fn make_all(test_namespaces: &[TestNamespace], manner: Manner) -> Result<usize> {
     let mut all = Vec::new();
-    for space in spaces {
-        let list = space.apps().list(&ListParams::default()).await?;
-        all.extend(list.into_iter().map(|app| (space, app)));
+    for ns in test_namespaces {
+        let list = ns.apps().list(&ListParams::default()).await?;
+        all.extend(list.into_iter().map(|app| (ns, app)));
     }
     stream::iter(all)
-        .map(|(space, app)| async move { make(space, &app, manner).await })
-        .buffer_unordered(AT_ONCE)
+        .map(|(ns, app)| async move { make(ns, &app, manner).await })
+        .buffer_unordered(CONCURRENCY)
         .try_fold(0, |sum, made| async move { Ok(sum + made) })
         .await
 }
@@ -153,27 +153,25 @@ pub fn wanted(app: &ObservedApp) -> Result<Vec<Object>> {
 }
 
 /// Makes it; says how many writes that took.
-async fn make(space: &Space, app: &ObservedApp, manner: Manner) -> Result<usize> {
+async fn make(ns: &TestNamespace, app: &ObservedApp, manner: Manner) -> Result<usize> {
     let wanted = wanted(app)?;
     let mut writes = 1;
     for object in &wanted {
-        writes += create(space, object, manner).await?;
+        writes += create(ns, object, manner).await?;
     }
     if manner == Manner::Careful {
         writes += 1;
-        tell(space, app).await?;
+        publish_event(ns, app).await?;
     }
     let status = json!({"status": {"observedGeneration": app.metadata.generation}});
-    space
-        .apps()
+    ns.apps()
         .patch_status(&app.name_any(), &PatchParams::default(), &Patch::Merge(status))
         .await?;
     Ok(writes)
 }
 
-async fn create(space: &Space, object: &Object, manner: Manner) -> Result<usize> {
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(space.client.clone(), &space.name, &resource(object.kind()));
+async fn create(ns: &TestNamespace, object: &Object, manner: Manner) -> Result<usize> {
+    let api: Api<DynamicObject> = Api::namespaced_with(ns.client.clone(), &ns.name, &resource(object.kind()));
     let mut writes = 1;
     match (manner, object) {
         (Manner::Plain, _) => {}
@@ -192,7 +190,7 @@ async fn create(space: &Space, object: &Object, manner: Manner) -> Result<usize>
     Ok(writes)
 }
 
-async fn tell(space: &Space, app: &ObservedApp) -> Result<()> {
+async fn publish_event(ns: &TestNamespace, app: &ObservedApp) -> Result<()> {
     let reporter = Reporter {
         controller: "floor".to_owned(),
         instance: None,
@@ -204,7 +202,7 @@ async fn tell(space: &Space, app: &ObservedApp) -> Result<()> {
         action: "Make".to_owned(),
         secondary: None,
     };
-    let recorder = Recorder::new(space.client.clone(), reporter);
+    let recorder = Recorder::new(ns.client.clone(), reporter);
     Ok(recorder.publish(&made, &app.object_ref(&())).await?)
 }
 

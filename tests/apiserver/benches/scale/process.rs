@@ -5,13 +5,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use apiserver_tests::{Space, kubeconfig, options};
+use apiserver_tests::{TestNamespace, kubeconfig, options};
 use lab::ports;
 
 /// The environment variable that makes this program the operator that is measured: with these arguments.
 const OPERATOR: &str = "BENCH_OPERATOR";
 /// How often the operator is asked how far it has come.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_PERIOD: Duration = Duration::from_millis(50);
 
 pub fn is_operator() -> bool {
     std::env::var_os(OPERATOR).is_some()
@@ -32,11 +32,11 @@ pub struct Process {
 
 impl Process {
     /// It watches all namespaces, and has its Lease in this one.
-    pub async fn start(space: &Space, identity: &str, prometheus: &str) -> Result<Self> {
+    pub async fn start(ns: &TestNamespace, identity: &str, prometheus: &str) -> Result<Self> {
         let [port] = ports::free()?;
         let arguments = format!(
             "--leader-elect --leader-elect-namespace={} --identity={identity} --prometheus-url={prometheus} --listen=127.0.0.1:{port}",
-            space.name,
+            ns.name,
         );
         let child = Command::new(std::env::current_exe()?)
             .env(OPERATOR, arguments)
@@ -84,7 +84,7 @@ impl Process {
     async fn wait(&self, holds: impl Fn(&str) -> bool) -> Result<()> {
         // Until it listens it does not answer.
         while !self.metrics().await.is_ok_and(|metrics| holds(&metrics)) {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_PERIOD).await;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use apiserver_tests::{
-    Gate, Proxy, Running, Space, Verdict, block_on, condition, eventually, options, rights,
+    Action, Gate, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options, rights,
 };
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
@@ -16,35 +16,32 @@ fn asking(host: &str, path: &str) -> Value {
 }
 
 /// Two namespaces under one operator.
-async fn two_namespaces(purpose: &str) -> Result<([Space; 2], Proxy, Running)> {
-    let spaces = [
-        Space::new(&format!("{purpose}-a")).await?,
-        Space::new(&format!("{purpose}-b")).await?,
+async fn two_namespaces(purpose: &str) -> Result<([TestNamespace; 2], Proxy, RunningOperator)> {
+    let test_namespaces = [
+        TestNamespace::new(&format!("{purpose}-a")).await?,
+        TestNamespace::new(&format!("{purpose}-b")).await?,
     ];
-    let names = [spaces[0].name.as_str(), spaces[1].name.as_str()];
-    rights::confine(&spaces[0].client, names[0], &names).await?;
-    let proxy = Proxy::start(&spaces[0]).await?;
-    let operator = Running::start(options(&["--namespaces", &names.join(",")]), proxy.config());
-    Ok((spaces, proxy, operator))
+    let names = [test_namespaces[0].name.as_str(), test_namespaces[1].name.as_str()];
+    rights::grant_in_namespaces(&test_namespaces[0].client, names[0], &names).await?;
+    let proxy = Proxy::start(&test_namespaces[0]).await?;
+    let operator = RunningOperator::start(options(&["--namespaces", &names.join(",")]), proxy.config());
+    Ok((test_namespaces, proxy, operator))
 }
 
-async fn ingresses(space: &Space, wanted: &[&str]) -> Result<()> {
-    eventually(
-        &format!("{} has the Ingresses {wanted:?}", space.name),
-        async || {
-            let names = space.names(Kind::Ingress).await?;
-            Ok(if names == wanted {
-                Ok(())
-            } else {
-                Err(format!("{names:?}"))
-            })
-        },
-    )
+async fn ingresses(ns: &TestNamespace, wanted: &[&str]) -> Result<()> {
+    eventually(&format!("{} has the Ingresses {wanted:?}", ns.name), async || {
+        let names = ns.names(Kind::Ingress).await?;
+        Ok(if names == wanted {
+            Ok(())
+        } else {
+            Err(format!("{names:?}"))
+        })
+    })
     .await
 }
 
 #[test]
-fn an_older_app_does_not_take_a_host_and_gets_it_when_it_is_given_up() -> Result<()> {
+fn an_older_app_does_not_take_a_host_and_gets_it_once_released() -> Result<()> {
     block_on(async {
         let ([theirs, ours], _proxy, _operator) = two_namespaces("taken").await?;
         // Made first, and given the host later.
@@ -104,16 +101,16 @@ fn an_older_app_does_not_take_a_host_and_gets_it_when_it_is_given_up() -> Result
 
 /// Neither is there when the other is given the host: both Ingresses are on their way.
 #[test]
-fn of_two_that_are_given_a_host_at_once_one_keeps_it() -> Result<()> {
+fn one_of_two_concurrent_claims_to_a_host_wins() -> Result<()> {
     block_on(async {
         let ([a, b], proxy, _operator) = two_namespaces("at-once").await?;
         a.apply("tasks", small()).await?;
         a.applied("tasks").await?;
         let gate = Gate::default();
         let held = gate.clone();
-        proxy.judge(move |call| match (call.verb, &*call.resource) {
-            ("patch", "ingresses") => Verdict::Hold(held.clone()),
-            _ => Verdict::Pass,
+        proxy.on_request(move |call| match (call.verb, &*call.resource) {
+            ("patch", "ingresses") => Action::Hold(held.clone()),
+            _ => Action::Pass,
         });
         let sent = async |count: usize| {
             eventually(&format!("{count} Ingresses are on their way"), async || {
@@ -138,9 +135,9 @@ fn of_two_that_are_given_a_host_at_once_one_keeps_it() -> Result<()> {
         gate.open();
         eventually("one of the two has it, and the other is told", async || {
             let mut found = Vec::new();
-            for space in [&a, &b] {
-                let app = space.apps().get("tasks").await?;
-                let made = space.names(Kind::Ingress).await?.len();
+            for ns in [&a, &b] {
+                let app = ns.apps().get("tasks").await?;
+                let made = ns.names(Kind::Ingress).await?.len();
                 found.push((made, condition(&app, "Exposed").1 == "HostTaken"));
             }
             found.sort_unstable();

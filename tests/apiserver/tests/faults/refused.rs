@@ -1,17 +1,17 @@
 //! What the API server refuses: the reason and the remedy fit the cause.
 
 use anyhow::Result;
-use apiserver_tests::{Running, Space, block_on, condition};
+use apiserver_tests::{RunningOperator, TestNamespace, block_on, condition};
 use k8s_openapi::api::core::v1::{LimitRange, PersistentVolumeClaim, ResourceQuota};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-async fn told_of_the_claim(space: &Space, reason: &str, words: &[&str]) -> Result<()> {
-    let (_proxy, _operator) = Running::calm(space).await?;
+async fn reported_for_the_claim(ns: &TestNamespace, reason: &str, words: &[&str]) -> Result<()> {
+    let (_proxy, _operator) = RunningOperator::behind_proxy(ns).await?;
     let spec = json!({"image": "tasks:1", "database": {"builtin": {"storage": {"size": "1Gi"}}}});
-    space.apply("tasks", spec).await?;
-    let app = space
+    ns.apply("tasks", spec).await?;
+    let app = ns
         .until("tasks", &format!("{reason} is told"), |app| {
             condition(app, "Applied").1 == reason
         })
@@ -28,10 +28,10 @@ async fn told_of_the_claim(space: &Space, reason: &str, words: &[&str]) -> Resul
 }
 
 #[test]
-fn a_quota_is_told_as_a_quota() -> Result<()> {
+fn an_exceeded_quota_is_reported_as_such() -> Result<()> {
     block_on(async {
-        let space = Space::new("quota").await?;
-        let quotas: Api<ResourceQuota> = Api::namespaced(space.client.clone(), &space.name);
+        let ns = TestNamespace::new("quota").await?;
+        let quotas: Api<ResourceQuota> = Api::namespaced(ns.client.clone(), &ns.name);
         let hard = json!({"requests.storage": "512Mi"});
         let quota = json!({"metadata": {"name": "small"}, "spec": {"hard": hard}});
         quotas
@@ -43,32 +43,32 @@ fn a_quota_is_told_as_a_quota() -> Result<()> {
             .patch_status("small", &PatchParams::default(), &Patch::Merge(counted))
             .await?;
         let words = ["exceeded quota: small", "requests.storage", "raise the quota"];
-        told_of_the_claim(&space, "QuotaExceeded", &words).await
+        reported_for_the_claim(&ns, "QuotaExceeded", &words).await
     })
 }
 
 #[test]
-fn a_limit_range_is_told_as_one() -> Result<()> {
+fn a_limit_range_violation_is_reported_as_such() -> Result<()> {
     block_on(async {
-        let space = Space::new("limit-range").await?;
+        let ns = TestNamespace::new("limit-range").await?;
         let limits = json!([{"type": "PersistentVolumeClaim", "max": {"storage": "512Mi"}}]);
         let range = json!({"metadata": {"name": "small"}, "spec": {"limits": limits}});
-        Api::<LimitRange>::namespaced(space.client.clone(), &space.name)
+        Api::<LimitRange>::namespaced(ns.client.clone(), &ns.name)
             .create(&PostParams::default(), &serde_json::from_value(range)?)
             .await?;
         let words = ["512Mi, but request is 1Gi", "widen the LimitRange"];
-        told_of_the_claim(&space, "OutsideLimitRange", &words).await
+        reported_for_the_claim(&ns, "OutsideLimitRange", &words).await
     })
 }
 
 /// The message with which the API server refuses that the operator creates this.
-async fn refusal(space: &Space, group_version: &str, resource: &str, object: &Value) -> Result<String> {
-    let uri = format!("{group_version}/namespaces/{}/{resource}", space.name);
+async fn refusal(ns: &TestNamespace, group_version: &str, resource: &str, object: &Value) -> Result<String> {
+    let uri = format!("{group_version}/namespaces/{}/{resource}", ns.name);
     let request = http::Request::post(uri)
         .header("content-type", "application/json")
-        .header("impersonate-user", space.operator())
+        .header("impersonate-user", ns.operator())
         .body(object.to_string().into_bytes())?;
-    message(space.client.request::<Value>(request).await)
+    message(ns.client.request::<Value>(request).await)
 }
 
 fn message<T>(answer: kube::Result<T>) -> Result<String> {
@@ -82,11 +82,11 @@ fn message<T>(answer: kube::Result<T>) -> Result<String> {
 /// The words by which `operator/controller/src/error.rs` tells one 403 from another, where no operator is needed to
 /// hear them.
 #[test]
-fn the_api_server_says_what_the_operator_listens_for() -> Result<()> {
+fn the_api_server_sends_the_messages_that_the_operator_matches() -> Result<()> {
     block_on(async {
-        let space = Space::new("texts").await?;
+        let ns = TestNamespace::new("texts").await?;
         let role = json!({"metadata": {"name": "any"}, "rules": []});
-        let text = refusal(&space, "/apis/rbac.authorization.k8s.io/v1", "roles", &role).await?;
+        let text = refusal(&ns, "/apis/rbac.authorization.k8s.io/v1", "roles", &role).await?;
         assert!(text.contains(" cannot create resource \"roles\""), "{text}");
 
         let owner = json!({
@@ -94,15 +94,15 @@ fn the_api_server_says_what_the_operator_listens_for() -> Result<()> {
             "controller": true, "blockOwnerDeletion": true,
         });
         let owned = json!({"metadata": {"name": "any", "ownerReferences": [owner]}});
-        let text = refusal(&space, "/api/v1", "configmaps", &owned).await?;
+        let text = refusal(&ns, "/api/v1", "configmaps", &owned).await?;
         assert!(text.contains("cannot find RESTMapping"), "{text}");
 
-        let class = format!("fixed-{}", space.name);
+        let class = format!("fixed-{}", ns.name);
         let fixed = json!({"metadata": {"name": class}, "provisioner": "example.com/fixed"});
-        Api::<StorageClass>::all(space.client.clone())
+        Api::<StorageClass>::all(ns.client.clone())
             .create(&PostParams::default(), &serde_json::from_value(fixed)?)
             .await?;
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(space.client.clone(), &space.name);
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(ns.client.clone(), &ns.name);
         let of = |size: &str| json!({"spec": {"resources": {"requests": {"storage": size}}}});
         let mut claim = of("1Gi");
         claim["metadata"] = json!({"name": "data"});

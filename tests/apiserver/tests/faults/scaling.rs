@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use apiserver_tests::{Gate, Proxy, Running, Space, Verdict, block_on, condition, eventually, options};
+use apiserver_tests::{
+    Action, Gate, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options,
+};
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, Patch, PatchParams};
@@ -19,11 +21,11 @@ struct Counts {
 }
 
 impl Counts {
-    fn watch(space: &Space) -> Self {
+    fn watch(ns: &TestNamespace) -> Self {
         let seen: Arc<Mutex<Vec<i32>>> = Arc::default();
         let into = Arc::clone(&seen);
         let config = watcher::Config::default().fields("metadata.name=tasks");
-        let deployments = watcher(deployments(space), config)
+        let deployments = watcher(deployments(ns), config)
             .default_backoff()
             .applied_objects();
         let watch = deployments.for_each(move |deployment| {
@@ -52,8 +54,8 @@ impl Counts {
     }
 }
 
-fn deployments(space: &Space) -> Api<Deployment> {
-    Api::namespaced(space.client.clone(), &space.name)
+fn deployments(ns: &TestNamespace) -> Api<Deployment> {
+    Api::namespaced(ns.client.clone(), &ns.name)
 }
 
 fn spec(image: &str, autoscaled: bool) -> Value {
@@ -65,12 +67,12 @@ fn spec(image: &str, autoscaled: bool) -> Value {
 }
 
 /// The autoscaler's own way to change the count.
-async fn scale(space: &Space, count: i32) -> Result<()> {
+async fn scale(ns: &TestNamespace, count: i32) -> Result<()> {
     let params = PatchParams {
         field_manager: Some("kube-controller-manager".to_owned()),
         ..PatchParams::default()
     };
-    deployments(space)
+    deployments(ns)
         .patch_scale(
             "tasks",
             &params,
@@ -83,53 +85,53 @@ async fn scale(space: &Space, count: i32) -> Result<()> {
 #[test]
 fn replicas_are_handed_to_an_autoscaler_and_back_without_a_drop() -> Result<()> {
     block_on(async {
-        let space = Space::new("scaled").await?;
-        let (_proxy, _operator) = Running::calm(&space).await?;
-        let counts = Counts::watch(&space);
-        space.apply("tasks", spec("tasks:1", false)).await?;
-        space.applied("tasks").await?;
+        let ns = TestNamespace::new("scaled").await?;
+        let (_proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+        let counts = Counts::watch(&ns);
+        ns.apply("tasks", spec("tasks:1", false)).await?;
+        ns.applied("tasks").await?;
         counts.reach(4).await?;
-        space.apply("tasks", spec("tasks:1", true)).await?;
-        space.applied("tasks").await?;
-        scale(&space, 7).await?;
-        space.apply("tasks", spec("tasks:2", true)).await?;
-        space.applied("tasks").await?;
+        ns.apply("tasks", spec("tasks:1", true)).await?;
+        ns.applied("tasks").await?;
+        scale(&ns, 7).await?;
+        ns.apply("tasks", spec("tasks:2", true)).await?;
+        ns.applied("tasks").await?;
         let seen = counts.reach(7).await?;
         assert!(
             seen.is_sorted(),
             "turning it on keeps the count, and what it chose stays: {seen:?}"
         );
-        space.apply("tasks", spec("tasks:2", false)).await?;
-        space.applied("tasks").await?;
+        ns.apply("tasks", spec("tasks:2", false)).await?;
+        ns.applied("tasks").await?;
         let seen = counts.reach(4).await?;
         assert!(
             seen.iter().all(|count| *count >= 4),
             "back without a drop: {seen:?}"
         );
-        assert!(space.names(Kind::HorizontalPodAutoscaler).await?.is_empty());
+        assert!(ns.names(Kind::HorizontalPodAutoscaler).await?.is_empty());
         Ok(())
     })
 }
 
 #[test]
-fn a_count_of_a_leader_that_was_frozen_never_replaces_the_autoscalers() -> Result<()> {
+fn a_late_write_of_a_former_leader_keeps_the_autoscalers_replicas() -> Result<()> {
     block_on(async {
-        let space = Space::new("thawed").await?;
-        let [frozen, other] = [Proxy::start(&space).await?, Proxy::start(&space).await?];
-        let arguments = ["--namespaces", &space.name];
-        let counts = Counts::watch(&space);
+        let ns = TestNamespace::new("thawed").await?;
+        let [frozen, other] = [Proxy::start(&ns).await?, Proxy::start(&ns).await?];
+        let arguments = ["--namespaces", &ns.name];
+        let counts = Counts::watch(&ns);
         // Neither knows of an election: only the frozen one's own care can save the count.
-        let first = Running::start(options(&arguments), frozen.config());
-        space.apply("tasks", spec("tasks:1", false)).await?;
-        space.applied("tasks").await?;
+        let first = RunningOperator::start(options(&arguments), frozen.config());
+        ns.apply("tasks", spec("tasks:1", false)).await?;
+        ns.applied("tasks").await?;
         counts.reach(4).await?;
         let gate = Gate::default();
         let held = gate.clone();
-        frozen.judge(move |call| match (call.verb, call.resource.as_str()) {
-            ("patch", "deployments") => Verdict::Hold(held.clone()),
-            _ => Verdict::Pass,
+        frozen.on_request(move |call| match (call.verb, call.resource.as_str()) {
+            ("patch", "deployments") => Action::Hold(held.clone()),
+            _ => Action::Pass,
         });
-        space.apply("tasks", spec("tasks:2", false)).await?;
+        ns.apply("tasks", spec("tasks:2", false)).await?;
         eventually("its write is on its way", async || {
             let last = frozen.writes().pop();
             Ok(match last {
@@ -138,10 +140,10 @@ fn a_count_of_a_leader_that_was_frozen_never_replaces_the_autoscalers() -> Resul
             })
         })
         .await?;
-        let _second = Running::start(options(&arguments), other.config());
-        space.apply("tasks", spec("tasks:3", true)).await?;
-        space.applied("tasks").await?;
-        scale(&space, 9).await?;
+        let _second = RunningOperator::start(options(&arguments), other.config());
+        ns.apply("tasks", spec("tasks:3", true)).await?;
+        ns.applied("tasks").await?;
+        scale(&ns, 9).await?;
         counts.reach(9).await?;
         gate.open();
         eventually("the late write has its answer", async || {
@@ -150,8 +152,8 @@ fn a_count_of_a_leader_that_was_frozen_never_replaces_the_autoscalers() -> Resul
         })
         .await?;
         first.kill().await;
-        space.apply("tasks", spec("tasks:4", true)).await?;
-        space.applied("tasks").await?;
+        ns.apply("tasks", spec("tasks:4", true)).await?;
+        ns.applied("tasks").await?;
         let seen = counts.reach(9).await?;
         assert_eq!(seen, vec![9; seen.len()], "the count dropped on the way");
         Ok(())
@@ -160,24 +162,23 @@ fn a_count_of_a_leader_that_was_frozen_never_replaces_the_autoscalers() -> Resul
 
 /// What the autoscaler says of itself, the app says too, with what to do about it.
 #[test]
-fn an_autoscaler_without_metrics_is_told() -> Result<()> {
+fn an_autoscaler_without_metrics_is_reported() -> Result<()> {
     block_on(async {
-        let space = Space::new("unscaled").await?;
-        let (_proxy, _operator) = Running::calm(&space).await?;
-        let app = space.apply("tasks", spec("tasks:1", true)).await?;
+        let ns = TestNamespace::new("unscaled").await?;
+        let (_proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+        let app = ns.apply("tasks", spec("tasks:1", true)).await?;
         assert_eq!(app.spec.replicas, 4);
-        space.applied("tasks").await?;
+        ns.applied("tasks").await?;
         let says = async |type_: &str, status: &str, reason: &str, message: &str| {
             let condition = json!({"type": type_, "status": status, "reason": reason, "message": message});
             let patch = json!({"status": {"conditions": [condition], "desiredReplicas": 2}});
-            space
-                .objects(Kind::HorizontalPodAutoscaler)
+            ns.objects(Kind::HorizontalPodAutoscaler)
                 .patch_status("tasks", &PatchParams::default(), &Patch::Merge(patch))
                 .await
         };
         let missing = "the server could not find the requested resource (get pods.metrics.k8s.io)";
         says("ScalingActive", "False", "FailedGetResourceMetric", missing).await?;
-        let app = space
+        let app = ns
             .until("tasks", "the metrics are missed", |app| {
                 condition(app, "Scaled").1 == "FailedGetResourceMetric"
             })
@@ -191,11 +192,10 @@ fn an_autoscaler_without_metrics_is_told() -> Result<()> {
         assert!(message.contains("spec.replicas: 4 does nothing"), "{message}");
 
         says("ScalingActive", "True", "ValidMetricFound", "it has them").await?;
-        space
-            .until("tasks", "the metrics are there", |app| {
-                condition(app, "Scaled").0 == "True"
-            })
-            .await?;
+        ns.until("tasks", "the metrics are there", |app| {
+            condition(app, "Scaled").0 == "True"
+        })
+        .await?;
         Ok(())
     })
 }

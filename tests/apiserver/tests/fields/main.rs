@@ -2,7 +2,7 @@
 //! was there at the beginning. The fields are drawn from the schema, so that a new one is tried without being named here.
 #![allow(clippy::unwrap_used)]
 
-mod draw;
+mod generate;
 mod values;
 
 use std::collections::BTreeMap;
@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use apiserver_tests::{
-    Proxy, Running, Space, answers, block_on, condition, difference, eventually, install, objects_of,
-    options, rights, schemaless_as,
+    Proxy, RunningOperator, TestNamespace, block_on, condition, difference, eventually, install, objects_of,
+    options, rights, schemaless_as, set_ready,
 };
-use draw::{Judge, Trial};
 use futures::future::try_join_all;
+use generate::{Judge, Trial};
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -58,7 +58,7 @@ const ONLY_ONE: &[(&str, &str)] = &[
 ];
 
 /// How many apps are tried side by side.
-const LANES: usize = 8;
+const WORKERS: usize = 8;
 
 fn is_excepted(field: &str) -> bool {
     EXCEPT.iter().any(|(except, _)| *except == field) || ONLY_ONE.iter().any(|(end, _)| field.ends_with(end))
@@ -67,10 +67,10 @@ fn is_excepted(field: &str) -> bool {
 #[test]
 fn every_field_can_be_set_changed_changed_back_and_removed() -> Result<()> {
     block_on(async {
-        let space = Space::new("draw").await?;
-        let (_proxy, _operator) = everywhere(&space).await?;
-        let judge = Arc::new(Judge::new(space)?);
-        let fields = draw::fields();
+        let ns = TestNamespace::new("draw").await?;
+        let (_proxy, _operator) = everywhere(&ns).await?;
+        let judge = Arc::new(Judge::new(ns)?);
+        let fields = generate::fields();
         ensure!(fields.len() > 250, "the schema was not read: {fields:#?}");
         let fields = fields.into_iter().filter(|field| !is_excepted(field));
         // A node port is the whole cluster's: no two apps may ask for it at the same time.
@@ -81,9 +81,9 @@ fn every_field_can_be_set_changed_changed_back_and_removed() -> Result<()> {
         let tried = jobs.iter().map(Vec::len).sum::<usize>();
         let jobs = Arc::new(Mutex::new(jobs));
         // Drawing is work for the processor: each lane has a thread of its own.
-        let lanes = (0..LANES).map(|_| {
+        let lanes = (0..WORKERS).map(|_| {
             let (judge, jobs, runtime) = (Arc::clone(&judge), Arc::clone(&jobs), Handle::current());
-            tokio::task::spawn_blocking(move || runtime.block_on(lane(&judge, &jobs)))
+            tokio::task::spawn_blocking(move || runtime.block_on(worker(&judge, &jobs)))
         });
         let mut failures = Vec::new();
         for lane in try_join_all(lanes).await? {
@@ -96,8 +96,8 @@ fn every_field_can_be_set_changed_changed_back_and_removed() -> Result<()> {
 }
 
 /// One operator for all, in a cluster that has a Prometheus and all optional APIs.
-async fn everywhere(space: &Space) -> Result<(Proxy, Running)> {
-    let client = &space.client;
+async fn everywhere(ns: &TestNamespace) -> Result<(Proxy, RunningOperator)> {
+    let client = &ns.client;
     for &kind in Kind::ALL.iter().filter(|kind| kind.is_optional()) {
         install(client, &serde_json::from_value(golden_tests::crd(kind)?)?).await?;
     }
@@ -108,24 +108,24 @@ async fn everywhere(space: &Space) -> Result<(Proxy, Running)> {
         "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": {"name": "prometheus"},
         "spec": {"serviceMonitorSelector": {}, "probeSelector": {}, "ruleSelector": {}},
     }))?;
-    Api::<DynamicObject>::namespaced_with(client.clone(), &space.name, &resource)
+    Api::<DynamicObject>::namespaced_with(client.clone(), &ns.name, &resource)
         .create(&PostParams::default(), &prometheus)
         .await?;
-    rights::unconfine(client).await?;
+    rights::grant_cluster_wide(client).await?;
     let proxy = Proxy::start_as(client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
-    let trusted = format!("--prometheus-namespaces={}", space.name);
+    let trusted = format!("--prometheus-namespaces={}", ns.name);
     let arguments = [
         trusted.as_str(),
         "--prober-url=blackbox-exporter.probing:9115",
         "--grafana-url=https://grafana.example.com",
     ];
-    let operator = Running::start(options(&arguments), proxy.config());
+    let operator = RunningOperator::start(options(&arguments), proxy.config());
     Ok((proxy, operator))
 }
 
 /// Tries what nobody else has begun to try; gives what went wrong.
-async fn lane(judge: &Judge, jobs: &Mutex<Vec<Vec<String>>>) -> Result<Vec<String>> {
-    let space = Space::new("lane").await?;
+async fn worker(judge: &Judge, jobs: &Mutex<Vec<Vec<String>>>) -> Result<Vec<String>> {
+    let ns = TestNamespace::new("lane").await?;
     let mut failures = Vec::new();
     let mut number = 0;
     loop {
@@ -134,7 +134,7 @@ async fn lane(judge: &Judge, jobs: &Mutex<Vec<Vec<String>>>) -> Result<Vec<Strin
         for field in fields {
             number += 1;
             let tried = match judge.draw(&field).await {
-                Ok(trial) => attempt(&space, &format!("field-{number}"), &trial).await,
+                Ok(trial) => attempt(&ns, &format!("field-{number}"), &trial).await,
                 Err(why) => Err(anyhow!(why)),
             };
             if let Err(error) = tried {
@@ -145,64 +145,58 @@ async fn lane(judge: &Judge, jobs: &Mutex<Vec<Vec<String>>>) -> Result<Vec<Strin
     }
 }
 
-async fn attempt(space: &Space, app: &str, trial: &Trial) -> Result<()> {
+async fn attempt(ns: &TestNamespace, app: &str, trial: &Trial) -> Result<()> {
     if let Some((_, promise)) = HELD.iter().find(|(field, _)| *field == trial.field) {
-        return hold(space, app, trial, *promise).await;
+        return hold(ns, app, trial, *promise).await;
     }
     let without = match &trial.without {
         Some(spec) => {
-            set(space, app, spec).await.context("without it")?;
-            Some((spec, objects_of(space, app).await?))
+            set(ns, app, spec).await.context("without it")?;
+            Some((spec, objects_of(ns, app).await?))
         }
         None => None,
     };
-    set(space, app, &trial.first).await.context("set")?;
-    let first = objects_of(space, app).await?;
-    set(space, app, &trial.other).await.context("changed")?;
-    let other = objects_of(space, app).await?;
+    set(ns, app, &trial.first).await.context("set")?;
+    let first = objects_of(ns, app).await?;
+    set(ns, app, &trial.other).await.context("changed")?;
+    let other = objects_of(ns, app).await?;
     ensure!(first != other, "no object followed its change");
-    set(space, app, &trial.first).await.context("changed back")?;
-    comes_to(space, app, &first).await.context("changed back")?;
+    set(ns, app, &trial.first).await.context("changed back")?;
+    comes_to(ns, app, &first).await.context("changed back")?;
     if let Some((spec, before)) = without {
-        set(space, app, spec).await.context("removed")?;
-        comes_to(space, app, &before).await.context("removed")?;
+        set(ns, app, spec).await.context("removed")?;
+        comes_to(ns, app, &before).await.context("removed")?;
     }
-    space.delete(app).await?;
+    ns.delete(app).await?;
     let with_service = trial.field.starts_with("service.");
     eventually("its Service is gone", async || {
-        let there = with_service && space.objects(Kind::Service).get_opt(app).await?.is_some();
+        let there = with_service && ns.objects(Kind::Service).get_opt(app).await?.is_some();
         Ok(if there { Err(String::new()) } else { Ok(()) })
     })
     .await
 }
 
 /// The change is refused, in words that name the field, and all stays as it is.
-async fn hold(space: &Space, app: &str, trial: &Trial, promise: Promise) -> Result<()> {
-    set(space, app, &trial.first).await.context("set")?;
+async fn hold(ns: &TestNamespace, app: &str, trial: &Trial, promise: Promise) -> Result<()> {
+    set(ns, app, &trial.first).await.context("set")?;
     let refused = match promise {
         Promise::Stays => {
-            let before = objects_of(space, app).await?;
+            let before = objects_of(ns, app).await?;
             let without = trial.without.as_ref().context("it cannot be left out")?;
             let refused = vec![
-                space.replace(app, &trial.other).await,
-                space.replace(app, without).await,
+                ns.replace(app, &trial.other).await,
+                ns.replace(app, without).await,
             ];
-            comes_to(space, app, &before).await?;
+            comes_to(ns, app, &before).await?;
             refused
         }
         Promise::Grows => {
-            space
-                .replace(app, &trial.other)
-                .await
-                .context("it does not grow")?;
-            vec![space.replace(app, &trial.first).await]
+            ns.replace(app, &trial.other).await.context("it does not grow")?;
+            vec![ns.replace(app, &trial.first).await]
         }
         Promise::TakenBack => {
             for spec in [&trial.other, &trial.first] {
-                space
-                    .replace(app, spec)
-                    .await
-                    .context("it does not change back")?;
+                ns.replace(app, spec).await.context("it does not change back")?;
             }
             Vec::new()
         }
@@ -214,12 +208,12 @@ async fn hold(space: &Space, app: &str, trial: &Trial, promise: Promise) -> Resu
         let holder = trial.field.rsplit_once('.').map_or("", |(holder, _)| holder);
         ensure!(error.to_string().contains(holder), "{error:#}");
     }
-    space.delete(app).await
+    ns.delete(app).await
 }
 
-async fn comes_to(space: &Space, app: &str, expected: &BTreeMap<String, String>) -> Result<()> {
+async fn comes_to(ns: &TestNamespace, app: &str, expected: &BTreeMap<String, String>) -> Result<()> {
     eventually("all is as before", async || {
-        let found = objects_of(space, app).await?;
+        let found = objects_of(ns, app).await?;
         Ok(if found == *expected {
             Ok(())
         } else {
@@ -230,18 +224,18 @@ async fn comes_to(space: &Space, app: &str, expected: &BTreeMap<String, String>)
 }
 
 /// Applies a spec and waits until all is as it asks for.
-async fn set(space: &Space, app: &str, spec: &Value) -> Result<()> {
+async fn set(ns: &TestNamespace, app: &str, spec: &Value) -> Result<()> {
     // No two apps can have one route.
     let own = spec
         .to_string()
-        .replace("tasks.example.com", &format!("{app}.{}.example.com", space.name));
+        .replace("tasks.example.com", &format!("{app}.{}.example.com", ns.name));
     let own: Value = serde_json::from_str(&own)?;
-    if space.apps().get_opt(app).await?.is_none() {
-        space.apply(app, own).await?;
+    if ns.apps().get_opt(app).await?.is_none() {
+        ns.apply(app, own).await?;
     } else {
-        space.replace(app, &own).await?;
+        ns.replace(app, &own).await?;
     }
-    let app = space
+    let app = ns
         .until(app, "it is applied or refused", |app| {
             let (status, reason, _) = condition(app, "Applied");
             status == "True" || ["Rejected", "Invalid", "Forbidden"].contains(&reason.as_str())
@@ -253,11 +247,11 @@ async fn set(space: &Space, app: &str, spec: &Value) -> Result<()> {
     }
     let name = app.name_any();
     // With every spec, so that no status of a Deployment tells one from another.
-    answers(space, &name, 1).await?;
+    set_ready(ns, &name, 1).await?;
     if spec["probe"].is_object() {
         // It is made when the app answers for the first time.
         eventually("it is probed", async || {
-            let probe = space.objects(Kind::Probe).get_opt(&name).await?;
+            let probe = ns.objects(Kind::Probe).get_opt(&name).await?;
             Ok(probe.map(drop).ok_or_else(String::new))
         })
         .await?;

@@ -66,7 +66,7 @@ pub async fn users(cluster: &Cluster, app: &App<'_>, duration: &str, truth: &mut
         app: app.name.clone(),
         namespace: app.namespace.clone(),
     };
-    let outcome = load::put(&Kubectl::new(&cluster.kubeconfig).await?, &load, |_| ()).await?;
+    let outcome = load::run_job(&Kubectl::new(&cluster.kubeconfig).await?, &load, |_| ()).await?;
     let count = |key: &str| {
         outcome.summary[key]
             .as_f64()

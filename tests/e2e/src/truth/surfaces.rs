@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
-use lab::handy;
+use lab::path_tools;
 use serde_json::{Map, Value};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::{App, Cluster, OPERATOR_NAMESPACE, Prometheus, filled_in};
+use crate::{App, Cluster, OPERATOR_NAMESPACE, Prometheus, substitute_variables};
 
 /// What a printed column shows.
 pub const COLUMNS: [(&str, &str); 5] = [
@@ -262,14 +262,14 @@ impl Surfaces {
             }
         }
         let count = json["firingAlerts"].as_i64().map(|count| count.to_string());
-        let told = match count.as_deref() {
+        let expected = match count.as_deref() {
             Some("0") => "none is firing".to_owned(),
             Some(count) => format!("{count} firing"),
             None => "not known".to_owned(),
         };
         ensure!(
-            screen.contains(&told),
-            "the screen does not say {told:?}:\n{screen}"
+            screen.contains(&expected),
+            "the screen does not say {expected:?}:\n{screen}"
         );
         self.add("observed status -o json", None, "alerts", count);
         Ok(())
@@ -360,7 +360,9 @@ impl Surfaces {
             let query = panel["targets"][0]["expr"]
                 .as_str()
                 .context("a panel without a query")?;
-            let samples = Prometheus(cluster).query(&filled_in(&dashboard, query)).await?;
+            let samples = Prometheus(cluster)
+                .query(&substitute_variables(&dashboard, query))
+                .await?;
             ensure!(
                 samples.len() <= 1,
                 "{title}: {} series instead of one",
@@ -433,7 +435,7 @@ fn cell(table: &str, column: &str, app: &str) -> Result<Option<String>> {
 
 async fn kubectl(cluster: &Cluster, args: &[&str]) -> Result<String> {
     output(
-        Command::new(handy::dir().join("kubectl"))
+        Command::new(path_tools::dir().join("kubectl"))
             .env("KUBECONFIG", &cluster.kubeconfig)
             .args(args),
     )
@@ -446,7 +448,7 @@ async fn observedapp(args: &[&str]) -> Result<String> {
 
 async fn output(command: &mut Command) -> Result<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(handy::dir()).chain(std::env::split_paths(&path)))?;
+    let path = std::env::join_paths(std::iter::once(path_tools::dir()).chain(std::env::split_paths(&path)))?;
     let output = command.env("PATH", path).stdin(Stdio::null()).output().await?;
     if !output.status.success() {
         bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -462,7 +464,7 @@ struct ApiProxy {
 
 impl ApiProxy {
     async fn open(cluster: &Cluster) -> Result<Self> {
-        let mut kubectl = Command::new(handy::dir().join("kubectl"))
+        let mut kubectl = Command::new(path_tools::dir().join("kubectl"))
             .env("KUBECONFIG", &cluster.kubeconfig)
             .args(["proxy", "--port=0"])
             .stdout(Stdio::piped())

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use lab::kubectl::Kubectl;
 
-use crate::SOON;
+use crate::TIMEOUT;
 
 /// A server beside which a loop takes all the CPU there is: many times what it asked for.
 const BUSY: &str = r#"
@@ -26,14 +26,14 @@ spec:
 "#;
 
 #[tokio::test]
-async fn a_busy_app_gets_more_pods_and_top_says_what_each_takes() -> Result<()> {
+async fn a_busy_app_is_scaled_up_and_top_shows_its_pods() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("autoscaling").await?;
     let app = App::apply(&cluster, &namespace.name, BUSY).await?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
 
     let kubectl = Kubectl::new(&cluster.kubeconfig).await?;
-    eventually("`kubectl top` knows the pod", SOON, async || {
+    eventually("`kubectl top` knows the pod", TIMEOUT, async || {
         let top = kubectl
             .run(&["top", "pods", "--no-headers", "-n", &namespace.name])
             .await?;
@@ -49,7 +49,7 @@ async fn a_busy_app_gets_more_pods_and_top_says_what_each_takes() -> Result<()> 
     .await?;
 
     let deployments = Api::<Deployment>::namespaced(cluster.client.clone(), &namespace.name);
-    eventually("it has three pods", SOON, async || {
+    eventually("it has three pods", TIMEOUT, async || {
         let ready = deployments
             .get(&app.name)
             .await?
@@ -60,7 +60,7 @@ async fn a_busy_app_gets_more_pods_and_top_says_what_each_takes() -> Result<()> 
     })
     .await?;
     // What the autoscaler has decided is not taken back by the operator.
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
     let replicas = deployments
         .get(&app.name)
         .await?

@@ -5,7 +5,7 @@ use e2e_tests::{App, Cluster, SMALL, eventually};
 use lab::addons::INGRESS_PORT;
 use serde_json::json;
 
-use crate::{SOON, ask};
+use crate::{TIMEOUT, ask};
 
 #[tokio::test]
 async fn tasks_are_added_and_read_through_the_ingress() -> Result<()> {
@@ -14,10 +14,10 @@ async fn tasks_are_added_and_read_through_the_ingress() -> Result<()> {
     let app = App::apply(&cluster, &namespace.name, SMALL).await?;
     let host = format!("{}.example.com", namespace.name);
     app.patch(json!({"ingress": {"host": host}})).await?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
 
     let task = r#"{"task":"Through the door"}"#;
-    eventually("the Ingress leads to the app", SOON, async || {
+    eventually("the Ingress leads to the app", TIMEOUT, async || {
         let answer = ask(&cluster, INGRESS_PORT, &host, "POST", "/tasks", task).await?;
         ensure!(answer.starts_with("HTTP/1.1 201"), "{answer}");
         anyhow::Ok(())

@@ -15,7 +15,7 @@ use kube::api::ListParams;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const SOON: Duration = Duration::from_mins(3);
+const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Asks a port of the node for what a host of this name serves; gives the whole answer.
 async fn ask(

@@ -8,11 +8,11 @@ use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
 /// Three times what is promised.
-const TOLD: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 /// An image without a user of its own, with a shell.
 const BUSYBOX: &str = "docker.io/library/busybox:1.37";
 
-/// Something wrong in a spec, and what must be told of it.
+/// Something wrong in a spec, and what must be reported of it.
 struct Fault {
     /// Also the app's name.
     name: &'static str,
@@ -177,27 +177,27 @@ fn manifest(fault: &Fault) -> String {
     .to_string()
 }
 
-async fn is_told(cluster: &Cluster, namespace: &str, fault: &Fault) -> Result<()> {
+async fn is_reported(cluster: &Cluster, namespace: &str, fault: &Fault) -> Result<()> {
     let app = App::apply(cluster, namespace, &manifest(fault)).await?;
     let what = format!("{}: {} with {:?}", fault.name, fault.reason, fault.words);
-    eventually(&what, TOLD, async || {
+    eventually(&what, TIMEOUT, async || {
         let status = app.api().get(&app.name).await?.status;
         let available = status
             .into_iter()
             .flat_map(|status| status.conditions)
             .find(|condition| condition.type_ == "Available")
             .context("it says nothing yet")?;
-        let told = available.status == "False"
+        let reported = available.status == "False"
             && available.reason == fault.reason
             && fault.words.iter().all(|word| available.message.contains(word));
-        ensure!(told, "{}: {}", available.reason, available.message);
+        ensure!(reported, "{}: {}", available.reason, available.message);
         anyhow::Ok(())
     })
     .await
 }
 
 #[tokio::test]
-async fn what_a_beginner_gets_wrong_is_told_with_field_and_fact() -> Result<()> {
+async fn beginners_mistakes_are_reported_with_field_and_fact() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("beginner").await?;
     let full = cluster.temp_namespace("beginner-quota").await?;
@@ -215,13 +215,13 @@ async fn what_a_beginner_gets_wrong_is_told_with_field_and_fact() -> Result<()> 
     let faults: Vec<Fault> = not_answering().into_iter().chain(not_running()).collect();
     let mut places: Vec<(&str, &Fault)> = faults.iter().map(|one| (&*namespace.name, one)).collect();
     places.push((&full.name, &no_room));
-    let told = places
+    let reported = places
         .iter()
-        .map(|(namespace, fault)| is_told(&cluster, namespace, fault));
-    let failed: Vec<String> = join_all(told)
+        .map(|(namespace, fault)| is_reported(&cluster, namespace, fault));
+    let failed: Vec<String> = join_all(reported)
         .await
         .into_iter()
-        .filter_map(|told| Some(format!("{:#}", told.err()?)))
+        .filter_map(|reported| Some(format!("{:#}", reported.err()?)))
         .collect();
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     namespace.delete().await?;

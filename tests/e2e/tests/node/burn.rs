@@ -13,7 +13,7 @@ const OBSERVED: Duration = Duration::from_mins(4);
 const RECORDED: Duration = Duration::from_mins(10);
 
 #[tokio::test]
-async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()> {
+async fn a_fast_burn_pages_and_resolves() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("story-burn").await?;
     // Over one day the page's windows are the shortest that the contract allows: ten minutes and five.

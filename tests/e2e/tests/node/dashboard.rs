@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::{Cluster, Prometheus, eventually, filled_in};
+use e2e_tests::{Cluster, Prometheus, eventually, substitute_variables};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::Value;
@@ -45,7 +45,7 @@ fn gather(dashboard: &Value, panels: &Value, queries: &mut Vec<(String, String)>
         let title = panel["title"].as_str().unwrap_or_default();
         for target in panel["targets"].as_array().into_iter().flatten() {
             if let Some(query) = target["expr"].as_str() {
-                queries.push((title.to_owned(), filled_in(dashboard, query)));
+                queries.push((title.to_owned(), substitute_variables(dashboard, query)));
             }
         }
     }

@@ -10,7 +10,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::json;
 
 /// A release, a turn of prometheus-operator and its reloader, and a poll of the operator's, on a busy machine.
-const NOTICED: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// They sort before every other, and select all there is; one asks for a label that no object can carry. Nothing runs.
 const HOSTILE: &str = r#"
@@ -65,9 +65,9 @@ async fn a_foreign_prometheus_changes_nothing() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("foreign-prometheus").await?;
     let app = App::apply(&cluster, &namespace.name, SMALL).await?;
-    app.condition("Ready", "True", NOTICED).await?;
-    app.condition("Monitored", "True", NOTICED).await?;
-    app.condition("RulesLoaded", "True", NOTICED).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
+    app.condition("Monitored", "True", TIMEOUT).await?;
+    app.condition("RulesLoaded", "True", TIMEOUT).await?;
     let before = made(&app).await?;
 
     // The name sorts before `monitoring`, too.
@@ -76,12 +76,12 @@ async fn a_foreign_prometheus_changes_nothing() -> Result<()> {
     // Another rule is loaded, and seen so, only after the operator has looked for Prometheus objects again.
     let extra = json!([{"alert": "Another", "expr": "up == 0"}]);
     app.patch(json!({"alerts": {"extra": extra}})).await?;
-    app.condition("RulesLoaded", "True", NOTICED).await?;
+    app.condition("RulesLoaded", "True", TIMEOUT).await?;
 
     let after = made(&app).await?;
     ensure!(before == after, "it became\n{after}\nof\n{before}");
     for condition in ["Ready", "Applied", "Monitored", "RulesLoaded"] {
-        app.condition(condition, "True", NOTICED).await?;
+        app.condition(condition, "True", TIMEOUT).await?;
     }
     hostile.delete().await?;
     namespace.delete().await

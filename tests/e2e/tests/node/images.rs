@@ -10,7 +10,7 @@ const OWN: &str = "ghcr.io/observedapp/";
 const LARGEST: i64 = 30 << 20;
 
 #[tokio::test]
-async fn no_image_of_ours_is_large() -> Result<()> {
+async fn our_images_are_small() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let nodes = Api::<Node>::all(cluster.client.clone())
         .list(&ListParams::default())

@@ -7,13 +7,13 @@ mod burn;
 mod cpu;
 mod dashboard;
 mod foreign_prometheus;
-mod ground;
 mod images;
-mod links;
+mod monitoring_faults;
 mod network_policy_enforcer;
+mod prerequisites;
 mod resilience;
+mod sample_app;
 mod status;
-mod story;
 mod truth;
 mod walkthrough;
 

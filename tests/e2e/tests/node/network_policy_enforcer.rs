@@ -169,7 +169,7 @@ fn allowed(peer: Ipv4Net, port: u16) -> Allowed {
 }
 
 #[test]
-fn the_kernel_lets_through_what_is_allowed_and_nothing_else() {
+fn the_kernel_passes_only_allowed_traffic() {
     let network = Network::new();
     network.apply(&Rules::default());
     network.expect(&[

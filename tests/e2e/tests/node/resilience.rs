@@ -15,14 +15,14 @@ use serde_json::json;
 
 use crate::SAMPLE;
 
-const SOON: Duration = Duration::from_mins(3);
+const TIMEOUT: Duration = Duration::from_mins(3);
 
 #[tokio::test]
-async fn no_request_is_lost_in_a_release_a_scaling_or_with_a_pod() -> Result<()> {
+async fn no_request_is_lost_in_a_rollout_a_scaling_or_a_pod_deletion() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("lossless").await?;
     let app = App::apply(&cluster, &namespace.name, SAMPLE).await?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
 
     let kubectl = Kubectl::new(&cluster.kubeconfig).await?;
     let load = Load {
@@ -34,9 +34,9 @@ async fn no_request_is_lost_in_a_release_a_scaling_or_with_a_pod() -> Result<()>
         app: app.name.clone(),
         namespace: namespace.name.clone(),
     };
-    let users = load::put(&kubectl, &load, |line| println!("{line}"));
+    let users = load::run_job(&kubectl, &load, |line| println!("{line}"));
     let changes = async {
-        eventually("users have come", SOON, async || {
+        eventually("users have come", TIMEOUT, async || {
             let pods = cluster.pods(&namespace.name, "job-name=tasks-load").await?;
             let running = pods
                 .iter()
@@ -80,8 +80,8 @@ async fn no_request_is_lost_in_a_release_a_scaling_or_with_a_pod() -> Result<()>
 /// Waits until exactly so many pods of the newest template run, and no other.
 async fn replicas(app: &App<'_>, wanted: i32) -> Result<()> {
     let deployments = Api::<Deployment>::namespaced(app.cluster.client.clone(), &app.namespace);
-    app.condition("Applied", "True", SOON).await?;
-    eventually(&format!("{wanted} pods and no others"), SOON, async || {
+    app.condition("Applied", "True", TIMEOUT).await?;
+    eventually(&format!("{wanted} pods and no others"), TIMEOUT, async || {
         let deployment = deployments.get(&app.name).await?;
         let generation = deployment.metadata.generation;
         let status = deployment.status.context("no status")?;
@@ -104,7 +104,7 @@ async fn lose_a_pod(app: &App<'_>, component: &str) -> Result<()> {
     let before = app.pods(component).await?;
     let lost = before.first().context("no pod")?.name_any();
     pods.delete(&lost, &DeleteParams::default()).await?;
-    eventually(&format!("{lost} is replaced"), SOON, async || {
+    eventually(&format!("{lost} is replaced"), TIMEOUT, async || {
         let now = app.pods(component).await?;
         let ready = now
             .iter()
@@ -126,7 +126,7 @@ fn is_ready(pod: &Pod) -> bool {
 }
 
 #[tokio::test]
-async fn the_operators_leader_can_be_lost() -> Result<()> {
+async fn another_operator_replica_takes_over_from_a_killed_leader() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("leader-lost").await?;
     let app = App::apply(
@@ -136,7 +136,7 @@ async fn the_operators_leader_can_be_lost() -> Result<()> {
           spec: {image: 'docker.io/library/redis:8', port: 6379, replicas: 1, securityContext: {runAsUser: 999}}}",
     )
     .await?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
 
     let leases = Api::<Lease>::namespaced(cluster.client.clone(), OPERATOR_NAMESPACE);
     let holder = async || {

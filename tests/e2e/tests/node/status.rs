@@ -22,7 +22,7 @@ fn lab(arguments: &[&str]) -> Result<String> {
 }
 
 #[test]
-fn the_lab_says_where_things_answer_and_what_pods_say() -> Result<()> {
+fn lab_status_prints_addresses_and_lab_logs_prints_pod_logs() -> Result<()> {
     let status = lab(&["status"])?;
     for service in ["Prometheus ", "Alertmanager "] {
         let line = status.lines().find(|line| line.trim().starts_with(service));

@@ -66,7 +66,7 @@ fn with_single_spaces(text: &str) -> String {
 }
 
 #[test]
-fn an_ellipsis_stands_for_anything() {
+fn an_ellipsis_matches_anything() {
     assert!(keeps("a\nb", "a\nb\n"));
     assert!(keeps("a …\n…", "a 1\nb 2\n"));
     assert!(keeps("a\n…\nz", "a\nb\nc\nz\n"));
@@ -103,9 +103,9 @@ fn blocks_are_found_with_their_output() {
 }
 
 #[tokio::test]
-async fn the_first_hour_is_as_it_is_told() -> Result<()> {
+async fn the_first_hour_prints_what_it_promises() -> Result<()> {
     let cluster = Cluster::connect().await?;
-    cluster.forget_namespace("first-hour").await?;
+    cluster.delete_namespace("first-hour").await?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
 
     // A kubeconfig of its own: the commands choose a namespace in it.
@@ -135,9 +135,9 @@ async fn the_first_hour_is_as_it_is_told() -> Result<()> {
     std::fs::remove_file(&kubeconfig)?;
 
     let output = String::from_utf8(output.stdout)?;
-    let mut told = output.split(marker);
+    let mut outputs = output.split(marker);
     for step in steps(FIRST_HOUR) {
-        let actual = told.next().unwrap_or_default();
+        let actual = outputs.next().unwrap_or_default();
         // The marker before this step left its exit code on the rest of its line.
         let actual = actual
             .split_once('\n')

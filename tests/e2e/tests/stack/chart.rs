@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::TURN;
 
-const SOON: Duration = Duration::from_mins(3);
+const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// What would tell that an app was touched: its pods and its Deployment's generation.
 async fn identity(app: &App<'_>) -> Result<(Vec<String>, Option<i64>)> {
@@ -58,11 +58,11 @@ async fn an_upgrade_and_an_uninstall_leave_apps_and_data_alone() -> Result<()> {
         "database: {builtin: {storage: {size: 64Mi}}}",
     );
     let app = App::apply(&cluster, &namespace.name, &manifest).await?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
     let before = identity(&app).await?;
 
     product::upgrade(&kubectl, &["--set=logLevel=debug"]).await?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
     same(&before, &identity(&app).await?, "the upgrade touched the app")?;
 
     product::uninstall(&kubectl).await?;
@@ -70,14 +70,14 @@ async fn an_upgrade_and_an_uninstall_leave_apps_and_data_alone() -> Result<()> {
     // Whatever was found: the next test needs the operator.
     product::upgrade(&kubectl, &[]).await?;
     without?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
     ensure!(
         identity(&app).await? == before,
         "the operator that came back touched the app"
     );
     // And it is in charge again.
     app.patch(json!({"replicas": 2})).await?;
-    eventually("the app is scaled", SOON, async || {
+    eventually("the app is scaled", TIMEOUT, async || {
         let pods = app.pods("app").await?.len();
         ensure!(pods == 2, "{pods} pods");
         anyhow::Ok(())

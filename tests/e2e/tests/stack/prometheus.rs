@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use e2e_tests::{App, Cluster, SMALL, told};
+use e2e_tests::{App, Cluster, SMALL, condition_reports};
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
 };
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{NAMESPACE, TURN};
 
 /// A restart of Prometheus, a scrape and a poll of the operator's, on a busy machine.
-const NOTICED: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 const GROUP: &str = "monitoring.coreos.com";
 
 fn api(cluster: &Cluster, kind: &str, plural: &str, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -80,20 +80,20 @@ async fn broken(
     let cluster = Cluster::connect().await?;
     cluster.ensure_namespace(NAMESPACE).await?;
     let app = App::apply(&cluster, NAMESPACE, SMALL).await?;
-    app.condition(condition, "True", NOTICED).await?;
+    app.condition(condition, "True", TIMEOUT).await?;
     let said = async {
         breaking(&cluster).await.context("breaking it")?;
-        told(&app, condition, status, words, NOTICED).await
+        condition_reports(&app, condition, status, words, TIMEOUT).await
     }
     .await;
     mending(&cluster).await.context("mending it")?;
     said?;
-    app.condition(condition, "True", NOTICED).await?;
+    app.condition(condition, "True", TIMEOUT).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_prometheus_that_looks_only_into_its_own_namespace() -> Result<()> {
+async fn a_prometheus_that_selects_only_its_own_namespace() -> Result<()> {
     broken(
         "Monitored",
         "False",
@@ -123,15 +123,15 @@ async fn a_prometheus_that_selects_no_monitor() -> Result<()> {
 }
 
 #[tokio::test]
-async fn another_label_is_wanted_and_given() -> Result<()> {
+async fn a_new_selector_label_is_added_to_monitors() -> Result<()> {
     let _turn = TURN.lock().await;
     let cluster = Cluster::connect().await?;
     cluster.ensure_namespace(NAMESPACE).await?;
     let app = App::apply(&cluster, NAMESPACE, SMALL).await?;
-    app.condition("Monitored", "True", NOTICED).await?;
+    app.condition("Monitored", "True", TIMEOUT).await?;
     let monitors = api(&cluster, "ServiceMonitor", "servicemonitors", Some(NAMESPACE));
     let carries = async |label: &str| {
-        e2e_tests::eventually(&format!("the monitor carries {label}"), NOTICED, async || {
+        e2e_tests::eventually(&format!("the monitor carries {label}"), TIMEOUT, async || {
             let labels = monitors.get(&app.name).await?.metadata.labels.unwrap_or_default();
             anyhow::ensure!(labels.get("release").is_some_and(|it| it == label), "{labels:?}");
             anyhow::Ok(())
@@ -151,7 +151,7 @@ async fn another_label_is_wanted_and_given() -> Result<()> {
     .await?;
     followed?;
     carries("lab").await?;
-    app.condition("Monitored", "True", NOTICED).await?;
+    app.condition("Monitored", "True", TIMEOUT).await?;
     Ok(())
 }
 
@@ -257,7 +257,7 @@ async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
                 let api = api(cluster, kind, plural, Some(&namespace));
                 e2e_tests::eventually(
                     &format!("the {kind} {} is back", object.name_any()),
-                    NOTICED,
+                    TIMEOUT,
                     async || match api.create(&PostParams::default(), &anew(object.clone())).await {
                         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
                         created => created.map(drop),

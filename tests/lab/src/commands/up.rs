@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use lab::{
     addons::AddOn,
     apiserver,
-    elsewhere::{self, Cluster},
-    handy, host,
+    external_cluster::{self, Cluster},
+    host,
     node::{self, Node},
-    paths,
+    path_tools, paths,
     prerequisites::{self, Use},
     product,
     screen::Screen,
@@ -22,8 +22,8 @@ pub async fn up(cluster: Cluster, no_product: bool, add_ons: &[AddOn]) -> Result
     if cluster == Cluster::Embedded {
         return embedded(no_product, add_ons).await;
     }
-    let kubectl = elsewhere::up(cluster, no_product, add_ons).await?;
-    println!("{}", elsewhere::welcome(cluster, kubectl.kubeconfig()));
+    let kubectl = external_cluster::up(cluster, no_product, add_ons).await?;
+    println!("{}", external_cluster::welcome(cluster, kubectl.kubeconfig()));
     Ok(())
 }
 
@@ -38,11 +38,11 @@ async fn embedded(no_product: bool, add_ons: &[AddOn]) -> Result<()> {
     if !no_product {
         product::add_steps(&mut steps, &node);
     }
-    steps.run(|step, event| screen.tell(step, event)).await?;
+    steps.run(|step, event| screen.report(step, event)).await?;
     node.add_on_steps(add_ons, &screen.bars())
-        .run(|step, event| screen.tell(step, event))
+        .run(|step, event| screen.report(step, event))
         .await?;
-    handy::offer().await?;
+    path_tools::offer().await?;
     let app = if no_product {
         None
     } else {
@@ -98,13 +98,13 @@ pub fn export_line(kubeconfig: &Path) -> String {
 
 /// What a shell is to run, so that it has the pinned kubectl and its plugin.
 pub fn path_line() -> String {
-    format!("export PATH={}:$PATH", handy::dir().display())
+    format!("export PATH={}:$PATH", path_tools::dir().display())
 }
 
 pub async fn down(cluster: Cluster, purge: bool) -> Result<()> {
     let _lock = lock()?;
     if cluster != Cluster::Embedded {
-        return elsewhere::down(cluster).await;
+        return external_cluster::down(cluster).await;
     }
     let servers = apiserver::stop_detached()?;
     let node = node::down().await?;

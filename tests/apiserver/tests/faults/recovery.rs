@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use apiserver_tests::{Proxy, Running, Space, Verdict, block_on, condition, ends_as, options, pod, settled};
+use apiserver_tests::{
+    Action, Proxy, RunningOperator, TestNamespace, block_on, condition, converges_to, options, pod, settled,
+};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
 
-use super::{small, undisturbed};
+use super::{small, without_faults};
 
 fn with_references() -> Value {
     json!({
@@ -22,51 +24,50 @@ fn with_references() -> Value {
     })
 }
 
-async fn provide(space: &Space) -> Result<()> {
+async fn provide(ns: &TestNamespace) -> Result<()> {
     let secret: Secret = serde_json::from_value(
         json!({"metadata": {"name": "token"}, "stringData": {"key": "k", "uri": "postgres://a"}}),
     )?;
-    Api::namespaced(space.client.clone(), &space.name)
+    Api::namespaced(ns.client.clone(), &ns.name)
         .create(&PostParams::default(), &secret)
         .await?;
     let map: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "config"}, "data": {"a": "b"}}))?;
-    Api::namespaced(space.client.clone(), &space.name)
+    Api::namespaced(ns.client.clone(), &ns.name)
         .create(&PostParams::default(), &map)
         .await?;
     Ok(())
 }
 
 #[test]
-fn a_secret_and_a_volume_that_come_later_are_taken_up() -> Result<()> {
+fn secrets_and_volumes_created_later_are_used() -> Result<()> {
     block_on(async {
-        let calm = Space::new("provided").await?;
-        let (_calm_proxy, _calm_operator) = Running::calm(&calm).await?;
+        let calm = TestNamespace::new("provided").await?;
+        let (_calm_proxy, _calm_operator) = RunningOperator::behind_proxy(&calm).await?;
         provide(&calm).await?;
         calm.apply("tasks", with_references()).await?;
         calm.applied("tasks").await?;
         let expected = settled(&calm).await?;
 
-        let space = Space::new("missing").await?;
-        let (_proxy, _operator) = Running::calm(&space).await?;
-        space.apply("tasks", with_references()).await?;
-        space.applied("tasks").await?;
-        provide(&space).await?;
-        ends_as(&space, &expected).await
+        let ns = TestNamespace::new("missing").await?;
+        let (_proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+        ns.apply("tasks", with_references()).await?;
+        ns.applied("tasks").await?;
+        provide(&ns).await?;
+        converges_to(&ns, &expected).await
     })
 }
 
 #[test]
-fn an_image_that_cannot_be_pulled_is_told_and_then_mended() -> Result<()> {
+fn an_image_pull_failure_is_reported_and_recovered_from() -> Result<()> {
     block_on(async {
-        let expected = undisturbed(small()).await?;
-        let space = Space::new("image").await?;
-        let (_proxy, _operator) = Running::calm(&space).await?;
-        space
-            .apply("tasks", json!({"image": "tasks:typo", "replicas": 1}))
+        let expected = without_faults(small()).await?;
+        let ns = TestNamespace::new("image").await?;
+        let (_proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+        ns.apply("tasks", json!({"image": "tasks:typo", "replicas": 1}))
             .await?;
-        space.applied("tasks").await?;
+        ns.applied("tasks").await?;
         // What a kubelet would say, if there was one.
-        let pods: Api<Pod> = Api::namespaced(space.client.clone(), &space.name);
+        let pods: Api<Pod> = Api::namespaced(ns.client.clone(), &ns.name);
         pods.create(&PostParams::default(), &pod("tasks", "tasks-1"))
             .await?;
         let status = json!({"status": {"phase": "Pending", "containerStatuses": [{
@@ -75,23 +76,22 @@ fn an_image_that_cannot_be_pulled_is_told_and_then_mended() -> Result<()> {
         }]}});
         pods.patch_status("tasks-1", &PatchParams::default(), &Patch::Merge(&status))
             .await?;
-        space
-            .until("tasks", "the image is blamed", |app| {
-                condition(app, "Available").1 == "ImagePullBackOff"
-            })
-            .await?;
-        space.apply("tasks", small()).await?;
+        ns.until("tasks", "the image is blamed", |app| {
+            condition(app, "Available").1 == "ImagePullBackOff"
+        })
+        .await?;
+        ns.apply("tasks", small()).await?;
         // Nothing runs here that would wait for it to end.
         pods.delete("tasks-1", &DeleteParams::default().grace_period(0))
             .await?;
-        ends_as(&space, &expected).await
+        converges_to(&ns, &expected).await
     })
 }
 
 /// A Deployment of this app's as another version of the operator might have made it: with another selector, which no
 /// write can change.
-async fn leave_an_old_deployment(space: &Space) -> Result<()> {
-    let app = space
+async fn leave_an_old_deployment(ns: &TestNamespace) -> Result<()> {
+    let app = ns
         .apply("tasks", json!({"image": "tasks:1", "paused": true}))
         .await?;
     let labels = json!({"app": "tasks"});
@@ -103,22 +103,21 @@ async fn leave_an_old_deployment(space: &Space) -> Result<()> {
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "old", "image": "tasks:0"}]}},
         },
     }))?;
-    space
-        .objects(Kind::Deployment)
+    ns.objects(Kind::Deployment)
         .create(&PostParams::default(), &deployment)
         .await?;
     Ok(())
 }
 
 #[test]
-fn what_cannot_be_changed_is_told_with_the_way_out() -> Result<()> {
+fn an_immutable_field_is_reported_with_a_remedy() -> Result<()> {
     block_on(async {
-        let expected = undisturbed(small()).await?;
-        let space = Space::new("immutable").await?;
-        let (_proxy, _operator) = Running::calm(&space).await?;
-        leave_an_old_deployment(&space).await?;
-        space.apply("tasks", small()).await?;
-        let app = space
+        let expected = without_faults(small()).await?;
+        let ns = TestNamespace::new("immutable").await?;
+        let (_proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+        leave_an_old_deployment(&ns).await?;
+        ns.apply("tasks", small()).await?;
+        let app = ns
             .until("tasks", "the selector is told", |app| {
                 condition(app, "Applied").1 == "Immutable"
             })
@@ -128,29 +127,28 @@ fn what_cannot_be_changed_is_told_with_the_way_out() -> Result<()> {
             assert!(message.contains(word), "{message}");
         }
         // Everything else was made.
-        assert_eq!(space.names(Kind::Service).await?, ["tasks"]);
-        space
-            .objects(Kind::Deployment)
+        assert_eq!(ns.names(Kind::Service).await?, ["tasks"]);
+        ns.objects(Kind::Deployment)
             .delete("tasks", &DeleteParams::background())
             .await?;
-        ends_as(&space, &expected).await
+        converges_to(&ns, &expected).await
     })
 }
 
 /// A list of an optional kind may take longer than a round of discovery, and than reconciles wait for it at the start.
 #[test]
-fn a_kind_whose_list_takes_long_comes_up() -> Result<()> {
+fn a_slow_initial_list_is_not_restarted() -> Result<()> {
     block_on(async {
-        let space = Space::new("slow-list").await?;
-        let proxy = Proxy::start(&space).await?;
-        proxy.judge(|call| match (call.verb, &*call.resource) {
-            ("list", "prometheusrules") => Verdict::Delay(Duration::from_secs(12)),
-            _ => Verdict::Pass,
+        let ns = TestNamespace::new("slow-list").await?;
+        let proxy = Proxy::start(&ns).await?;
+        proxy.on_request(|call| match (call.verb, &*call.resource) {
+            ("list", "prometheusrules") => Action::Delay(Duration::from_secs(12)),
+            _ => Action::Pass,
         });
-        let _operator = Running::start(options(&["--namespaces", &space.name]), proxy.config());
-        space.apply("tasks", small()).await?;
-        space.applied("tasks").await?;
-        assert_eq!(space.names(Kind::PrometheusRule).await?, ["tasks"]);
+        let _operator = RunningOperator::start(options(&["--namespaces", &ns.name]), proxy.config());
+        ns.apply("tasks", small()).await?;
+        ns.applied("tasks").await?;
+        assert_eq!(ns.names(Kind::PrometheusRule).await?, ["tasks"]);
         let calls = proxy.calls();
         let lists = calls
             .iter()

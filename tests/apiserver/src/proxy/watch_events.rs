@@ -21,17 +21,17 @@ pub struct Event {
 
 /// What is to become of it.
 #[derive(Clone, Debug)]
-pub enum EventVerdict {
+pub enum EventAction {
     Pass,
     /// It comes when this opens, and so does all that follows in the same watch.
     Hold(Gate),
     /// It never comes.
-    Lose,
+    Drop,
 }
 
-pub(super) type Judge = dyn Fn(&Call, &Event) -> EventVerdict + Send + Sync;
+pub(super) type Hook = dyn Fn(&Call, &Event) -> EventAction + Send + Sync;
 
-/// The body of a watch, as the proxy's judge lets it pass, until it is cut.
+/// The body of a watch, as the proxy's hook lets it pass, until it is cut.
 pub(super) fn body(inner: Arc<Inner>, call: Call, body: Body) -> Body {
     let lines = stream::unfold(
         (body.into_data_stream(), Vec::new()),
@@ -50,21 +50,21 @@ pub(super) fn body(inner: Arc<Inner>, call: Call, body: Body) -> Body {
         // The sender lives as long as the proxy.
         let _ = cuts.changed().await;
     };
-    let judged = lines.filter_map(move |line| {
+    let passed = lines.filter_map(move |line| {
         let (inner, call) = (Arc::clone(&inner), call.clone());
         async move {
-            let judge = lock(&inner.events).clone();
-            match judge.map_or(EventVerdict::Pass, |judge| judge(&call, &event(&line))) {
-                EventVerdict::Pass => Some(line),
-                EventVerdict::Hold(gate) => {
+            let hook = lock(&inner.events).clone();
+            match hook.map_or(EventAction::Pass, |hook| hook(&call, &event(&line))) {
+                EventAction::Pass => Some(line),
+                EventAction::Hold(gate) => {
                     gate.passed().await;
                     Some(line)
                 }
-                EventVerdict::Lose => None,
+                EventAction::Drop => None,
             }
         }
     });
-    Body::from_stream(judged.take_until(cut).map(Ok::<_, Infallible>))
+    Body::from_stream(passed.take_until(cut).map(Ok::<_, Infallible>))
 }
 
 fn event(line: &[u8]) -> Event {

@@ -118,7 +118,7 @@ async fn data_outlives_the_database_pod_and_the_app() -> Result<()> {
 }
 
 #[tokio::test]
-async fn each_capability_goes_with_its_field_and_comes_back() -> Result<()> {
+async fn each_capability_follows_its_field() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("story-switch").await?;
     let app = App::apply(&cluster, &namespace.name, SAMPLE).await?;

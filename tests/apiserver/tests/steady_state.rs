@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use apiserver_tests::{Call, Proxy, Running, Space, block_on, ends_as, eventually, options, settled};
+use apiserver_tests::{
+    Call, Proxy, RunningOperator, TestNamespace, block_on, converges_to, eventually, options, settled,
+};
 use observedapp_desired::Kind;
 use serde_json::json;
 
@@ -21,28 +23,23 @@ fn everything() -> serde_json::Value {
 }
 
 #[test]
-fn an_app_gets_its_objects_and_its_status_and_leaves_only_data() -> Result<()> {
+fn an_app_gets_objects_and_status_and_retains_only_data_when_deleted() -> Result<()> {
     block_on(async {
-        let space = Space::new("converge").await?;
-        let (_proxy, operator) = Running::calm(&space).await?;
-        space.apply("tasks", everything()).await?;
-        let app = space.applied("tasks").await?;
+        let ns = TestNamespace::new("converge").await?;
+        let (_proxy, operator) = RunningOperator::behind_proxy(&ns).await?;
+        ns.apply("tasks", everything()).await?;
+        let app = ns.applied("tasks").await?;
         let status = app.status.unwrap();
         assert!(status.applied.is_some());
         assert_eq!(status.url.as_deref(), Some("http://tasks.example.com/"));
-        assert_eq!(space.names(Kind::Deployment).await?, ["tasks", "tasks-cache"]);
-        assert_eq!(space.names(Kind::StatefulSet).await?, ["tasks-db"]);
-        assert!(
-            space
-                .names(Kind::Secret)
-                .await?
-                .contains(&"tasks-db-app".to_owned())
-        );
+        assert_eq!(ns.names(Kind::Deployment).await?, ["tasks", "tasks-cache"]);
+        assert_eq!(ns.names(Kind::StatefulSet).await?, ["tasks-db"]);
+        assert!(ns.names(Kind::Secret).await?.contains(&"tasks-db-app".to_owned()));
 
-        space.delete("tasks").await?;
+        ns.delete("tasks").await?;
         eventually("only the database's data is kept", async || {
-            let mut names = space.names(Kind::Service).await?;
-            names.extend(space.names(Kind::Deployment).await?);
+            let mut names = ns.names(Kind::Service).await?;
+            names.extend(ns.names(Kind::Deployment).await?);
             Ok(if names.is_empty() {
                 Ok(())
             } else {
@@ -50,7 +47,7 @@ fn an_app_gets_its_objects_and_its_status_and_leaves_only_data() -> Result<()> {
             })
         })
         .await?;
-        assert_eq!(space.names(Kind::PersistentVolumeClaim).await?, ["tasks-db"]);
+        assert_eq!(ns.names(Kind::PersistentVolumeClaim).await?, ["tasks-db"]);
         operator.stop().await
     })
 }
@@ -61,19 +58,19 @@ fn is_rest(call: &Call) -> bool {
 }
 
 #[test]
-fn at_rest_nothing_is_written_and_nothing_read_that_is_known() -> Result<()> {
+fn nothing_is_written_or_read_at_rest() -> Result<()> {
     block_on(async {
-        let space = Space::new("rest").await?;
-        let proxy = Proxy::start(&space).await?;
+        let ns = TestNamespace::new("rest").await?;
+        let proxy = Proxy::start(&ns).await?;
         let folder = tempfile::tempdir()?;
         let token = folder.path().join("token");
         std::fs::write(&token, "first")?;
         let mut config = proxy.config();
         config.auth_info.token_file = Some(token.to_string_lossy().into_owned());
-        let operator = Running::start(options(&space.elected()), config.clone());
-        space.apply("tasks", everything()).await?;
-        space.applied("tasks").await?;
-        let before = settled(&space).await?;
+        let operator = RunningOperator::start(options(&ns.elected()), config.clone());
+        ns.apply("tasks", everything()).await?;
+        ns.applied("tasks").await?;
+        let before = settled(&ns).await?;
 
         let calls = proxy.calls().len();
         std::fs::write(&token, "second")?;
@@ -92,12 +89,12 @@ fn at_rest_nothing_is_written_and_nothing_read_that_is_known() -> Result<()> {
             ["Bearer first", "Bearer second"],
             "a rotated token is taken up"
         );
-        ends_as(&space, &before).await?;
+        converges_to(&ns, &before).await?;
         operator.stop().await?;
 
         // Another one finds all as it should be, and leaves it so.
         let writes = proxy.writes().len();
-        let again = Running::start(options(&space.elected()), config);
+        let again = RunningOperator::start(options(&ns.elected()), config);
         let reads = proxy.calls().len();
         let watched = |call: &Call| call.verb == "watch" && call.resource == "observedapps";
         eventually("the next operator has begun", async || {
@@ -105,7 +102,7 @@ fn at_rest_nothing_is_written_and_nothing_read_that_is_known() -> Result<()> {
             Ok(if begun { Ok(()) } else { Err(String::new()) })
         })
         .await?;
-        assert_eq!(settled(&space).await?, before);
+        assert_eq!(settled(&ns).await?, before);
         let written = proxy.writes().split_off(writes);
         assert!(written.is_empty(), "written after a restart: {written:#?}");
         again.stop().await

@@ -13,10 +13,10 @@ use tokio::process::Command;
 
 use crate::{
     addons::AddOn,
-    command, handy, helm,
+    command, helm,
     images::OwnImage,
     kubectl::Kubectl,
-    paths,
+    path_tools, paths,
     product::{self, Changed},
     stack,
 };
@@ -109,7 +109,7 @@ pub fn kubeconfig(cluster: Cluster) -> Result<PathBuf> {
 }
 
 /// minikube's own names of the add-ons. One that cannot be had is told before anything is started.
-fn known_add_ons(cluster: Cluster, add_ons: &[AddOn]) -> Result<Vec<&'static str>> {
+fn minikube_add_ons(cluster: Cluster, add_ons: &[AddOn]) -> Result<Vec<&'static str>> {
     add_ons
         .iter()
         .map(|add_on| match (cluster, add_on) {
@@ -128,7 +128,7 @@ fn known_add_ons(cluster: Cluster, add_ons: &[AddOn]) -> Result<Vec<&'static str
 
 /// Starts minikube, or takes the current cluster, and installs the stack, the operator and the sample app.
 pub async fn up(cluster: Cluster, no_product: bool, add_ons: &[AddOn]) -> Result<Kubectl> {
-    let add_ons = known_add_ons(cluster, add_ons)?;
+    let add_ons = minikube_add_ons(cluster, add_ons)?;
     if cluster == Cluster::Minikube {
         paths::create_dir(&paths::state_dir().join("minikube"))?;
         show(&mut minikube(START)).await?;
@@ -151,9 +151,9 @@ pub async fn up(cluster: Cluster, no_product: bool, add_ons: &[AddOn]) -> Result
         let grafana = format!("--set=grafana.url={GRAFANA}");
         product::install(&kubectl, Changed::default(), &[&grafana]).await?;
         product::sample(&kubectl, Changed::default()).await?;
-        handy::build_plugin().await?;
+        path_tools::build_plugin().await?;
     }
-    handy::offer().await?;
+    path_tools::offer().await?;
     Ok(kubectl)
 }
 
@@ -224,7 +224,7 @@ Three things to try:
   kubectl observed status tasks
   cargo lab load",
         kubeconfig.display(),
-        handy::dir().display(),
+        path_tools::dir().display(),
         addresses(),
     )
 }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e_tests::{App, Cluster, SMALL, told};
+use e2e_tests::{App, Cluster, SMALL, condition_reports};
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 
 /// A scrape, a turn of prometheus-operator, a reload and a poll of the operator's, on a busy machine.
-const NOTICED: Duration = Duration::from_mins(4);
+const TIMEOUT: Duration = Duration::from_mins(4);
 
-/// Breaks a link of an app that is well, looks what is told, mends it, and waits until all is well again.
+/// Breaks a link of an app that is well, looks what is condition_reports, mends it, and waits until all is well again.
 async fn broken(
     name: &str,
     condition: &str,
@@ -22,11 +22,11 @@ async fn broken(
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace(&format!("link-{name}")).await?;
     let app = App::apply(&cluster, &namespace.name, SMALL).await?;
-    app.condition(condition, "True", NOTICED).await?;
+    app.condition(condition, "True", TIMEOUT).await?;
     breaking(&app).await.context("breaking it")?;
-    told(&app, condition, "False", words, NOTICED).await?;
+    condition_reports(&app, condition, "False", words, TIMEOUT).await?;
     mending(&app).await.context("mending it")?;
-    app.condition(condition, "True", NOTICED).await?;
+    app.condition(condition, "True", TIMEOUT).await?;
     namespace.delete().await
 }
 
@@ -92,7 +92,7 @@ async fn a_port_name_that_no_service_has() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_network_policy_in_the_way() -> Result<()> {
+async fn a_network_policy_that_blocks_scrapes() -> Result<()> {
     broken(
         "policy",
         "Monitored",
@@ -158,7 +158,7 @@ async fn a_latency_threshold_between_two_buckets() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("link-buckets").await?;
     let app = App::apply(&cluster, &namespace.name, SMALL).await?;
-    app.condition("Monitored", "True", NOTICED).await?;
+    app.condition("Monitored", "True", TIMEOUT).await?;
     let latency = |threshold: &str| json!({"slos": [{"name": "latency", "objective": 99, "indicator": {"latency": {"threshold": threshold}}}]});
     let ask = async || {
         loop {
@@ -167,21 +167,21 @@ async fn a_latency_threshold_between_two_buckets() -> Result<()> {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
-    let told = async {
+    let reported = async {
         app.patch(latency("250ms")).await?;
-        told(
+        condition_reports(
             &app,
             "SLOsMet",
             "Unknown",
             &["250ms", "0.2 s and 0.3 s", "use 200ms or 300ms"],
-            NOTICED,
+            TIMEOUT,
         )
         .await?;
         app.patch(latency("300ms")).await?;
-        app.condition("SLOsMet", "True", NOTICED).await
+        app.condition("SLOsMet", "True", TIMEOUT).await
     };
     tokio::select! {
-        done = told => drop(done?),
+        done = reported => drop(done?),
         never = ask() => never,
     }
     namespace.delete().await

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use apiserver_tests::Space;
+use apiserver_tests::TestNamespace;
 use golden_tests::{Case, default_observed, default_settings};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
@@ -101,7 +101,7 @@ fn samples() -> Result<Vec<Value>> {
 
 /// Says which specs an API server takes, with all that is made of them.
 pub struct Judge {
-    space: Space,
+    ns: TestNamespace,
     samples: Vec<Value>,
     taken: Mutex<HashSet<String>>,
     /// What is made of each spec that was looked at: many fields are in the same.
@@ -111,9 +111,9 @@ pub struct Judge {
 type Made = Option<Arc<Vec<Object>>>;
 
 impl Judge {
-    pub fn new(space: Space) -> Result<Self> {
+    pub fn new(ns: TestNamespace) -> Result<Self> {
         Ok(Self {
-            space,
+            ns,
             samples: samples()?,
             taken: Mutex::default(),
             made: Mutex::default(),
@@ -199,7 +199,7 @@ impl Judge {
     fn make(&self, spec: &Value) -> Option<Vec<Object>> {
         let mut app = json!({
             "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
-            "metadata": {"name": "draw", "namespace": self.space.name, "uid": "00000000-0000-0000-0000-000000000000"},
+            "metadata": {"name": "draw", "namespace": self.ns.name, "uid": "00000000-0000-0000-0000-000000000000"},
             "spec": spec,
         });
         fill_in_defaults(&mut app);
@@ -224,7 +224,7 @@ impl Judge {
             let kind = object.kind();
             let resource = ApiResource::from_gvk_with_plural(&kind.gvk(), kind.plural());
             let api: Api<DynamicObject> =
-                Api::namespaced_with(self.space.client.clone(), &self.space.name, &resource);
+                Api::namespaced_with(self.ns.client.clone(), &self.ns.name, &resource);
             let params = PatchParams::apply("draw").dry_run();
             if api
                 .patch(object.name(), &params, &Patch::Apply(object))

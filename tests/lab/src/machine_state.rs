@@ -10,10 +10,10 @@ use crate::{host, network, process};
 
 /// The machine's mounts, network interfaces, firewall, control groups and kernel settings, and the lab's processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine(BTreeSet<String>);
+pub struct MachineState(BTreeSet<String>);
 
-impl Machine {
-    pub async fn look() -> Self {
+impl MachineState {
+    pub async fn capture() -> Self {
         let mut seen = BTreeSet::new();
         for pid in process::marked(|_| true) {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -80,12 +80,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_iproute2_keeps_is_not_the_nodes_but_a_namespace_is() {
+    fn the_netns_mount_is_ignored_and_a_namespace_is_not() {
         let before = "proc /proc proc rw,relatime 0 0\n";
         let after = "proc /proc proc rw,nosuid 0 0\n\
                      /dev/sda /run/netns ext4 rw 0 0\n\
                      nsfs /run/netns/node nsfs rw 0 0\n";
-        let [before, after] = [before, after].map(|table| Machine(mounts(table).collect()));
+        let [before, after] = [before, after].map(|table| MachineState(mounts(table).collect()));
         assert_eq!(
             after.changes_since(&before),
             ["new: mount nsfs /run/netns/node nsfs"]

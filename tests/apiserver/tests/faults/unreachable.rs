@@ -4,37 +4,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
-use apiserver_tests::{Proxy, Running, Space, Verdict, block_on, ends_as, eventually, options};
+use apiserver_tests::{
+    Action, Proxy, RunningOperator, TestNamespace, block_on, converges_to, eventually, options,
+};
 use kube::api::DeleteParams;
 use observedapp_desired::Kind;
 use serde_json::json;
 
-use super::{small, undisturbed};
+use super::{small, without_faults};
 
 #[test]
-fn an_api_server_that_was_away_is_taken_up_again() -> Result<()> {
+fn an_unreachable_api_server_is_retried_until_it_is_back() -> Result<()> {
     block_on(async {
         let spec = json!({"image": "tasks:2", "cache": {"builtin": {}}, "metrics": {}});
-        let expected = undisturbed(spec.clone()).await?;
-        let space = Space::new("away").await?;
-        let proxy = Proxy::start(&space).await?;
-        let operator = Running::start(options(&space.elected()), proxy.config());
-        space.apply("tasks", small()).await?;
-        space.applied("tasks").await?;
+        let expected = without_faults(spec.clone()).await?;
+        let ns = TestNamespace::new("away").await?;
+        let proxy = Proxy::start(&ns).await?;
+        let operator = RunningOperator::start(options(&ns.elected()), proxy.config());
+        ns.apply("tasks", small()).await?;
+        ns.applied("tasks").await?;
         let refused = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&refused);
         // Half of the requests are refused, the other half gets no answer at all.
-        proxy.judge(move |_| {
+        proxy.on_request(move |_| {
             if count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
-                Verdict::Fail(503)
+                Action::Fail(503)
             } else {
-                Verdict::Swallow
+                Action::DropRequest
             }
         });
         proxy.cut_watches();
-        space.apply("tasks", spec).await?;
-        space
-            .objects(Kind::Service)
+        ns.apply("tasks", spec).await?;
+        ns.objects(Kind::Service)
             .delete("tasks", &DeleteParams::background())
             .await?;
         eventually("every watch and the lease were asked for in vain", async || {
@@ -46,9 +47,9 @@ fn an_api_server_that_was_away_is_taken_up_again() -> Result<()> {
             })
         })
         .await?;
-        proxy.judge(|_| Verdict::Pass);
-        space.applied("tasks").await?;
-        ends_as(&space, &expected).await?;
+        proxy.on_request(|_| Action::Pass);
+        ns.applied("tasks").await?;
+        converges_to(&ns, &expected).await?;
         operator.stop().await
     })
 }

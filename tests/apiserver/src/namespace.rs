@@ -15,24 +15,24 @@ use serde_json::{Value, json};
 use crate::{cluster, rights};
 
 /// How long anything may take before it is taken for stuck. Nothing is measured by it.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A namespace, and what is done in it.
 #[derive(Clone)]
-pub struct Space {
+pub struct TestNamespace {
     pub client: Client,
     pub name: String,
 }
 
-impl std::fmt::Debug for Space {
+impl std::fmt::Debug for TestNamespace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Space")
+        f.debug_struct("TestNamespace")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }
 
-impl Space {
+impl TestNamespace {
     pub async fn new(purpose: &str) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let client = cluster().await?;
@@ -47,7 +47,7 @@ impl Space {
         Api::<Namespace>::all(client.clone())
             .create(&PostParams::default(), &namespace)
             .await?;
-        rights::confine(&client, &name, &[&name]).await?;
+        rights::grant_in_namespaces(&client, &name, &[&name]).await?;
         Ok(Self { client, name })
     }
 
@@ -169,7 +169,7 @@ pub fn condition(app: &ObservedApp, type_: &str) -> (String, String, String) {
 
 /// Asks again and again; what was found last is told when it never came true.
 pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Result<Result<T, String>>) -> Result<T> {
-    eventually_within(PATIENCE, what, ask).await
+    eventually_within(TIMEOUT, what, ask).await
 }
 
 /// The same for what takes long by its nature. The longer it takes, the less often it is asked: asking costs the server too.
