@@ -1,5 +1,5 @@
-//! What asking Prometheus costs for many apps together, and that nothing is written while nothing moves: real apps on a
-//! real API server, and a real Prometheus that has their series.
+//! The cost of polling Prometheus for many apps, and that nothing is written while nothing changes: real apps on a real
+//! API server, and a real Prometheus that has their series.
 //!
 //! ```text
 //! cargo bench -p apiserver-tests --bench poll              # 1,000 apps
@@ -35,14 +35,14 @@ mod promises;
 #[path = "support/recorded.rs"]
 mod recorded;
 
-/// What may be asked and received in one round, whatever the number of apps.
+/// The most requests and bytes of one polling round, whatever the number of apps.
 const MOST_REQUESTS: f64 = 10.0;
 const MOST_MIB: f64 = 2.0;
 const SLOS: [&str; 2] = ["availability", "latency"];
-/// For as many apps as one may ask for, on whatever machine.
+/// Enough for any number of apps on a slow machine.
 const TIMEOUT: Duration = Duration::from_mins(20);
 const REST: Duration = Duration::from_mins(2);
-/// Asked once a round, so that it counts the rounds.
+/// Requested once a round, so its count is the number of rounds.
 const ONCE: &str = "/api/v1/status/runtimeinfo";
 
 fn main() -> Result<ExitCode> {
@@ -80,9 +80,9 @@ async fn measure(apps: usize) -> Result<()> {
     let namespaces = format!("--namespaces={}", ns.name);
     let url = format!("--prometheus-url={}", counted.url);
     let operator = RunningOperator::start(options(&[&namespaces, &url]), proxy.config());
-    eventually_within(TIMEOUT, "Prometheus proves every app", async || {
+    eventually_within(TIMEOUT, "every app is True by Prometheus", async || {
         let list = ns.apps().list(&ListParams::default()).await?;
-        let proven = list
+        let done = list
             .iter()
             .filter(|app| {
                 ["Monitored", "RulesLoaded", "SLOsMet"]
@@ -90,10 +90,10 @@ async fn measure(apps: usize) -> Result<()> {
                     .all(|type_| condition(app, type_).0 == "True")
             })
             .count();
-        Ok(if proven == apps {
+        Ok(if done == apps {
             Ok(())
         } else {
-            Err(format!("{proven} of {apps}"))
+            Err(format!("{done} of {apps}"))
         })
     })
     .await?;
@@ -118,7 +118,7 @@ async fn measure(apps: usize) -> Result<()> {
     promises::promise(&format!("at most {MOST_MIB} MiB a round"), mib <= MOST_MIB);
     promises::promise(
         &format!(
-            "nothing is written in {} s in which nothing moves: {written} writes",
+            "nothing is written in {} s without changes: {written} writes",
             REST.as_secs()
         ),
         written == 0,
@@ -141,7 +141,7 @@ fn spec() -> Value {
     })
 }
 
-/// Lets an operator that has no Prometheus make every app's rules, and reads by what hash Prometheus would know them.
+/// Runs an operator without a Prometheus until every app has its rules; returns the hash of each app's rules.
 async fn hashes_of_rules(ns: &TestNamespace, apps: usize) -> Result<BTreeMap<String, String>> {
     let (_proxy, operator) = RunningOperator::behind_proxy(ns).await?;
     let hashes = eventually_within(TIMEOUT, "every app has its rules", async || {
@@ -164,11 +164,11 @@ async fn hashes_of_rules(ns: &TestNamespace, apps: usize) -> Result<BTreeMap<Str
     Ok(hashes)
 }
 
-/// What was asked and received so far.
+/// Requests and bytes so far.
 #[derive(Clone, Debug, Default)]
 struct Traffic {
     asked: BTreeMap<String, u32>,
-    /// Of the answers' bodies, as they came.
+    /// Of the response bodies, compressed.
     bytes: usize,
 }
 
@@ -182,7 +182,7 @@ impl Traffic {
     }
 }
 
-/// A way to a Prometheus that counts.
+/// A reverse proxy to Prometheus that counts requests.
 struct Counted {
     url: String,
     traffic: Arc<Mutex<Traffic>>,
@@ -213,7 +213,7 @@ impl Counted {
         let router = Router::new().fallback(pass_on).with_state(way);
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
-                eprintln!("the way to Prometheus has ended: {error}");
+                eprintln!("the proxy to Prometheus has ended: {error}");
             }
         });
         Ok(Self {
@@ -247,7 +247,7 @@ async fn pass_on(
             .send()
             .await?;
         let (code, mut headers) = (sent.status(), sent.headers().clone());
-        // The body goes on whole, however it came.
+        // The body is forwarded unchanged, still compressed.
         headers.remove(TRANSFER_ENCODING);
         reqwest::Result::Ok((code, headers, sent.bytes().await?))
     };

@@ -1,5 +1,5 @@
-//! The controller against a real API server, and what its tests share: one server for a test program, a namespace for
-//! each test, a proxy that makes requests fail, and operators that can be killed and started again.
+//! Support for tests of the controller against a real API server: one server per test program, a namespace per test, a
+//! proxy that injects faults, and operators that can be killed and restarted.
 
 mod cluster;
 mod dry_run;

@@ -1,4 +1,4 @@
-//! A namespace of a test's own.
+//! A namespace per test.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -14,10 +14,9 @@ use serde_json::{Value, json};
 
 use crate::{cluster, rights};
 
-/// How long anything may take before it is taken for stuck. Nothing is measured by it.
+/// The timeout of every wait. Nothing is measured by it.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A namespace, and what is done in it.
 #[derive(Clone)]
 pub struct TestNamespace {
     pub client: Client,
@@ -51,12 +50,12 @@ impl TestNamespace {
         Ok(Self { client, name })
     }
 
-    /// The user that an operator is which lives in this namespace and has rights in no other.
+    /// The user name of an operator that has rights in this namespace only.
     pub fn operator(&self) -> String {
         rights::operator_in(&self.name)
     }
 
-    /// The arguments of an operator that is confined to this namespace and has its Lease there.
+    /// The arguments of an operator that watches this namespace and has its Lease in it.
     pub fn elected(&self) -> [&str; 5] {
         [
             "--namespaces",
@@ -76,7 +75,7 @@ impl TestNamespace {
         Api::namespaced_with(self.client.clone(), &self.name, &resource)
     }
 
-    /// Creates or replaces an app's spec, as a user does.
+    /// Server-side applies an app, as a user does.
     pub async fn apply(&self, name: &str, spec: Value) -> Result<ObservedApp> {
         let app = json!({
             "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
@@ -86,7 +85,7 @@ impl TestNamespace {
         Ok(self.apps().patch(name, &params, &Patch::Apply(&app)).await?)
     }
 
-    /// Puts a whole spec in the place of an app's, as `kubectl replace` does.
+    /// Replaces the spec of an app, as `kubectl replace` does.
     pub async fn replace(&self, name: &str, spec: &Value) -> Result<ObservedApp> {
         let patch = serde_json::from_value(json!([{"op": "replace", "path": "/spec", "value": spec}]))?;
         let params = PatchParams::default();
@@ -101,13 +100,13 @@ impl TestNamespace {
         Ok(())
     }
 
-    /// Waits until all of the newest spec is applied.
+    /// Waits until `Applied` is True for the newest generation.
     pub async fn applied(&self, name: &str) -> Result<ObservedApp> {
         self.until(name, "it is applied", |app| condition(app, "Applied").0 == "True")
             .await
     }
 
-    /// Waits until the operator has seen the newest spec and this holds.
+    /// Waits until the operator has observed the newest generation and `holds` is true.
     pub async fn until(
         &self,
         name: &str,
@@ -127,9 +126,9 @@ impl TestNamespace {
         .await
     }
 
-    /// Waits until the app itself is gone.
+    /// Waits until the app is deleted.
     pub async fn gone(&self, name: &str) -> Result<()> {
-        eventually(&format!("{}/{name}: it is gone", self.name), async || {
+        eventually(&format!("{}/{name}: it is deleted", self.name), async || {
             let app = self.apps().get_opt(name).await?;
             Ok(app.map_or(Ok(()), |app| Err(format!("{:?}", app.metadata))))
         })
@@ -151,7 +150,7 @@ impl TestNamespace {
     }
 }
 
-/// Status and reason of a condition.
+/// Status, reason and message of a condition.
 pub fn condition(app: &ObservedApp, type_: &str) -> (String, String, String) {
     app.status
         .iter()
@@ -167,12 +166,12 @@ pub fn condition(app: &ObservedApp, type_: &str) -> (String, String, String) {
         .unwrap_or_default()
 }
 
-/// Asks again and again; what was found last is told when it never came true.
+/// Waits until `attempt` succeeds; the error has its last result.
 pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Result<Result<T, String>>) -> Result<T> {
     eventually_within(TIMEOUT, what, ask).await
 }
 
-/// The same for what takes long by its nature. The longer it takes, the less often it is asked: asking costs the server too.
+/// As [`eventually`], with another timeout.
 pub async fn eventually_within<T>(
     patience: Duration,
     what: &str,

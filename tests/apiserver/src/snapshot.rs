@@ -1,4 +1,4 @@
-//! All that exists in a namespace, without what differs from one run to the next.
+//! The state of a namespace as comparable text, without what differs between runs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{TestNamespace, eventually};
 
-/// Every object of every kind that the operator makes, and every app, as text that can be compared.
+/// All apps and all objects of the kinds that the operator creates.
 pub async fn snapshot(ns: &TestNamespace) -> Result<BTreeMap<String, String>> {
     let mut all = objects(ns, |_| true).await?;
     for app in ns.apps().list(&ListParams::default()).await? {
@@ -40,7 +40,7 @@ async fn objects(ns: &TestNamespace, which: impl Fn(&str) -> bool) -> Result<BTr
     });
     for (kind, list) in join_all(lists).await {
         let Ok(list) = list else {
-            continue; // an API that is not served holds nothing
+            continue; // the API is not served
         };
         for object in list {
             let name = object.name_any();
@@ -54,9 +54,9 @@ async fn objects(ns: &TestNamespace, which: impl Fn(&str) -> bool) -> Result<BTr
     Ok(all)
 }
 
-/// What exists, once it has stopped changing.
+/// The snapshot once it has stopped changing.
 pub async fn settled(ns: &TestNamespace) -> Result<BTreeMap<String, String>> {
-    // As long as several of the operator's polls and of the controllers' rounds: on a busy machine they come late.
+    // Longer than several polls of the operator and of the controllers, also on a busy machine.
     const QUIET: Duration = Duration::from_secs(3);
     let mut last = snapshot(ns).await?;
     let mut since = Instant::now();
@@ -71,10 +71,10 @@ pub async fn settled(ns: &TestNamespace) -> Result<BTreeMap<String, String>> {
     Ok(last)
 }
 
-/// Waits until all that exists is as expected.
+/// Waits until the snapshot is as expected.
 pub async fn converges_to(ns: &TestNamespace, expected: &BTreeMap<String, String>) -> Result<()> {
     eventually(
-        &format!("{}: all ends as it does when nothing goes wrong", ns.name),
+        &format!("{}: it converges to the state of a run without faults", ns.name),
         async || {
             let found = snapshot(ns).await?;
             Ok(if found == *expected {
@@ -87,7 +87,7 @@ pub async fn converges_to(ns: &TestNamespace, expected: &BTreeMap<String, String
     .await
 }
 
-/// How one snapshot differs from another, line by line.
+/// The difference of two snapshots, by line.
 pub fn difference(expected: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> String {
     let mut lines = Vec::new();
     let new = found.keys().filter(|key| !expected.contains_key(*key));
@@ -128,10 +128,10 @@ fn normalised(value: &Value, namespace: &str) -> String {
         || value["data"]["uri"].is_string()
     {
         for (_, secret) in value["data"].as_object_mut().into_iter().flatten() {
-            *secret = "drawn".into();
+            *secret = "random".into();
         }
     }
-    // A dashboard's uid is made of the namespace and the name.
+    // A dashboard's uid is derived from namespace and name.
     let name = value["metadata"]["labels"]["app.kubernetes.io/instance"]
         .as_str()
         .unwrap_or_default();
@@ -141,7 +141,7 @@ fn normalised(value: &Value, namespace: &str) -> String {
         .replace(namespace, "NAMESPACE")
 }
 
-/// Removes what no two runs have in common.
+/// Removes what differs between runs.
 fn strip(value: &mut Value) {
     const DIFFERS: [&str; 13] = [
         "uid",
@@ -161,7 +161,7 @@ fn strip(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|key, _| !DIFFERS.contains(&key.as_str()));
-            // Digests of contents that were drawn at random, and of names with the namespace in them.
+            // Digests of random contents, or of names that include the namespace.
             for (key, value) in map.iter_mut() {
                 if ["digest", "hash", "observedapp.dev/references"]
                     .iter()

@@ -1,4 +1,4 @@
-//! Admission by the real API server against the same in Rust, which `observedapp check` and the operator use: both
+//! CEL rules in the API server against the same rules in Rust, which `observedapp check` and the operator use: both
 //! refuse the same specs at the same fields.
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +13,6 @@ use kube::{CustomResourceExt, Resource};
 use observedapp_api::{Holds, ObservedApp, RULES, fill_in_defaults, refusals};
 use serde_json::{Value, json};
 
-/// How many questions the API server is asked at once.
 const CONCURRENCY: usize = 8;
 
 async fn asked(ns: &TestNamespace, app: &Value) -> Result<Result<Value, Vec<Cause>>> {
@@ -24,7 +23,7 @@ async fn asked(ns: &TestNamespace, app: &Value) -> Result<Result<Value, Vec<Caus
     ns.would_create(&gvk, &ObservedApp::plural(&()), &app).await
 }
 
-/// The fields that the API server blames. It takes no path into metadata: there only the rule's words tell.
+/// The fields that the API server refuses. CEL rules on metadata have no field path: these are found by their message.
 fn blamed(causes: &[Cause]) -> BTreeSet<String> {
     let field = |cause: &Cause| {
         let rule = RULES
@@ -38,7 +37,7 @@ fn blamed(causes: &[Cause]) -> BTreeSet<String> {
     causes.iter().map(field).collect()
 }
 
-/// The fields that the rules in Rust blame.
+/// The fields that the Rust rules refuse.
 fn blamed_in_rust(app: &Value) -> BTreeSet<String> {
     let mut app = app.clone();
     fill_in_defaults(&mut app);
@@ -70,7 +69,7 @@ fn cel_and_rust_refuse_the_same_specs_at_the_same_field() -> Result<()> {
             let (here, there) = (blamed_in_rust(&case.object()), blamed(&causes));
             if here != there || !there.contains(&case.field) {
                 different.push(format!(
-                    "{case:?}: the API server blames {causes:?}, Rust {here:?}"
+                    "{case:?}: the API server refuses {causes:?}, Rust {here:?}"
                 ));
             }
             reported.extend(causes.iter().map(|cause| cause.message.as_str()));
@@ -80,7 +79,7 @@ fn cel_and_rust_refuse_the_same_specs_at_the_same_field() -> Result<()> {
             let is_of_one_object = !matches!(rule.holds, Holds::Transition(_));
             assert!(
                 !is_of_one_object || reported.contains(rule.message),
-                "never reported: {}",
+                "no case violates the rule: {}",
                 rule.message
             );
         }
@@ -130,7 +129,7 @@ fn immutable_fields_cannot_be_changed() -> Result<()> {
         {
             assert!(
                 reported.contains(rule.message),
-                "never reported: {}",
+                "no case violates the rule: {}",
                 rule.message
             );
         }
@@ -159,7 +158,7 @@ fn every_sample_and_every_golden_app_is_admitted() -> Result<()> {
     })
 }
 
-/// Every value at every place of a full spec is replaced in turn, by what it should not be and by what it may be.
+/// Replaces every value of a full spec in turn, by invalid and by valid values.
 #[test]
 fn cel_and_rust_agree_on_every_single_mutation() -> Result<()> {
     let replacements = [
@@ -215,7 +214,7 @@ fn cel_and_rust_agree_on_every_single_mutation() -> Result<()> {
                                 .filter(|field| !is_reported(field, &here))
                                 .collect();
                             (!unknown.is_empty())
-                                .then(|| format!("{what}: the API server blames {unknown:?}, Rust {here:?}"))
+                                .then(|| format!("{what}: the API server refuses {unknown:?}, Rust {here:?}"))
                         }
                     })
                 }
@@ -234,7 +233,7 @@ fn cel_and_rust_agree_on_every_single_mutation() -> Result<()> {
     })
 }
 
-/// The place of every value below a value.
+/// The JSON pointers of all values within a value.
 fn pointers(value: &Value, at: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut below = |key: &str, value: &Value| {
@@ -253,7 +252,7 @@ fn pointers(value: &Value, at: &str) -> Vec<String> {
     found
 }
 
-/// Whether a field, or one that holds it or is within it, is among those.
+/// Whether a field, a parent or a child of it is in the set.
 fn is_reported(field: &str, reported: &BTreeSet<String>) -> bool {
     let is_within = |inner: &str, outer: &str| {
         let rest = inner.strip_prefix(outer);
@@ -264,7 +263,7 @@ fn is_reported(field: &str, reported: &BTreeSet<String>) -> bool {
         .any(|other| is_within(field, other) || is_within(other, field))
 }
 
-/// Tools that follow kstatus take an object without a status for one that is done.
+/// kstatus takes an object without a status for a finished one.
 #[test]
 fn a_new_app_has_unknown_conditions() -> Result<()> {
     block_on(async {

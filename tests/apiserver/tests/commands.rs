@@ -1,5 +1,5 @@
-//! The commands of the documents, as they stand, with the real Helm and kubectl before a real API server. A server of its
-//! own: they install the operator's chart, and name no namespace.
+//! The commands in the documents, run by the real Helm and kubectl against a real API server. The server is not shared:
+//! the commands install the chart and use the default namespace.
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ async fn every_command_of_the_documents_succeeds() -> Result<()> {
     for kind in [Kind::ServiceMonitor, Kind::Probe, Kind::PrometheusRule] {
         install(&server.client(), &schemaless(kind)?).await?;
     }
-    // The operator itself runs here: no node would run its pods.
+    // The operator runs in this process: there is no node for its pods.
     let run = |commands: &[String]| shell(&server, commands);
     let (readme, runbooks): (Vec<_>, Vec<_>) = documented()?
         .into_iter()
@@ -81,12 +81,12 @@ async fn the_install_manifest_works_without_helm() -> Result<()> {
     let readme = std::fs::read_to_string(root().join("README.md"))?;
     ensure!(
         readme.contains(&format!("`{command}`")),
-        "README.md does not say {command} any more"
+        "README.md lacks {command}"
     );
     shell(&server, &[command.to_owned()])
 }
 
-/// What a sentence mentions is for a situation that is not this one: that its program understands it is what can be told.
+/// Commands within sentences cannot be run here; this checks that the program parses them.
 #[test]
 fn inline_commands_parse() -> Result<()> {
     let programs = built(&[Tool::Kubectl, Tool::Promtool])?;
@@ -101,11 +101,11 @@ fn inline_commands_parse() -> Result<()> {
             .find(|(tool, _)| tool.name() == name)
             .map(|(_, path)| path.display());
         let Some(program) = program else {
-            bail!("{}: nobody knows how to ask {name}", command.document)
+            bail!("{}: this test cannot check {name}", command.document)
         };
         let output = Command::new("bash")
             .args(["-c", &format!("{program} {arguments}")])
-            // There is no such cluster: whoever gets as far as to miss it has understood.
+            // The cluster does not exist: a command that fails to connect was parsed.
             .env("KUBECONFIG", "/dev/null")
             .envs([("NS", "default"), ("APP", "tasks")])
             .stdin(std::process::Stdio::null())
@@ -132,7 +132,7 @@ fn inline_commands_parse() -> Result<()> {
     Ok(())
 }
 
-/// Runs commands one after the other in one shell, at the repository's root.
+/// Runs commands in one shell at the repository's root.
 fn shell(server: &ApiServer, commands: &[String]) -> Result<()> {
     let programs = tempfile::tempdir()?;
     for (tool, path) in built(&[Tool::Helm, Tool::Kubectl])? {
@@ -140,7 +140,7 @@ fn shell(server: &ApiServer, commands: &[String]) -> Result<()> {
     }
     let mut script = String::from("export NS=default APP=tasks NAMESPACE=default NAME=tasks\n");
     for command in commands {
-        // The runbooks of the operator's own alerts name an app like this.
+        // The runbooks of the operator's alerts name an app like this.
         let command = command
             .replace(" NAMESPACE", " default")
             .replace(" NAME", " tasks")
@@ -155,7 +155,7 @@ fn shell(server: &ApiServer, commands: &[String]) -> Result<()> {
         .current_dir(root())
         .env("PATH", std::env::join_paths(all)?)
         .env("KUBECONFIG", server.kubeconfig())
-        // Helm's caches are no business of the user's.
+        // Helm must not write to the user's caches.
         .env("HELM_CACHE_HOME", programs.path())
         .env("HELM_CONFIG_HOME", programs.path())
         .env("HELM_DATA_HOME", programs.path())

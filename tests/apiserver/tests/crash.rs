@@ -1,5 +1,5 @@
-//! A crash at every write: the operator is killed before and after each single write of one full life, and started
-//! again. Whatever it left half done, the end of every chapter must be that of a life without a crash.
+//! The operator is killed before and after each of its writes and restarted; every phase must converge to the state of
+//! a run without a crash.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -16,20 +16,20 @@ use observedapp_desired::Kind;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-/// How many lives are crashes_survived side by side.
+/// Runs side by side.
 const CONCURRENCY: usize = 12;
 
-/// Where in a life the operator is killed.
+/// When the operator is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Crash {
     Never,
-    /// Its k-th write never reaches the API server.
+    /// The API server does not get the k-th write.
     Before(usize),
-    /// Its k-th write reaches the API server, and the answer never comes back.
+    /// The API server gets the k-th write, and its response is dropped.
     After(usize),
 }
 
-/// The phases of a life, each a spec: everything on, everything off, other things on.
+/// The specs of a run: every capability, none, others.
 fn phases(host: &str) -> [Value; 3] {
     [
         json!({
@@ -49,13 +49,13 @@ fn phases(host: &str) -> [Value; 3] {
     ]
 }
 
-/// What a life left behind at the end of each chapter, and how many writes it took.
+/// The state at the end of each phase, and the number of writes.
 struct Outcome {
     ends: Vec<BTreeMap<String, String>>,
     writes: usize,
 }
 
-/// Lives one life. With the ends of another given, each chapter is awaited until it ends as that one's did.
+/// Runs all phases. If the states of another run are given, each phase is awaited until it ends in the same state.
 async fn run_phases(crash: Crash, expected: Option<&[BTreeMap<String, String>]>) -> Result<Outcome> {
     let purpose = match crash {
         Crash::Never => "without-faults".to_owned(),
@@ -72,7 +72,7 @@ async fn run_phases(crash: Crash, expected: Option<&[BTreeMap<String, String>]>)
             Action::DropRequest
         }
         (Crash::After(k), Some(write)) if write == k => {
-            // The answer is lost with the operator; that the write arrived is what matters.
+            // The response is lost with the operator; the API server has the write.
             signal.notify_one();
             Action::DropResponse
         }
@@ -119,22 +119,25 @@ async fn run_phases(crash: Crash, expected: Option<&[BTreeMap<String, String>]>)
     }
     ensure!(
         data.iter().all(|one| *one == data[0]),
-        "the password or the claim is not what it was: {data:?}"
+        "the password or the claim has changed: {data:?}"
     );
     ns.delete("tasks").await?;
     let kept = [Kind::Secret, Kind::PersistentVolumeClaim];
-    eventually(&format!("{}: only what is kept is left", ns.name), async || {
-        let mut left = Vec::new();
-        for kind in Kind::ALL.iter().filter(|kind| !kept.contains(kind)) {
-            // An API that is not served holds nothing.
-            left.extend(ns.names(*kind).await.unwrap_or_default());
-        }
-        Ok(if left.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{left:?}"))
-        })
-    })
+    eventually(
+        &format!("{}: only retained objects are left", ns.name),
+        async || {
+            let mut left = Vec::new();
+            for kind in Kind::ALL.iter().filter(|kind| !kept.contains(kind)) {
+                // The API may not be served.
+                left.extend(ns.names(*kind).await.unwrap_or_default());
+            }
+            Ok(if left.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{left:?}"))
+            })
+        },
+    )
     .await?;
     ends.push(phase_end(&ns, expected.map(|ends| &ends[ends.len() - 1])).await?);
     drop(operator);
@@ -144,14 +147,14 @@ async fn run_phases(crash: Crash, expected: Option<&[BTreeMap<String, String>]>)
     })
 }
 
-/// What must never be another: the password, and the claim that was made with it.
+/// The password, and the uid of the claim: neither may change.
 async fn data_of(ns: &TestNamespace) -> Result<(String, Option<String>)> {
     let secret = ns.objects(Kind::Secret).get("tasks-db-app").await?;
     let claim = ns.objects(Kind::PersistentVolumeClaim).get("tasks-db").await?;
     Ok((secret.data["data"]["password"].to_string(), claim.metadata.uid))
 }
 
-/// What a chapter ends with: what is expected, or what exists once it has stopped changing.
+/// Waits for the expected state, or returns the state once it has stopped changing.
 async fn phase_end(
     ns: &TestNamespace,
     expected: Option<&BTreeMap<String, String>>,
@@ -167,8 +170,8 @@ async fn phase_end(
 fn a_crash_before_or_after_any_write_converges_to_the_same_state() -> Result<()> {
     block_on(async {
         let without_faults = run_phases(Crash::Never, None).await?;
-        println!("one life takes {} writes", without_faults.writes);
-        // A crash can make a life longer, but a crash beyond its end is none.
+        println!("a run without a crash has {} writes", without_faults.writes);
+        // A crash can cause more writes; only those of the run without a crash are tried.
         let crashes = (1..=without_faults.writes).flat_map(|k| [Crash::Before(k), Crash::After(k)]);
         let ends = &without_faults.ends;
         let crashes_survived = stream::iter(crashes)
@@ -180,7 +183,7 @@ fn a_crash_before_or_after_any_write_converges_to_the_same_state() -> Result<()>
             .buffer_unordered(CONCURRENCY)
             .try_fold(0, |count, _| async move { Ok(count + 1) })
             .await?;
-        println!("{crashes_survived} crashes, all survived");
+        println!("recovered from {crashes_survived} crashes");
         Ok(())
     })
 }

@@ -1,5 +1,5 @@
-//! Every golden object before a real API server, with the CRDs as prometheus-operator and CloudNativePG release them. A
-//! server of its own: other tests let those APIs take anything.
+//! Every golden object is validated by a real API server, with the released CRDs of prometheus-operator and
+//! CloudNativePG. The server is not shared: other tests install these CRDs without schemas.
 #![allow(clippy::unwrap_used)]
 
 use anyhow::{Result, ensure};
@@ -10,7 +10,7 @@ use kube::api::{Api, PostParams};
 use observedapp_desired::{Kind, desired};
 use serde_json::{Value, json};
 
-/// The schemas that were released, in force.
+/// Installs the released CRDs and waits until they are enforced.
 async fn install_released(ns: &TestNamespace) -> Result<()> {
     for &kind in Kind::ALL.iter().filter(|kind| kind.is_optional()) {
         install(&ns.client, &serde_json::from_value(golden_tests::crd(kind)?)?).await?;
@@ -92,7 +92,7 @@ fn every_pod_passes_the_restricted_standard() -> Result<()> {
                     let Some(answer) = ns.would_run(&serde_json::to_value(&object)?).await? else {
                         continue;
                     };
-                    // Root is what an app may ask for, and what such a namespace then refuses.
+                    // An app can ask for root, which this standard refuses.
                     if as_root && is_the_app {
                         let causes = format!("{:?}", answer.unwrap_err());
                         ensure!(causes.contains("runAsNonRoot"), "{what}: {causes}");

@@ -1,4 +1,4 @@
-//! What a real Prometheus says becomes the status: the queries, not only what is made of their answers.
+//! Status from a real Prometheus: the queries, not only the evaluation of their results.
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write;
@@ -16,12 +16,12 @@ use serde_json::json;
 
 const SLOS: [&str; 5] = ["away", "clean", "failing", "idle", "old"];
 
-/// From a minute ago on, for an hour: seconds from now.
+/// Samples from a minute ago on, for an hour: seconds from now.
 const LIVE: Range<i64> = -60..3600;
-/// Longer ago than Prometheus looks back.
+/// Before Prometheus' lookback.
 const EARLIER: Range<i64> = -7200..-3600;
 
-/// Samples of these series.
+/// Samples of these series in OpenMetrics.
 fn series(samples: &[(&str, &str, f64, Range<i64>)], namespace: &str) -> Result<String> {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)?
@@ -68,7 +68,7 @@ fn the_status_of_slos_follows_prometheus() -> Result<()> {
         let spec = json!({"image": "tasks:1", "metrics": {"port": 8000}, "slos": slos});
         ns.apply("tasks", spec).await?;
 
-        let status = eventually("the objectives are judged", async || {
+        let status = eventually("the objectives have a status", async || {
             let app = ns.apps().get("tasks").await?;
             let (met, ..) = condition(&app, "SLOsMet");
             Ok(if met == "True" {
@@ -86,18 +86,18 @@ fn the_status_of_slos_follows_prometheus() -> Result<()> {
         assert_eq!(
             of("failing").state,
             SloState::NoData,
-            "how much it spent is not known yet"
+            "its budget is not known yet"
         );
         assert_eq!(
             of("idle").state,
             SloState::NoData,
-            "no traffic is never called success"
+            "an SLO without traffic is not met"
         );
         assert_eq!(of("old").budget_remaining.as_deref(), Some("50%"));
         assert_eq!(
             of("away").state,
             SloState::NoData,
-            "after an outage of Prometheus nothing is taken for untouched"
+            "a budget with a gap in its data is not full"
         );
         operator.stop().await
     })
@@ -119,14 +119,14 @@ fn a_change_shortens_the_polling_interval() -> Result<()> {
         let operator = RunningOperator::start_timed(options(&[&namespaces, &url]), proxy.config(), timing);
         let spec = |slos| json!({"image": "tasks:1", "metrics": {"port": 8000}, "slos": slos});
         ns.apply("tasks", spec(json!([]))).await?;
-        ns.until("tasks", "Prometheus was asked", |app| {
+        ns.until("tasks", "Prometheus was queried", |app| {
             condition(app, "Monitored").1 == "NoTargets"
         })
         .await?;
         let slo = json!({"name": "old", "objective": 99.9, "indicator": {"availability": {}}});
         ns.apply("tasks", spec(json!([slo]))).await?;
-        // Long before the hour is over.
-        ns.until("tasks", "the objective is judged", |app| {
+        // Long before the configured hour has passed.
+        ns.until("tasks", "the objective has a status", |app| {
             condition(app, "SLOsMet").0 == "True"
         })
         .await?;

@@ -1,5 +1,5 @@
-//! The chart's rights: no fewer than are needed, which every test shows, and no more. A server of its own: an operator
-//! that runs everywhere would take the apps of other tests.
+//! The chart grants all rights that are used, which every test shows, and no others. The server is not shared: an
+//! operator for all namespaces would reconcile the apps of other tests.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -17,19 +17,19 @@ use kube::core::{ApiResource, GroupVersionKind};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
 
-/// Rights that no request of a full life shows, each with its reason: group, resource, verb.
+/// Rights that no request in this test uses, each with its reason: group, resource, verb.
 const UNSEEN: &[(&str, &str, &str, &str)] = &[
     (
         "observedapp.dev",
         "observedapps/finalizers",
         "update",
-        "admission asks for it of who sets a blocking owner reference",
+        "admission requires it for a blocking owner reference",
     ),
     (
         "observedapp.dev",
         "observedapps",
         "get",
-        "an app that cannot be read as one is read as it is: schemas.rs",
+        "an app that does not parse is read as a dynamic object: schemas.rs",
     ),
 ];
 
@@ -55,7 +55,7 @@ fn bare() -> Value {
     })
 }
 
-/// Two namespaces and no other, with the Lease in a third.
+/// An operator for two namespaces, with the Lease in a third.
 async fn confined() -> Result<()> {
     let [system, shop, mail, other] = [
         TestNamespace::new("system").await?,
@@ -85,12 +85,15 @@ async fn confined() -> Result<()> {
         }
     }
     let status = other.apps().get("tasks").await?.status.unwrap_or_default();
-    assert!(status.conditions.is_empty(), "not its namespace: {status:?}");
+    assert!(
+        status.conditions.is_empty(),
+        "it is not the operator's namespace: {status:?}"
+    );
     other.delete("tasks").await?;
     operator.stop().await
 }
 
-/// Only an operator that may read StorageClasses can tell before it tries.
+/// Only an operator that may read StorageClasses can report this before it tries.
 async fn growth_on_a_class_that_cannot_is_refused(ns: &TestNamespace) -> Result<()> {
     let class = json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fixed"},
@@ -138,9 +141,9 @@ async fn select_namespaces(ns: &TestNamespace) -> Result<()> {
     Ok(())
 }
 
-/// Everything that an operator does in its life, and which rights that took.
+/// Uses every capability of the operator; returns the rights that its requests used.
 async fn everywhere() -> Result<BTreeSet<Right>> {
-    let ns = TestNamespace::new("life").await?;
+    let ns = TestNamespace::new("rights").await?;
     rights::grant_cluster_wide(&ns.client).await?;
     select_namespaces(&ns).await?;
     let proxy = Proxy::start_as(ns.client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
@@ -157,7 +160,7 @@ async fn everywhere() -> Result<BTreeSet<Right>> {
         let is_probed = spec["probe"].is_object();
         ns.apply("tasks", spec).await?;
         ns.applied("tasks").await?;
-        eventually("it is probed if it is to be", async || {
+        eventually("it has a Probe if its spec asks for one", async || {
             let probes = ns.names(Kind::Probe).await?;
             Ok(if probes.is_empty() == is_probed {
                 Err(format!("{probes:?}"))
@@ -167,7 +170,7 @@ async fn everywhere() -> Result<BTreeSet<Right>> {
         })
         .await?;
     }
-    // A pod that does not become ready and does not say why.
+    // A pod that is not ready, without a reason in its status.
     let pods: Api<Pod> = Api::namespaced(ns.client.clone(), &ns.name);
     pods.create(&PostParams::default(), &pod("tasks", "tasks-1"))
         .await?;
@@ -186,12 +189,12 @@ async fn everywhere() -> Result<BTreeSet<Right>> {
     growth_on_a_class_that_cannot_is_refused(&ns).await?;
     ns.apply("tasks", bare()).await?;
     ns.applied("tasks").await?;
-    // Of what happens twice the Event is written once and then counted.
+    // A repeated Event is created once and then patched.
     for _ in 0..2 {
         let mut nonsense = bare();
         nonsense["alerts"]["extra"] = json!([{"alert": "Nonsense", "expr": "sum by ("}]);
         ns.apply("tasks", nonsense).await?;
-        ns.until("tasks", "it makes no sense", |app| {
+        ns.until("tasks", "it is invalid", |app| {
             condition(app, "Valid").0 == "False"
         })
         .await?;
@@ -207,7 +210,7 @@ async fn everywhere() -> Result<BTreeSet<Right>> {
 fn used(call: &Call) -> Vec<Right> {
     let right = |verb: &str| (call.group.clone(), call.resource.clone(), verb.to_owned());
     match (call.verb, call.answer) {
-        // Who applies what does not exist creates it.
+        // Applying a missing object needs `create`.
         ("patch", Some(201)) => vec![right("patch"), right("create")],
         (verb, _) => vec![right(verb)],
     }
@@ -232,15 +235,15 @@ fn the_chart_grants_exactly_the_rights_that_are_used() -> Result<()> {
             .difference(&used)
             .filter(|right| !unseen.contains(*right))
             .collect();
-        assert!(
-            spare.is_empty(),
-            "the chart gives rights that nothing needs: {spare:#?}"
-        );
+        assert!(spare.is_empty(), "the chart grants unused rights: {spare:#?}");
         let seen: Vec<_> = unseen.intersection(&used).collect();
-        assert!(seen.is_empty(), "these need no excuse any more: {seen:#?}");
+        assert!(
+            seen.is_empty(),
+            "these rights are used; remove them from UNSEEN: {seen:#?}"
+        );
         assert!(
             unseen.is_subset(&given),
-            "an excuse for a right that is not given"
+            "UNSEEN lists a right that the chart does not grant"
         );
         Ok(())
     })

@@ -1,4 +1,5 @@
-//! APIs that come, go and change under the operator's feet. A server of its own: these tests change what all share.
+//! APIs that are installed, removed and changed while the operator runs. The server is not shared: these tests change
+//! its CRDs.
 #![allow(clippy::unwrap_used)]
 
 use anyhow::Result;
@@ -19,7 +20,7 @@ fn an_object_of_an_older_schema_is_reported_and_blocks_no_other() -> Result<()> 
         let ns = TestNamespace::new("unreadable").await?;
         let mut older = observedapp_api::crd();
         for version in &mut older.spec.versions {
-            // The scale subresource would insist on a number of replicas.
+            // The scale subresource would require a number of replicas.
             version
                 .subresources
                 .iter_mut()
@@ -35,7 +36,7 @@ fn an_object_of_an_older_schema_is_reported_and_blocks_no_other() -> Result<()> 
             "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
             "metadata": {"name": "bad"}, "spec": {"image": ["a", "list"], "replicas": "many"},
         }))?;
-        eventually("the older schema is in force", async || {
+        eventually("the older schema is enforced", async || {
             Ok(match untyped.create(&PostParams::default(), &bad).await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(error.to_string()),
@@ -48,7 +49,7 @@ fn an_object_of_an_older_schema_is_reported_and_blocks_no_other() -> Result<()> 
         let _operator = RunningOperator::start(options(&["--namespaces", &ns.name]), proxy.config());
         ns.apply("good", json!({"image": "tasks:1"})).await?;
         ns.applied("good").await?;
-        // Where the API server takes a status for such an object at all, it says what is wrong.
+        // If the API server accepts a status for such an object, it says what is wrong.
         let reported = proxy
             .calls()
             .iter()
@@ -68,7 +69,7 @@ fn an_optional_api_is_discovered_when_added_and_removed() -> Result<()> {
         let gone = async || {
             crds.delete(&monitors.name_any(), &DeleteParams::default())
                 .await?;
-            eventually("the API is gone", async || {
+            eventually("the API is deleted", async || {
                 Ok(if crds.get_opt(&monitors.name_any()).await?.is_none() {
                     Ok(())
                 } else {
@@ -83,14 +84,18 @@ fn an_optional_api_is_discovered_when_added_and_removed() -> Result<()> {
         ns.apply("tasks", json!({"image": "tasks:1", "metrics": {}}))
             .await?;
         let missing = async || {
-            ns.until("tasks", "the missing API is named", |app| {
+            ns.until("tasks", "the missing API is reported", |app| {
                 condition(app, "Applied").1 == "ApiMissing"
             })
             .await
         };
         let app = missing().await?;
         assert!(condition(&app, "Applied").2.contains("ServiceMonitor"));
-        assert_eq!(ns.names(Kind::Deployment).await?, ["tasks"], "all else is made");
+        assert_eq!(
+            ns.names(Kind::Deployment).await?,
+            ["tasks"],
+            "all other objects are created"
+        );
         install(&ns.client, &monitors).await?;
         ns.applied("tasks").await?;
         assert_eq!(ns.names(Kind::ServiceMonitor).await?, ["tasks"]);

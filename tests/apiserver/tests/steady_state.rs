@@ -1,4 +1,4 @@
-//! The first and last thing that an operator must do: what is asked for exists, its status says so, and then it rests.
+//! An app gets its objects and its status, and then the operator writes nothing.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use apiserver_tests::{
 use observedapp_desired::Kind;
 use serde_json::json;
 
-/// An app with everything on that this server can hold.
+/// An app with every capability that this server's APIs allow.
 fn everything() -> serde_json::Value {
     json!({
         "image": "tasks:1", "port": 5000,
@@ -37,7 +37,7 @@ fn an_app_gets_objects_and_status_and_retains_only_data_when_deleted() -> Result
         assert!(ns.names(Kind::Secret).await?.contains(&"tasks-db-app".to_owned()));
 
         ns.delete("tasks").await?;
-        eventually("only the database's data is kept", async || {
+        eventually("only the database's data is left", async || {
             let mut names = ns.names(Kind::Service).await?;
             names.extend(ns.names(Kind::Deployment).await?);
             Ok(if names.is_empty() {
@@ -52,7 +52,7 @@ fn an_app_gets_objects_and_status_and_retains_only_data_when_deleted() -> Result
     })
 }
 
-/// What an operator may do all the time: keep its Lease, follow watches, and ask which APIs there are.
+/// Requests that are allowed at rest: the Lease, watches and discovery.
 fn is_rest(call: &Call) -> bool {
     call.verb == "watch" || call.resource == "leases" || (call.verb == "get" && call.resource.is_empty())
 }
@@ -74,7 +74,7 @@ fn nothing_is_written_or_read_at_rest() -> Result<()> {
 
         let calls = proxy.calls().len();
         std::fs::write(&token, "second")?;
-        // A dozen resyncs, and whatever else would like to happen by itself.
+        // A dozen resyncs and every other periodic task.
         tokio::time::sleep(Duration::from_mins(2)).await;
         let more: Vec<_> = proxy
             .calls()
@@ -82,22 +82,22 @@ fn nothing_is_written_or_read_at_rest() -> Result<()> {
             .into_iter()
             .filter(|call| !is_rest(call))
             .collect();
-        assert!(more.is_empty(), "asked for or written at rest: {more:#?}");
-        assert!(proxy.calls().len() > calls, "the operator was not there at all");
+        assert!(more.is_empty(), "requests at rest: {more:#?}");
+        assert!(proxy.calls().len() > calls, "the operator made no request at all");
         assert_eq!(
             proxy.tokens(),
             ["Bearer first", "Bearer second"],
-            "a rotated token is taken up"
+            "a rotated token is used"
         );
         converges_to(&ns, &before).await?;
         operator.stop().await?;
 
-        // Another one finds all as it should be, and leaves it so.
+        // A restarted operator changes nothing.
         let writes = proxy.writes().len();
         let again = RunningOperator::start(options(&ns.elected()), config);
         let reads = proxy.calls().len();
         let watched = |call: &Call| call.verb == "watch" && call.resource == "observedapps";
-        eventually("the next operator has begun", async || {
+        eventually("the restarted operator has listed", async || {
             let begun = proxy.calls().split_off(reads).iter().any(watched);
             Ok(if begun { Ok(()) } else { Err(String::new()) })
         })

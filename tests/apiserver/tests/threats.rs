@@ -1,5 +1,5 @@
-//! What a user who may create ObservedApps in one namespace, and nothing else, cannot do through an operator that runs in
-//! the whole cluster, with the rights that the chart gives it there. SECURITY.md names each of these tests.
+//! What a user who may only create ObservedApps in one namespace cannot do through an operator with the chart's
+//! cluster-wide rights. SECURITY.md names each of these tests.
 #![allow(clippy::unwrap_used)]
 
 use anyhow::{Result, ensure};
@@ -44,7 +44,7 @@ impl Intruder {
             .create(&PostParams::default(), &binding)
             .await?;
         let intruder = Self { ns };
-        // The API server's authoriser learns of a binding a moment later.
+        // The authorizer sees a binding with a delay.
         eventually("the user may list apps", async || {
             Ok(intruder
                 .ask("GET", &intruder.apps(), None)
@@ -63,7 +63,7 @@ impl Intruder {
         )
     }
 
-    /// One request in the user's own name.
+    /// A request as the user.
     async fn ask(&self, method: &str, url: &str, body: Option<&Value>) -> Result<Result<Value, Vec<Cause>>> {
         let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
         let request = Request::builder()
@@ -78,7 +78,7 @@ impl Intruder {
         }
     }
 
-    /// Creates an app; unknown fields are dropped in silence, as an intruder would ask for.
+    /// Creates an app with `fieldValidation=Ignore`, which drops unknown fields silently.
     async fn create(&self, name: &str, mut spec: Value) -> Result<Result<Value, Vec<Cause>>> {
         if spec.get("image").is_none() {
             spec["image"] = json!("mallory:1");
@@ -91,7 +91,7 @@ impl Intruder {
         self.ask("POST", &url, Some(&app)).await
     }
 
-    /// The one operator of all these tests; gives what becomes of its requests.
+    /// The operator that these tests share; returns its proxy.
     async fn operator(&self) -> Result<&'static Proxy> {
         static OPERATOR: OnceCell<(Proxy, RunningOperator)> = OnceCell::const_new();
         let start = async || {
@@ -105,7 +105,7 @@ impl Intruder {
         Ok(proxy)
     }
 
-    /// Waits until the operator has said what it thinks of an app: the condition's status and message.
+    /// Waits until a condition is True or False; returns its status and message.
     async fn decided(&self, app: &str, type_: &str) -> Result<(String, String)> {
         let what = format!("{type_} is True or False");
         let decided = |app: &_| !matches!(condition(app, type_).0.as_str(), "" | "Unknown");
@@ -190,7 +190,7 @@ fn a_secret_of_another_namespace_is_not_read() -> Result<()> {
                 intruder.decided(&name, "Applied").await?;
             }
         }
-        // What is in the namespace says nothing of the Secret, and the operator has not even asked for it.
+        // No object in the namespace has the Secret's data, and the operator has not requested it.
         let made = format!("{:?}", snapshot(&intruder.ns).await?);
         ensure!(!made.contains("known-to-the-victim"), "{made}");
         let encoded = "a25vd24tdG8tdGhlLXZpY3RpbQ";
@@ -200,7 +200,10 @@ fn a_secret_of_another_namespace_is_not_read() -> Result<()> {
             call.namespace.as_deref() == Some(&victim.name) && call.name.as_deref() == Some("vault")
         });
         ensure!(asked.is_none(), "{asked:?}");
-        ensure!(made.contains("Deployment/try-0"), "nothing was made: {made}");
+        ensure!(
+            made.contains("Deployment/try-0"),
+            "no objects were created: {made}"
+        );
         Ok(())
     })
 }
@@ -219,7 +222,7 @@ fn a_path_of_the_host_is_not_mounted() -> Result<()> {
                 .extend(more.as_object().cloned().unwrap_or_default());
             json!([mount])
         };
-        // Refused by the API server: every volume has exactly one of the kinds that are allowed.
+        // Refused by the API server: every volume needs exactly one of the allowed sources.
         for kind in ["hostPath", "nfs", "local", "flexVolume"] {
             let spec = json!({"volumes": [{"name": "a", kind: host}], "volumeMounts": mount(json!({}))});
             let refused = intruder.create(&kind.to_lowercase(), spec).await?.unwrap_err();
@@ -228,12 +231,12 @@ fn a_path_of_the_host_is_not_mounted() -> Result<()> {
                 "{kind}: {refused:?}"
             );
         }
-        // Dropped: beside one that is allowed it does not count.
+        // Dropped as an unknown field next to an allowed source.
         let beside = json!({"volumes": [{"name": "a", "emptyDir": {}, "hostPath": host}], "volumeMounts": mount(json!({}))});
         intruder.create("beside", beside).await?.unwrap();
         let elsewhere = json!({"podTemplate": {"spec": {"volumes": [{"name": "b", "hostPath": host}]}}});
         intruder.create("elsewhere", elsewhere).await?.unwrap();
-        // Out of a volume: told by the operator, and not made.
+        // A path out of a volume: reported by the operator, and not applied.
         let volumes = json!([{"name": "a", "emptyDir": {}}]);
         let out = json!({"volumes": volumes, "volumeMounts": mount(json!({"subPath": "../../etc"}))});
         intruder.create("out", out).await?.unwrap();
@@ -242,7 +245,7 @@ fn a_path_of_the_host_is_not_mounted() -> Result<()> {
             valid == "False" && message.contains("subPath"),
             "{valid}: {message}"
         );
-        // Back to the host: dropped too.
+        // Mount propagation to the host: dropped, too.
         let back =
             json!({"volumes": volumes, "volumeMounts": mount(json!({"mountPropagation": "Bidirectional"}))});
         intruder.create("back", back).await?.unwrap();
@@ -265,8 +268,8 @@ fn nothing_runs_privileged() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-privileged").await?;
         intruder.operator().await?;
-        let judge = TestNamespace::new("threat-privileged-judge").await?;
-        judge.enforce_restricted().await?;
+        let restricted = TestNamespace::new("threat-privileged-restricted").await?;
+        restricted.enforce_restricted().await?;
         let container = json!({
             "privileged": true, "allowPrivilegeEscalation": true, "procMount": "Unmasked",
             "capabilities": {"add": ["SYS_ADMIN"]}, "seccompProfile": {"type": "Unconfined"},
@@ -282,7 +285,7 @@ fn nothing_runs_privileged() -> Result<()> {
         let count = tries.len();
         for (i, spec) in tries.into_iter().enumerate() {
             let name = format!("try-{i}");
-            // Fields that the resource does not have are dropped.
+            // Fields that are not in the schema are dropped.
             intruder.create(&name, spec).await?.unwrap();
             let (applied, message) = intruder.decided(&name, "Applied").await?;
             ensure!(applied == "True", "{name}: {message}");
@@ -317,7 +320,7 @@ fn nothing_runs_privileged() -> Result<()> {
                 pod["containers"].as_array().map(Vec::len) == Some(1),
                 "{name}: {pod}"
             );
-            let answer = judge.would_run(&deployment).await?.unwrap();
+            let answer = restricted.would_run(&deployment).await?.unwrap();
             ensure!(answer.is_ok(), "{name}: {answer:?}");
         }
         Ok(())
@@ -363,7 +366,7 @@ fn an_object_of_another_owner_is_not_taken_over() -> Result<()> {
                 }}),
             ),
             (Kind::PrometheusRule, "tasks", json!({"spec": {"groups": []}})),
-            // Of privilege: pods that ran under it would have its rights, or its data.
+            // A privileged one: pods that used it would have its rights, or its data.
             (Kind::ServiceAccount, "deployer", json!({})),
             (
                 Kind::PersistentVolumeClaim,
@@ -385,7 +388,7 @@ fn an_object_of_another_owner_is_not_taken_over() -> Result<()> {
         ] {
             intruder.create(name, spec).await?.unwrap();
             let app = ns
-                .until(name, "what is in the way is named", |app| {
+                .until(name, "the conflict is reported", |app| {
                     condition(app, "Applied").1 == "ForeignObject"
                 })
                 .await?;
@@ -399,7 +402,7 @@ fn an_object_of_another_owner_is_not_taken_over() -> Result<()> {
             let now = ns.objects(kind).get(name).await?;
             ensure!(
                 now.metadata.resource_version == version,
-                "the {} {name} was written",
+                "the {} {name} was changed",
                 kind.as_str()
             );
         }
@@ -435,7 +438,7 @@ fn no_rule_harms_the_shared_prometheus() -> Result<()> {
         let ratio = |errors: &str| json!({"slos": [{"name": "a", "objective": 99, "indicator": {"ratio": {"errors": errors, "total": "b"}}}]});
         let nested = format!("{}up{} > 0", "(".repeat(2000), ")".repeat(2000));
         let tries = [
-            // Reads what it should not.
+            // Reads data of others.
             expr(r#"up{namespace="kube-system"}"#),
             expr(r#"up{namespace=~".+"}"#),
             expr(r#"{__name__=~".+"}"#),
@@ -444,18 +447,18 @@ fn no_rule_harms_the_shared_prometheus() -> Result<()> {
             ratio(r#"a{b="c"} or up{namespace!="x"}"#),
             alert(json!({"annotations": {"summary": r#"{{ query "up" }}"#}})),
             alert(json!({"labels": {"severity": r#"{{ query "up" | first | value }}"#}})),
-            // Costs what it should not.
+            // Is too expensive.
             expr("rate(up[10y]) > 0"),
             expr("max_over_time(rate(up[5m])[30d:1s]) > 0"),
             expr("up offset 10y"),
             expr(r#"up{pod=~"(((a{1,100}){1,100}){1,100}){1,100}"}"#),
             expr(&nested),
-            // Breaks the file that holds everybody's rules.
+            // Breaks the rule file that all apps share.
             expr("sum by ("),
             expr("up @ -9999999999999999"),
             alert(json!({"annotations": {"summary": "{{ .Open"}})),
             alert(json!({"labels": {"a-b": "c"}})),
-            // Pretends to be another's.
+            // Impersonates another app.
             alert(json!({"labels": {"namespace": "kube-system"}})),
             alert(json!({"labels": {"app": "billing"}})),
             alert(json!({"alert": "DatabaseDown"})),
@@ -476,7 +479,7 @@ fn no_rule_harms_the_shared_prometheus() -> Result<()> {
         let rules = ns.names(Kind::PrometheusRule).await?;
         ensure!(rules.is_empty(), "{rules:?}");
 
-        // What is taken sees its own namespace alone, and no group grows without bounds.
+        // Accepted rules select only their own namespace, and no group has unbounded size.
         intruder
             .create("taken", expr("sum(rate(errors_total[5m])) / on() sum(up) > 0.5"))
             .await?

@@ -1,5 +1,5 @@
-//! Whose Prometheus objects steer apps. A server of its own: an operator that runs everywhere would take the apps of other
-//! tests.
+//! Which Prometheus objects the operator trusts. The server is not shared: an operator for all namespaces would
+//! reconcile the apps of other tests.
 #![allow(clippy::unwrap_used)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -24,7 +24,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
-/// Held by the one operator that runs.
+/// Serialises the tests: only one operator may run.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn prometheus() -> GroupVersionKind {
@@ -36,7 +36,7 @@ fn prometheuses(ns: &TestNamespace) -> Api<DynamicObject> {
     Api::namespaced_with(ns.client.clone(), &ns.name, &resource)
 }
 
-/// Creates a Prometheus that selects monitors, probes and rules alike.
+/// Creates a Prometheus with the same selectors for monitors, probes and rules.
 async fn create(
     ns: &TestNamespace,
     name: &str,
@@ -62,7 +62,7 @@ fn app() -> Value {
     })
 }
 
-/// The label `release` of the app's monitor and of its rules.
+/// The `release` labels of the app's monitor and rules.
 async fn release(ns: &TestNamespace) -> Result<[Option<String>; 2]> {
     let of = async |kind: Kind| -> Result<Option<String>> {
         let labels = ns.objects(kind).get("tasks").await?.metadata.labels;
@@ -71,7 +71,7 @@ async fn release(ns: &TestNamespace) -> Result<[Option<String>; 2]> {
     Ok([of(Kind::ServiceMonitor).await?, of(Kind::PrometheusRule).await?])
 }
 
-/// The namespaces that may reach a metrics port by a policy; none where everybody may.
+/// The namespaces that a policy allows to scrape; null if it allows all.
 async fn scrapers(ns: &TestNamespace, policy: &str) -> Result<Value> {
     let policy = serde_json::to_value(ns.objects(Kind::NetworkPolicy).get(policy).await?)?;
     Ok(policy["spec"]["ingress"][1]["from"][0]["namespaceSelector"]["matchExpressions"][0]["values"].clone())
@@ -87,14 +87,14 @@ async fn condition_reports(ns: &TestNamespace, type_: &str, reason: &str, words:
     ns.until("tasks", &what, reported).await.map(drop)
 }
 
-/// Waits until the operator has looked for Prometheus objects twice more: once it may have been on its way.
+/// Waits until the operator has listed Prometheus objects twice more: the first list may have been sent before.
 async fn listed_twice(proxy: &Proxy) -> Result<()> {
     let looks = || {
         let calls = proxy.calls().into_iter();
         calls.filter(|call| call.resource == "prometheuses").count()
     };
     let before = looks();
-    eventually("the Prometheus objects are looked for again", async || {
+    eventually("the Prometheus objects are listed twice more", async || {
         let now = looks();
         Ok(if now >= before + 2 {
             Ok(())
@@ -117,7 +117,7 @@ fn an_untrusted_prometheus_changes_nothing() -> Result<()> {
             TestNamespace::new("monitoring").await?,
         ];
         let everything = json!({});
-        // The first by namespace and name, and the oldest.
+        // First by namespace and name, and the oldest.
         create(
             &hostile,
             "aaa",
@@ -142,10 +142,10 @@ fn an_untrusted_prometheus_changes_nothing() -> Result<()> {
         ensure!(release(&shop).await? == [None, None]);
         ensure!(
             scrapers(&shop, "tasks").await?.is_null(),
-            "nobody knows who scrapes"
+            "no trusted Prometheus scrapes"
         );
 
-        // The one that selects the operator's own monitor is the one.
+        // The one that selects the operator's own monitor is trusted.
         let monitor: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor",
             "metadata": {"name": "observedapp", "labels": {"release": "kps"}}, "spec": {},
@@ -170,8 +170,9 @@ fn an_untrusted_prometheus_changes_nothing() -> Result<()> {
         ensure!(scrapers(&shop, "tasks").await? == json!([monitoring.name]));
         ensure!(scrapers(&shop, "tasks-cache").await? == json!([monitoring.name]));
 
-        // Others that select everything, the operator's monitor too, only came later. Times have whole seconds.
-        eventually("a younger stranger is there", async || {
+        // Younger ones that select everything are not, even if they select the operator's monitor. Timestamps have
+        // whole seconds.
+        eventually("a younger Prometheus exists", async || {
             let made = create(&hostile, "everything", &everything, &everything).await?;
             if made.metadata.creation_timestamp > ours.metadata.creation_timestamp {
                 return Ok(Ok(()));
@@ -179,7 +180,7 @@ fn an_untrusted_prometheus_changes_nothing() -> Result<()> {
             prometheuses(&hostile)
                 .delete("everything", &DeleteParams::default())
                 .await?;
-            Ok(Err("it is as old".to_owned()))
+            Ok(Err("it has the same age".to_owned()))
         })
         .await?;
         for (name, selector) in [
@@ -195,10 +196,10 @@ fn an_untrusted_prometheus_changes_nothing() -> Result<()> {
         listed_twice(&proxy).await?;
         condition_reports(&shop, "Monitored", "PrometheusUnreachable", &[&url]).await?;
         let more = proxy.writes().split_off(writes);
-        ensure!(more.is_empty(), "strangers made the operator write: {more:#?}");
+        ensure!(more.is_empty(), "untrusted objects caused writes: {more:#?}");
         operator.stop().await?;
 
-        // Named, a namespace is trusted whatever its Prometheus selects, and no other is.
+        // A namespace in the list is trusted whatever its Prometheus selects, and no other is.
         let namespaces = format!("--prometheus-namespaces={}", monitoring.name);
         let operator = RunningOperator::start(options(&[system.as_str(), &namespaces]), proxy.config());
         listed_twice(&proxy).await?;
@@ -246,7 +247,10 @@ fn each_app_uses_the_prometheus_that_selects_its_namespace() -> Result<()> {
         for (ns, home) in test_namespaces.iter().zip(names) {
             ns.applied("tasks").await?;
             ensure!(release(ns).await? == [Some(home.to_owned()), Some(home.to_owned())]);
-            ensure!(scrapers(ns, "tasks").await? == json!(names), "each may scrape");
+            ensure!(
+                scrapers(ns, "tasks").await? == json!(names),
+                "all of them may scrape"
+            );
             let url = format!("http://prometheus-operated.{home}.svc:9090");
             condition_reports(ns, "Monitored", "PrometheusUnreachable", &[&url]).await?;
         }
@@ -281,7 +285,7 @@ impl axum::serve::Listener for Tls {
     }
 }
 
-/// Knows of no series; gives its URL, and the tokens that it was shown.
+/// Starts a Prometheus API without series; returns its URL, and the tokens that it gets.
 async fn empty_prometheus(pair: &Pair) -> Result<(String, Arc<Mutex<Vec<String>>>)> {
     let certificates = CertificateDer::pem_file_iter(&pair.cert)?.collect::<Result<_, _>>()?;
     let config = ServerConfig::builder()
@@ -336,7 +340,7 @@ fn a_namespaced_operator_queries_the_given_url_by_tls_with_its_token() -> Result
         let tokens = tokens.lock().unwrap().clone();
         ensure!(tokens.iter().all(|token| token == "Bearer secret"), "{tokens:?}");
         ensure!(release(&ns).await? == [Some("prom".to_owned()), Some("prom".to_owned())]);
-        // It can be told who scrapes, though it may not look.
+        // The namespaces that scrape can be configured, because it may not list Prometheus objects.
         for policy in ["tasks", "tasks-cache"] {
             ensure!(scrapers(&ns, policy).await? == json!(["observability"]));
         }

@@ -1,5 +1,5 @@
-//! How long from `kubectl apply` of the sample to `Ready`, and to all conditions True, beside a floor measured in the
-//! same run: a bare Deployment of the same image, with no database to wait for and nobody to ask.
+//! The time from `kubectl apply` of the sample to `Ready`, and to all conditions True, next to a floor from the same
+//! run: a bare Deployment of the same image, without a database.
 //!
 //!     export KUBECONFIG=…   # as `cargo lab kubeconfig` prints it
 //!     cargo bench -p e2e-tests --bench ready

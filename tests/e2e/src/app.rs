@@ -1,4 +1,4 @@
-//! An ObservedApp under test: its conditions, its objects, its HTTP.
+//! An ObservedApp under test.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{Cluster, eventually};
 
-/// The task service with nothing beside it: one pod, its metrics, one objective.
+/// The task service alone: one pod, its metrics, one objective.
 pub const SMALL: &str = r#"
 apiVersion: observedapp.dev/v1alpha1
 kind: ObservedApp
@@ -37,7 +37,7 @@ pub struct App<'a> {
     pub name: String,
 }
 
-/// An HTTP answer.
+/// An HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
@@ -83,19 +83,19 @@ impl<'a> App<'a> {
         Ok(())
     }
 
-    /// Deletes the app and waits until it and its pods are gone.
+    /// Deletes the app and waits until it and its pods are deleted.
     pub async fn delete(&self) -> Result<()> {
         self.api().delete(&self.name, &DeleteParams::background()).await?;
         eventually(
-            &format!("{} and its pods are gone", self.name),
+            &format!("{} and its pods are deleted", self.name),
             Duration::from_mins(2),
             async || {
                 if self.api().get_opt(&self.name).await?.is_some() {
-                    bail!("the app is still there");
+                    bail!("the app still exists");
                 }
                 let pods = self.pods("").await?;
                 if !pods.is_empty() {
-                    bail!("{} pods are still there", pods.len());
+                    bail!("{} pods still exist", pods.len());
                 }
                 anyhow::Ok(())
             },
@@ -103,7 +103,7 @@ impl<'a> App<'a> {
         .await
     }
 
-    /// Waits until a condition of the current generation has this status.
+    /// Waits until a condition of the current generation has this status; returns its message.
     pub async fn condition(&self, condition: &str, status: &str, timeout: Duration) -> Result<String> {
         let what = format!(
             "{}/{}: condition {condition} is {status}",
@@ -127,13 +127,13 @@ impl<'a> App<'a> {
                     found.status,
                     found.observed_generation
                 )),
-                None => Err(anyhow!("there is no such condition yet; {said:?}")),
+                None => Err(anyhow!("the condition does not exist yet; {said:?}")),
             }
         })
         .await
     }
 
-    /// Waits until every condition there is, is True.
+    /// Waits until all conditions are True.
     pub async fn all_true(&self, timeout: Duration) -> Result<()> {
         let what = format!("{}/{}: all conditions are True", self.namespace, self.name);
         eventually(&what, timeout, async || {
@@ -161,7 +161,7 @@ impl<'a> App<'a> {
         self.cluster.pods(&self.namespace, &labels).await
     }
 
-    /// Asks the app through its Service.
+    /// Sends a request to the app's Service, through the API server's proxy.
     pub async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Reply> {
         let uri = format!(
             "/api/v1/namespaces/{}/services/{}:http/proxy{path}",
@@ -188,7 +188,7 @@ impl<'a> App<'a> {
         })
     }
 
-    /// Asks one of the app's pods at a port of its own, by port-forward.
+    /// Sends a request to one of the app's pods, by port-forward.
     pub async fn pod_request(
         &self,
         port: u16,
@@ -201,7 +201,7 @@ impl<'a> App<'a> {
         self.one_pod_request(&pod, port, method, path, body).await
     }
 
-    /// Asks one named pod at a port of its own, by port-forward.
+    /// Sends a request to this pod, by port-forward.
     pub async fn one_pod_request(
         &self,
         pod: &str,
@@ -231,13 +231,13 @@ impl<'a> App<'a> {
             .map(|(_, body)| body.to_owned())
             .unwrap_or_default();
         Ok(Reply {
-            status: status.with_context(|| format!("not an HTTP answer: {answer}"))?,
+            status: status.with_context(|| format!("not an HTTP response: {answer}"))?,
             body,
         })
     }
 }
 
-/// Waits until a condition has this status, and its message names each of these.
+/// Waits until a condition has this status, and its message contains all words.
 pub async fn condition_reports(
     app: &App<'_>,
     condition: &str,
@@ -260,7 +260,7 @@ pub async fn condition_reports(
             .into_iter()
             .flatten()
             .find(|found| found.type_ == condition)
-            .context("there is no such condition yet")?;
+            .context("the condition does not exist yet")?;
         if found.status == status && words.iter().all(|word| found.message.contains(word)) {
             Ok(())
         } else {

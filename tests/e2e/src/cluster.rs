@@ -1,4 +1,4 @@
-//! The lab's cluster, and namespaces that go with their test.
+//! A client of the lab's cluster, and namespaces that are deleted with their test.
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -17,7 +17,6 @@ use crate::eventually;
 /// The field manager of what the tests apply: a user's, not the operator's.
 const MANAGER: &str = "e2e-tests";
 
-/// A connection to the lab's cluster.
 #[derive(Clone)]
 pub struct Cluster {
     pub client: Client,
@@ -31,14 +30,14 @@ impl Debug for Cluster {
 }
 
 impl Cluster {
-    /// The cluster that `KUBECONFIG` names. There is no default: a test must never touch a cluster nobody named.
+    /// Connects to the cluster in `KUBECONFIG`. There is no default: tests must not touch any other cluster.
     pub async fn connect() -> Result<Self> {
         let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG").context(
             r#"KUBECONFIG is not set: run these tests by `cargo lab test --layer node`, or `eval "$(cargo lab kubeconfig)"` first"#,
         )?);
         let config = Kubeconfig::read_from(&kubeconfig)
             .with_context(|| format!("read {}; is the lab up? `cargo lab up`", kubeconfig.display()))?;
-        // Built together, the workspace's programs bring two kinds of cryptography, and then none is the default.
+        // The workspace's programs enable two crypto providers, and then none is the default.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
         Ok(Self {
@@ -47,7 +46,7 @@ impl Cluster {
         })
     }
 
-    /// A namespace of its own for one test, under the restricted Pod Security Standard.
+    /// Creates a namespace for one test, under the restricted Pod Security Standard.
     pub async fn temp_namespace(&self, prefix: &str) -> Result<TempNamespace> {
         let namespace: Namespace = serde_json::from_value(json!({
             "metadata": {
@@ -65,7 +64,7 @@ impl Cluster {
         })
     }
 
-    /// Makes a namespace, unless there is one by this name, under the restricted Pod Security Standard.
+    /// Creates a namespace if it does not exist, under the restricted Pod Security Standard.
     pub async fn ensure_namespace(&self, name: &str) -> Result<()> {
         let namespace: Namespace = serde_json::from_value(json!({
             "apiVersion": "v1",
@@ -78,7 +77,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Deletes a namespace, if there is one, and waits until it is gone.
+    /// Deletes a namespace, if it exists, and waits until it is deleted.
     pub async fn delete_namespace(&self, name: &str) -> Result<()> {
         let api = Api::<Namespace>::all(self.client.clone());
         match api.delete(name, &DeleteParams::background()).await {
@@ -86,18 +85,18 @@ impl Cluster {
             deleted => deleted?,
         };
         eventually(
-            &format!("namespace {name} is gone"),
+            &format!("namespace {name} is deleted"),
             Duration::from_mins(2),
             async || match api.get_opt(name).await {
                 Ok(None) => Ok(()),
-                Ok(Some(_)) => Err("it is still there".to_owned()),
+                Ok(Some(_)) => Err("it still exists".to_owned()),
                 Err(error) => Err(error.to_string()),
             },
         )
         .await
     }
 
-    /// Applies every document of some YAML to a namespace, as `kubectl apply --server-side` does.
+    /// Applies every document of a YAML stream in a namespace, as `kubectl apply --server-side` does.
     pub async fn apply(&self, namespace: &str, yaml: &str) -> Result<Vec<DynamicObject>> {
         let discovery = Discovery::new(self.client.clone()).run().await?;
         let mut applied = Vec::new();
@@ -136,7 +135,7 @@ impl Cluster {
         }
     }
 
-    /// The answer of a Service, through the API server's proxy: works on every cluster, from everywhere.
+    /// GETs a path of a Service through the API server's proxy, which works on every cluster.
     pub async fn service_get(
         &self,
         namespace: &str,
@@ -152,7 +151,7 @@ impl Cluster {
             .with_context(|| format!("GET {uri}"))
     }
 
-    /// The answer of a pod, through the API server's proxy.
+    /// GETs a path of a pod through the API server's proxy.
     pub async fn pod_get(&self, namespace: &str, pod: &str, port: &str, path: &str) -> Result<String> {
         let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
         let request = http::Request::get(&uri).body(Vec::new())?;
@@ -171,7 +170,6 @@ impl Cluster {
     }
 }
 
-/// A namespace that one test has for itself.
 #[derive(Debug)]
 pub struct TempNamespace {
     cluster: Cluster,
@@ -179,7 +177,7 @@ pub struct TempNamespace {
 }
 
 impl TempNamespace {
-    /// Deletes the namespace and waits until it is gone. A test that fails leaves it behind, to be looked at.
+    /// Deletes the namespace and waits until it is deleted. A failed test keeps its namespace for inspection.
     pub async fn delete(self) -> Result<()> {
         self.cluster.delete_namespace(&self.name).await
     }

@@ -1,6 +1,6 @@
-//! What the end-to-end tests share: the lab's cluster, conditions to await, Prometheus and Alertmanager to ask.
+//! Support for the end-to-end tests: the lab's cluster, conditions to await, Prometheus and Alertmanager.
 //!
-//! The tests run on the cluster that `cargo lab up` made, which `cargo lab test --layer node` names in `KUBECONFIG`.
+//! They run on the cluster in `KUBECONFIG`, which `cargo lab test --layer node` sets to the lab's.
 
 mod app;
 mod cluster;

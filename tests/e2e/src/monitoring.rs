@@ -1,4 +1,4 @@
-//! Prometheus and Alertmanager, asked through the API server.
+//! Alertmanager, through the API server's proxy, and the queries of dashboards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -84,7 +84,7 @@ impl Prometheus<'_> {
 #[derive(Debug)]
 pub struct Alertmanager<'a>(pub &'a Cluster);
 
-/// An alert as Alertmanager has it.
+/// An alert in Alertmanager.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
     pub labels: BTreeMap<String, String>,
@@ -115,7 +115,7 @@ impl Alertmanager<'_> {
             .collect()
     }
 
-    /// Waits until an alert of a namespace is there, of one objective where that is named, or is not.
+    /// Waits until an alert of a namespace (and objective, if given) is firing or resolved.
     pub async fn until(
         &self,
         namespace: &str,
@@ -143,7 +143,7 @@ impl Alertmanager<'_> {
     }
 }
 
-/// A query with its variables replaced, as Grafana does before it asks.
+/// Substitutes a query's variables, as Grafana does.
 pub fn substitute_variables(dashboard: &Value, query: &str) -> String {
     let mut query = query
         .replace("$__rate_interval", "1m")

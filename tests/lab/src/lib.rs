@@ -1,4 +1,4 @@
-//! A real Kubernetes with its observability stack: what `cargo lab` does, for the tests to use too.
+//! A real Kubernetes with its observability stack: the library of `cargo lab`, which tests use, too.
 
 pub mod addons;
 pub mod apiserver;

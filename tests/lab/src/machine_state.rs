@@ -1,4 +1,4 @@
-//! What a node leaves traces in, to tell whether `down` took them all away.
+//! The state of the machine that a node changes, to test that `down` restores it.
 
 use std::{
     collections::BTreeSet,
@@ -38,7 +38,7 @@ impl MachineState {
         Self(seen)
     }
 
-    /// What is there now and was not in `before`, and what was and is not any more.
+    /// What is new since `before`, and what is missing.
     pub fn changes_since(&self, before: &Self) -> Vec<String> {
         let new = self.0.difference(&before.0).map(|it| format!("new: {it}"));
         let gone = before.0.difference(&self.0).map(|it| format!("gone: {it}"));
@@ -46,9 +46,8 @@ impl MachineState {
     }
 }
 
-/// The mounts of a table as the kernel writes it, without the options, which it may word anew; and without the folder of
-/// named network namespaces, which iproute2 mounts on itself when anybody names the first one, and leaves so. The
-/// namespaces are looked for one by one.
+/// The mounts in a mount table, without their options, whose order may change, and without the folder of named network
+/// namespaces, which iproute2 mounts once and keeps. The namespaces are listed separately.
 fn mounts(table: &str) -> impl Iterator<Item = String> {
     table
         .lines()

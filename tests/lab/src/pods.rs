@@ -1,11 +1,11 @@
-//! Pods by the names that people have for them.
+//! Finds pods by name, label or prefix.
 
 use anyhow::{Result, bail};
 use serde_json::Value;
 
 use crate::kubectl::Kubectl;
 
-/// The last lines of every container of the pods that are meant by a name.
+/// The last log lines of every container of the matching pods.
 pub async fn logs(kubectl: &Kubectl, name: &str, lines: usize) -> Result<String> {
     let all = kubectl
         .run(&["get", "pods", "--all-namespaces", "--output=json"])
@@ -13,7 +13,7 @@ pub async fn logs(kubectl: &Kubectl, name: &str, lines: usize) -> Result<String>
     let all: Value = serde_json::from_str(&all)?;
     let meant = matching(name, &all);
     if meant.is_empty() {
-        bail!("no pod is called `{name}`; `cargo lab status` lists them all");
+        bail!("no pod matches `{name}`; `kubectl get pods --all-namespaces` lists them");
     }
     let mut text = String::new();
     for (namespace, pod) in meant {
@@ -33,8 +33,8 @@ pub async fn logs(kubectl: &Kubectl, name: &str, lines: usize) -> Result<String>
     Ok(text)
 }
 
-/// The pods, as namespace and name, with this name or this `app.kubernetes.io/name`; where there are none, those whose
-/// names begin with it.
+/// Namespace and name of the pods with this name or this `app.kubernetes.io/name` or, if there are none, with this
+/// prefix.
 fn matching(name: &str, pods: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let select = |is_meant: &dyn Fn(&Value) -> bool| -> Vec<(String, String)> {

@@ -1,7 +1,7 @@
-//! Starting, recognising and ending the programs that the lab runs.
+//! Starts, identifies and ends the lab's programs.
 //!
-//! A process is known by its id, its start time and the boot it belongs to, so that the lab never signals a
-//! stranger that was given the same id later.
+//! A process is identified by its pid, start time and boot, so that the lab never signals another process that reused
+//! the pid.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::paths;
 
-/// Carried by every process that the lab starts, and inherited by what those start themselves. Its value is
-/// the state folder and the component, so that what a killed lab had no time to record is still found.
+/// An environment variable of every process that the lab starts, inherited by their children. Its value is the state
+/// folder and the component, so that unrecorded processes of a killed lab are found, too.
 pub const MARK: &str = "OBSERVEDAPP_LAB";
 
 /// A program and how to run it.
@@ -47,20 +47,20 @@ impl Program {
     }
 }
 
-/// Who a process is.
+/// Identifies a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub pid: i32,
-    /// Clock ticks from the boot to its start.
+    /// The start time in clock ticks since boot.
     started: u64,
     boot: String,
 }
 
 impl Identity {
-    /// The process that has this id now, unless it is gone or only waits to be reaped.
+    /// The process that has this pid now, unless it has ended.
     pub fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the program's name in parentheses, and may itself hold spaces and parentheses.
+        // The second field is the program's name in parentheses, which may contain spaces and parentheses.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
         if matches!(fields.next()?, "Z" | "X") {
             return None;
@@ -77,11 +77,11 @@ impl Identity {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
-    /// Asks the process to end, and ends it if it has not obeyed within `patience`.
-    pub fn end(&self, patience: Duration) -> Result<()> {
-        if !patience.is_zero() {
+    /// Sends SIGTERM, and SIGKILL after the grace period.
+    pub fn end(&self, grace_period: Duration) -> Result<()> {
+        if !grace_period.is_zero() {
             self.signal(Signal::TERM)?;
-            if self.gone_within(patience) {
+            if self.gone_within(grace_period) {
                 return Ok(());
             }
         }
@@ -90,7 +90,7 @@ impl Identity {
             return Ok(());
         }
         bail!(
-            "process {} does not end, even when killed; look at `cat /proc/{}/stack`",
+            "process {} does not end after SIGKILL; `cat /proc/{}/stack` shows why",
             self.pid,
             self.pid
         )
@@ -134,11 +134,11 @@ fn boot_id() -> String {
 pub enum Lifetime {
     /// Ends with the process that started it, however that one ends.
     Owned,
-    /// Goes on in a session of its own after the lab has returned to its caller.
+    /// Keeps running in its own session after the lab has ended.
     Detached,
 }
 
-/// The processes whose records lie in one folder.
+/// Manages the processes that are recorded in one folder.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     dir: PathBuf,
@@ -167,8 +167,8 @@ impl Supervisor {
         self.dir.join("run").join(format!("{name}.json"))
     }
 
-    /// Makes sure that the program runs, as it is described here: one that already does is left alone, one
-    /// that runs with other arguments is started anew. Says whether it had to be started.
+    /// Makes sure that the program runs with these arguments: starts it if it does not run, and restarts it if it runs
+    /// with others. Returns whether it was started.
     pub fn ensure(&self, program: &Program) -> Result<bool> {
         let command = command_line(program);
         if let Some(record) = self.record(&program.name)
@@ -179,7 +179,7 @@ impl Supervisor {
             }
             record.identity.end(Duration::from_secs(10))?;
         }
-        // One that a killed lab started and had no time to record would hold the new one's ports and locks.
+        // An unrecorded process of a killed lab would hold the ports and locks.
         let mark = self.mark(&program.name);
         for stray in marked(|value| value == mark)
             .into_iter()
@@ -238,20 +238,20 @@ impl Supervisor {
             .filter(Identity::is_alive)
     }
 
-    /// Fails, with the end of its log, when the program no longer runs.
+    /// Fails, with the end of its log, if the program does not run.
     pub fn check(&self, name: &str) -> Result<()> {
         if self.running(name).is_some() {
             return Ok(());
         }
         let log = self.log_path(name);
         Err(anyhow!(
-            "{name} ended:\n{}\nIts whole log: {}",
+            "{name} has ended:\n{}\nThe full log: {}",
             tail(&log, 12),
             log.display()
         ))
     }
 
-    /// The names of all programs that were ever started here.
+    /// The names of all programs that were started here.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.dir.join("run")).into_iter().flatten();
         let mut names: Vec<String> = entries
@@ -271,16 +271,16 @@ impl Supervisor {
     }
 
     /// Ends the program of this name, if it runs.
-    pub fn end(&self, name: &str, patience: Duration) -> Result<()> {
+    pub fn end(&self, name: &str, grace_period: Duration) -> Result<()> {
         if let Some(identity) = self.running(name) {
-            identity.end(patience)?;
+            identity.end(grace_period)?;
         }
         Ok(())
     }
 
-    /// Ends every process that carries this supervisor's mark, recorded or not, and their children that do.
+    /// Ends every process with this supervisor's mark, recorded or not.
     pub fn end_all(&self) -> Result<()> {
-        // A process that is just being started shows no environment, hence no mark, for a moment.
+        // A starting process has no readable environment for a moment, so recorded ones are ended first.
         for name in self.names() {
             self.end(&name, Duration::ZERO)?;
         }
@@ -303,7 +303,7 @@ fn command_line(program: &Program) -> Vec<String> {
     line
 }
 
-/// The ids of all living processes whose mark satisfies `wanted`; of other users' processes nothing is known.
+/// The pids of all running processes whose mark satisfies `wanted`; other users' processes are not readable.
 pub(crate) fn marked(wanted: impl Fn(&str) -> bool) -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -324,7 +324,7 @@ pub(crate) fn marked(wanted: impl Fn(&str) -> bool) -> Vec<i32> {
         .collect()
 }
 
-/// Whether the process was started as this command, or is what its wrappers (`nsenter …`) became.
+/// Whether the process runs this command, or what its wrappers (`nsenter …`) executed.
 fn runs(pid: i32, command: &[String]) -> bool {
     let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else {
         return false;
@@ -342,8 +342,8 @@ fn runs(pid: i32, command: &[String]) -> bool {
             .all(|(wanted, is)| wanted.as_bytes() == *is)
 }
 
-/// Spawns from a thread that lives as long as this process: a child that is to end with its parent really ends
-/// with the *thread* that spawned it, and a test's thread ends before the tests that share its server do.
+/// Spawns from a thread that lives as long as this process: a parent-death signal is sent when the parent *thread*
+/// ends, and a test's thread ends before the tests that share its server.
 fn spawn(command: Command) -> Result<i32> {
     type Order = (Command, mpsc::Sender<std::io::Result<i32>>);
     static ORDERS: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
@@ -353,11 +353,11 @@ fn spawn(command: Command) -> Result<i32> {
             for (mut command, answer) in inbox {
                 let child = command.spawn().map(|mut child| {
                     let pid = child.id().cast_signed();
-                    // Reaps it whenever it ends, so that it does not stay behind as a zombie.
+                    // Reaps the child.
                     thread::spawn(move || child.wait().map(ExitStatusExt::into_raw));
                     pid
                 });
-                // Whoever asked may have been cancelled meanwhile.
+                // The caller may be cancelled.
                 let _ = answer.send(child);
             }
         });
@@ -367,7 +367,7 @@ fn spawn(command: Command) -> Result<i32> {
     let program = command.get_program().display().to_string();
     orders
         .send((command, answer))
-        .map_err(|_| anyhow!("the thread that starts programs is gone"))?;
+        .map_err(|_| anyhow!("the thread that starts programs has ended"))?;
     reply
         .recv()?
         .with_context(|| format!("cannot run {program} (Debian has it in util-linux)"))

@@ -1,4 +1,4 @@
-//! What runs on the node for every app: DNS, volumes, Prometheus with its operator, Alertmanager, the prober.
+//! The observability stack of the node: DNS, volumes, Prometheus with its operator, Alertmanager, the prober.
 
 use std::{fs, net::IpAddr, path::Path, time::Duration};
 
@@ -29,20 +29,20 @@ pub async fn storage(kubectl: &Kubectl, volumes: &Path) -> Result<()> {
         .await
 }
 
-/// The definitions that nothing here uses and the operator does without. They are a third of the text, and
-/// the API server takes many seconds over it.
+/// CRDs that are not used here and that prometheus-operator does not need. They are a third of the text, and the API
+/// server needs many seconds to install them.
 const LEFT_OUT: [&str; 3] = ["prometheusagents", "scrapeconfigs", "thanosrulers"];
 
-/// A line for each definition, with its conditions. `kubectl wait` fails where one has none yet.
+/// A line per CRD, with its conditions. `kubectl wait` fails for a CRD without conditions.
 const CONDITIONS: &str = "--output=go-template={{range .items}}{{.metadata.name}}{{range .status.conditions}} \
                           {{.type}}={{.status}}{{end}}{{\"\\n\"}}{{end}}";
 
-/// The definitions of prometheus-operator's resources, from the very module that the operator is built of.
+/// Installs prometheus-operator's CRDs, from the module that the operator is built from.
 pub async fn definitions(kubectl: &Kubectl) -> Result<()> {
     let dir = tokio::task::spawn_blocking(|| module_dir(Module::PROMETHEUS_OPERATOR)).await??;
     let dir = dir.join("example/prometheus-operator-crd");
     let mut wanted = Vec::new();
-    for entry in fs::read_dir(&dir).with_context(|| format!("{} is not there", dir.display()))? {
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
         let path = entry?.path();
         let name = path
             .file_stem()
@@ -86,14 +86,14 @@ pub async fn prober(kubectl: &Kubectl) -> Result<()> {
     kubectl.apply(BLACKBOX).await
 }
 
-/// Where the node answers for Prometheus and Alertmanager, for a person to read.
+/// The addresses of Prometheus and Alertmanager, for the user.
 pub fn addresses(node_ip: IpAddr) -> String {
     format!(
         "  Prometheus    http://{node_ip}:{PROMETHEUS_PORT}\n  Alertmanager  http://{node_ip}:{ALERTMANAGER_PORT}"
     )
 }
 
-/// Waits until everything answers.
+/// Waits until everything responds.
 pub async fn ready(kubectl: &Kubectl) -> Result<()> {
     let wait = |namespace, object| kubectl.wait(namespace, object, "condition=Available", TIMEOUT);
     tokio::try_join!(
@@ -129,7 +129,7 @@ mod tests {
                     .or_else(|| key.ends_with("prometheus-config-reloader").then_some(value))
             });
             for image in named {
-                assert!(known.contains(&image), "{image} is none of {known:?}");
+                assert!(known.contains(&image), "{image} is not in {known:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A run of steps that depend on one another: those that do not wait for each other run side by side.
+//! Runs steps in the order of their dependencies, independent ones in parallel.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ struct Step {
     work: Work,
 }
 
-/// What becomes known of a step while it runs.
+/// A change of a step's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     Started,
@@ -24,8 +24,7 @@ pub enum Event {
     Failed,
 }
 
-/// Steps by name. Each brings about a state, and does nothing where that state is there already: this makes a run
-/// resumable, however the last one ended.
+/// Steps by name. Each is idempotent, so that a run can be resumed however the last one ended.
 #[derive(Default)]
 pub struct Steps {
     steps: BTreeMap<&'static str, Step>,
@@ -38,7 +37,7 @@ impl std::fmt::Debug for Steps {
 }
 
 impl Steps {
-    /// Adds a step, which starts when all that it needs is done.
+    /// Adds a step, which starts when all steps in `needs` are done.
     pub fn add(
         &mut self,
         name: &'static str,
@@ -54,7 +53,7 @@ impl Steps {
         );
     }
 
-    /// Runs them all. The first failure ends the run: what still works is dropped, nothing more is started.
+    /// Runs all steps. The first failure cancels the running ones.
     pub async fn run(mut self, mut report: impl FnMut(&'static str, Event)) -> Result<()> {
         let mut done = BTreeSet::new();
         let mut running = JoinSet::new();
@@ -89,7 +88,7 @@ impl Steps {
         match self.steps.first_key_value() {
             None => Ok(()),
             Some((name, step)) => Err(anyhow!(
-                "step `{name}` waits for {:?}, which nothing does",
+                "step `{name}` needs {:?}, which do not exist",
                 step.needs
             )),
         }
@@ -109,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn independent_steps_run_side_by_side_and_the_others_in_order() {
         let order = Arc::new(Mutex::new(Vec::new()));
-        // Both must be there at once for either to go on.
+        // Both must run at the same time.
         let meeting = Arc::new(Barrier::new(2));
         let mut steps = Steps::default();
         for (name, needs) in [("left", &["first"][..]), ("right", &["first"][..])] {

@@ -1,4 +1,4 @@
-//! The API server that tests start: side by side, with the rules of a real cluster, and gone afterwards.
+//! Tests of the API server for tests.
 
 #![allow(clippy::unwrap_used)]
 
@@ -29,7 +29,7 @@ fn namespace(name: &str) -> Namespace {
     serde_json::from_value(json!({"metadata": {"name": name}})).unwrap()
 }
 
-/// Which processes work in this folder.
+/// The processes with this working folder in their arguments.
 fn processes(dir: &Path) -> Vec<String> {
     let dir = dir.display().to_string();
     fs::read_dir("/proc")
@@ -81,7 +81,7 @@ async fn blocking_owner_references_need_the_finalizers_right() -> Result<()> {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
         "metadata": {"name": "limited"},
-        // It may write ConfigMaps, and no resource's finalizers.
+        // It may write ConfigMaps, but not the finalizers subresource of any kind.
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "limited"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "limited"}],
     });
@@ -138,14 +138,14 @@ async fn the_controller_manager_removes_a_deleted_namespace() -> Result<()> {
     wait::until("the namespace's end", TIMEOUT, || async {
         Ok(match namespaces.get_opt("brief").await? {
             None => Look::Met,
-            Some(_) => Look::NotYet("it is still there".to_owned()),
+            Some(_) => Look::NotYet("it still exists".to_owned()),
         })
     })
     .await?;
     server.stop()
 }
 
-/// Tells the next test's child to hold a server instead of testing.
+/// Set for the child process of the next test, which only holds a server.
 const HOLD: &str = "HOLD_A_SERVER";
 
 #[tokio::test]
@@ -171,12 +171,12 @@ async fn a_server_ends_with_its_test_even_if_the_test_is_killed() -> Result<()> 
     let dir = lines
         .map_while(Result::ok)
         .find_map(|line| Some(PathBuf::from(line.split_once("folder=")?.1)))
-        .context("the holder started no server")?;
+        .context("the child process started no server")?;
     ensure!(!processes(&dir).is_empty());
     holder.kill()?;
     holder.wait()?;
     until_no_process(&dir).await?;
-    // Its files are removed by whoever starts the next one.
+    // The next server removes its files.
     ApiServer::start().await?.stop()?;
     ensure!(!dir.exists());
     Ok(())

@@ -1,4 +1,4 @@
-//! Where built programs are kept, and under which key.
+//! The cache of built programs and its keys.
 
 use std::env;
 use std::fs;
@@ -11,15 +11,15 @@ use sha2::{Digest as _, Sha256};
 use crate::go;
 use crate::tool::Recipe;
 
-/// The user's cache folder for this project: `$XDG_CACHE_HOME/observedapp`, else `~/.cache/observedapp`.
+/// The project's folder in the user's cache: `$XDG_CACHE_HOME/observedapp`, else `~/.cache/observedapp`.
 ///
-/// It outlives the clone, so that a second clone need not build everything again.
+/// Clones share it.
 pub fn cache_dir() -> Result<PathBuf> {
     choose_cache_dir(env::var_os("XDG_CACHE_HOME").map(PathBuf::from), env::home_dir())
 }
 
 fn choose_cache_dir(xdg_cache_home: Option<PathBuf>, home: Option<PathBuf>) -> Result<PathBuf> {
-    // The XDG specification: a relative path is invalid and to be ignored.
+    // By the XDG specification, relative paths are ignored.
     if let Some(dir) = xdg_cache_home.filter(|dir| dir.is_absolute()) {
         return Ok(dir.join("observedapp"));
     }
@@ -31,7 +31,7 @@ fn choose_cache_dir(xdg_cache_home: Option<PathBuf>, home: Option<PathBuf>) -> R
     }
 }
 
-/// The flags of every build; part of the key, like all that changes the result.
+/// The flags of every build, which are part of the key.
 pub(crate) fn build_flags(recipe: &Recipe) -> Vec<String> {
     let mut ldflags = vec!["-s".to_owned(), "-w".to_owned()];
     ldflags.extend(
@@ -47,14 +47,14 @@ pub(crate) fn build_flags(recipe: &Recipe) -> Vec<String> {
     ]
 }
 
-/// A checksum of all that goes into a build: the same inputs, the same name in the cache.
+/// A checksum of a build's inputs, for names in the cache.
 #[derive(Debug, Default)]
 pub struct Checksum(Sha256);
 
 impl Checksum {
     pub fn add(&mut self, part: impl AsRef<[u8]>) {
         let part = part.as_ref();
-        // With its length before it, no part can run into the next one.
+        // Length-prefixed, so that parts cannot run into each other.
         self.0.update(part.len().to_le_bytes());
         self.0.update(part);
     }
@@ -96,7 +96,7 @@ pub(crate) fn key(recipe: &Recipe, module: &Path) -> Result<String> {
     Ok(format!("{}-{}", recipe.name, checksum.finish()))
 }
 
-/// The path of the built program, whether it is there yet or not.
+/// The path of a program, whether it exists or not.
 pub(crate) fn program_path(recipe: &Recipe) -> Result<PathBuf> {
     let key = key(recipe, &go::module_folder(recipe.module))?;
     Ok(cache_dir()?.join("tools").join(key).join(recipe.name))

@@ -1,4 +1,4 @@
-//! Programs that the user has already.
+//! Programs on the user's `PATH`.
 
 use std::env;
 use std::ffi::OsStr;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::tool::Recipe;
 
-/// The user's own program, if there is one on `PATH` of exactly the wanted version.
+/// The program on `PATH`, if it has exactly the pinned version.
 pub(crate) fn find(recipe: &Recipe) -> Option<PathBuf> {
     find_in(recipe, &env::var_os("PATH")?)
 }

@@ -1,15 +1,15 @@
-//! Room on a disk, asked for before it is needed: a disk that fills up in the middle leaves worse errors.
+//! Checks free disk space before it is needed: the errors of a full disk are worse.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-/// Refuses to go on when the disk of this folder, which `variable` chooses, has less free.
+/// Fails if the disk of this folder, which `variable` selects, has less free space.
 pub fn need_room(folder: &Path, gib: u64, variable: &str) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let stat = rustix::fs::statvfs(folder)
-        .with_context(|| format!("cannot look at the disk of {}", folder.display()))?;
+        .with_context(|| format!("cannot read the free space of {}", folder.display()))?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     if free >> 30 < gib {
         bail!(

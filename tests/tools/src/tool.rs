@@ -1,8 +1,8 @@
-//! What can be built, and how.
+//! The programs and how they are built.
 
 use std::fmt;
 
-/// A program the lab or a test runs. The order is the order of building: what others wait for comes first.
+/// A program of the lab or of tests, in build order: what others wait for comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tool {
     Etcd,
@@ -32,7 +32,7 @@ pub enum Tool {
     Otelcol,
 }
 
-/// One row of the table of programs.
+/// How a program is built.
 #[derive(Debug)]
 pub(crate) struct Recipe {
     /// The program's file name.
@@ -41,14 +41,14 @@ pub(crate) struct Recipe {
     pub module: &'static str,
     /// The Go package of its `main`.
     pub package: &'static str,
-    /// As the program itself prints it, without a leading `v`.
+    /// The version as the program prints it, without a leading `v`.
     pub version: &'static str,
-    /// Go variables set at link time, so that the program knows its own version.
+    /// Go variables set at link time, with the program's version.
     pub variables: &'static [(&'static str, &'static str)],
-    /// How to ask a program found on `PATH` for its version; `None` where only a static build of our own
-    /// will do, because it goes into an image made `FROM scratch`.
+    /// The arguments that print the version of a program on `PATH`; `None` if it must be built, because it goes into an
+    /// image `FROM scratch` and must be static.
     pub version_args: Option<&'static [&'static str]>,
-    /// How long the build takes on two cores after those before it, downloads included.
+    /// The seconds of a build on two cores after those before it, downloads included.
     pub seconds: u64,
 }
 
@@ -109,7 +109,7 @@ impl Recipe {
 }
 
 impl Tool {
-    /// All that a lab without add-ons and its tests need.
+    /// The programs that a lab without add-ons and its tests need.
     pub const BASE: &[Self] = &[
         Self::Etcd,
         Self::KubeApiserver,
@@ -134,7 +134,7 @@ impl Tool {
         Self::RedisExporter,
     ];
 
-    /// What is built only when an add-on is asked for.
+    /// The programs of add-ons.
     pub const ADD_ONS: &[Self] = &[Self::MetricsServer, Self::Traefik, Self::Loki, Self::Otelcol];
 
     /// The program's file name.
@@ -142,7 +142,7 @@ impl Tool {
         self.recipe().name
     }
 
-    /// Its version as it prints it itself, without a leading `v`.
+    /// The version, without a leading `v`.
     pub fn version(self) -> &'static str {
         self.recipe().version
     }
@@ -412,7 +412,7 @@ mod tests {
             let recipe = tool.recipe();
             let go_mod = fs::read_to_string(module_folder(recipe.module).join("go.mod")).unwrap();
             if go_mod.starts_with(&format!("module {}\n", recipe.package)) {
-                continue; // Our own program: it has the version it stands in for.
+                continue; // Our own program, with the version that it replaces.
             }
             let listed = |package: &str| {
                 go_mod

@@ -1,5 +1,5 @@
-//! The least that the same work costs: a client that knows what to write and looks at nothing. And the least that it costs
-//! where nothing of anybody else's may be overwritten, as the operator promises.
+//! The floor of the benchmark: a client that knows what to write and reads nothing; and one that, like the operator,
+//! never overwrites an object of another owner.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -21,28 +21,27 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::process::Servers;
 use crate::{CONCURRENCY, create_apps, prepare};
 
-/// The environment variable that makes this program measure the floor alone: for so many apps, in this manner.
+/// If set, this program measures the floor: the number of apps and the mode.
 const FLOOR: &str = "BENCH_FLOOR";
-/// What that program says when it waits for a line to begin.
+/// Printed by that process once it waits for a line on stdin.
 const READY: &str = "ready";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Manner {
     /// Each object is written once, and the status.
     Plain,
-    /// A metadata GET before each first apply; passwords by POST, which finds out by itself, and then as the others; an
-    /// Event in the end.
+    /// A metadata GET before each first apply; Secrets by POST, then by apply; one Event per app.
     Careful,
 }
 
-/// What the process that measures the floor tells in the end.
+/// The result that the process prints.
 #[derive(Serialize, Deserialize)]
 pub struct Measured {
     pub writes: usize,
     pub cpu: String,
 }
 
-/// The process that measures the floor, ready to begin.
+/// The process that measures the floor.
 pub struct Floor {
     child: Child,
     begin: ChildStdin,
@@ -55,7 +54,7 @@ pub fn asked_for() -> Result<Option<(usize, Manner)>> {
 }
 
 impl Floor {
-    /// Prepares it in a process of its own, which has an API server of its own and ends with this one.
+    /// Starts a process with an API server of its own; it ends with this one.
     pub fn prepare(apps: usize, manner: Manner) -> Result<Self> {
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
@@ -67,8 +66,10 @@ impl Floor {
         let begin = child.stdin.take().context("no standard input")?;
         let output = child.stdout.take().context("no standard output")?;
         let mut output = BufReader::new(output).lines();
-        let ready = output.next().context("the floor could not be prepared")??;
-        ensure!(ready == READY, "the floor says {ready:?}");
+        let ready = output
+            .next()
+            .context("the floor's process ended before it was ready")??;
+        ensure!(ready == READY, "the floor's process printed {ready:?}");
         Ok(Self { child, begin, output })
     }
 
@@ -80,9 +81,12 @@ impl Floor {
         Ok(writeln!(self.begin)?)
     }
 
-    /// Waits until all is written.
+    /// Waits until all objects are written.
     pub fn result(&mut self) -> Result<Measured> {
-        let line = self.output.next().context("the floor could not be measured")??;
+        let line = self
+            .output
+            .next()
+            .context("the floor's process ended without a result")??;
         Ok(serde_json::from_str(&line)?)
     }
 }
@@ -114,7 +118,7 @@ pub async fn measure_and_print(apps: usize, manner: Manner) -> Result<()> {
     Ok(())
 }
 
-/// Makes the objects of all apps; says how many writes that took.
+/// Creates the objects of all apps; returns the number of writes.
 pub async fn make_all(test_namespaces: &[TestNamespace], manner: Manner) -> Result<usize> {
     let mut all = Vec::new();
     for ns in test_namespaces {
@@ -136,11 +140,11 @@ fn kinds() -> impl Iterator<Item = Kind> {
         .filter(|kind| kind.as_str() != "Cluster")
 }
 
-/// What an app consists of in the end.
+/// All objects of an app.
 pub fn wanted(app: &ObservedApp) -> Result<Vec<Object>> {
     let observed = Observed {
         optional_kinds: kinds().collect(),
-        // As if there were Secrets already: so what is made of them is among the objects.
+        // With the passwords given, the objects that depend on them are included.
         database: ObservedDatabase {
             app_password: Some("drawn".to_owned()),
             superuser_password: Some("drawn".to_owned()),
@@ -152,7 +156,7 @@ pub fn wanted(app: &ObservedApp) -> Result<Vec<Object>> {
     Ok(desired(&valid).objects)
 }
 
-/// Makes it; says how many writes that took.
+/// Creates the objects of one app; returns the number of writes.
 async fn make(ns: &TestNamespace, app: &ObservedApp, manner: Manner) -> Result<usize> {
     let wanted = wanted(app)?;
     let mut writes = 1;
@@ -175,7 +179,7 @@ async fn create(ns: &TestNamespace, object: &Object, manner: Manner) -> Result<u
     let mut writes = 1;
     match (manner, object) {
         (Manner::Plain, _) => {}
-        // The binding is made of what was drawn, and can be made again.
+        // The binding Secret is derived from another one and can be applied.
         (Manner::Careful, Object::Secret(_)) if !object.name().ends_with("db-binding") => {
             let secret = serde_json::from_value(serde_json::to_value(object)?)?;
             api.create(&PostParams::default(), &secret).await?;

@@ -1,12 +1,10 @@
-//! Many apps at once, against a floor measured in the same run: a plain client that makes the same objects and one
-//! status write an app as fast as it can, while a second one holds the same watches; and against a careful one, which asks
-//! before each first write as the operator has to, so that one sees what that costs. Each has an API server of its own,
-//! with the same strangers' objects in it: a server gets slower with all that it holds, be it only that each new Service
-//! has it count the addresses that are taken. They work in turns of a second, so that a machine that gets slower meanwhile
-//! gets so for all.
+//! Many apps at once, against two floors measured in the same run: a client that creates the same objects and one
+//! status a app as fast as it can while another holds the same watches, and one that reads before each first write, as
+//! the operator has to. Each has an API server of its own with the same unrelated objects in it, because an API server
+//! gets slower with what it stores. They run in alternating slices of a second, so that changes in the machine's speed
+//! affect all alike.
 //!
-//! The apps are spread over namespaces, all of which the operator watches, and a Prometheus has their series: it is asked
-//! as it is in earnest.
+//! The apps are spread over namespaces, all of which the operator watches, and a Prometheus has their series.
 //!
 //! ```text
 //! cargo bench -p apiserver-tests --bench scale                # 1,000 apps, ten minutes of rest
@@ -43,17 +41,16 @@ use serde_json::{Value, json};
 use time_slices::TimeSlices;
 use tokio::task::spawn_blocking;
 
-/// Over which the apps are spread.
 const NAMESPACES: usize = 20;
 const SLO: &str = "availability";
-/// Requests that the plain client has under way at the same time.
+/// Concurrent requests of the floor's client.
 const CONCURRENCY: usize = 16;
-/// Apps that warm a server up.
+/// Apps that warm up a server.
 const WARM: usize = 20;
-/// Strangers' Secrets, and as many ConfigMaps, of 100 KiB each.
+/// Unrelated Secrets, and as many ConfigMaps, of 100 KiB each.
 const STRANGERS: usize = 300;
 
-/// What the chart's limit leaves an operator of 1,000 apps, in MiB.
+/// The memory limit in the chart, in MiB.
 const MOST_MEMORY: f64 = 256.0;
 
 fn main() -> Result<ExitCode> {
@@ -116,7 +113,7 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
         servers.since(Some(&process))?,
     );
 
-    // What was converged last may still be looked at once more.
+    // The last apps may be reconciled once more.
     process.is_idle().await?;
     let (before, cpu) = (process.requests().await?, process.cpu()?);
     tokio::time::sleep(rest).await;
@@ -156,13 +153,13 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Namespaces of an API server that is warm, with strangers' objects in them.
+/// Namespaces on an API server that is warmed up and stores unrelated objects.
 async fn prepare(purpose: &str) -> Result<Vec<TestNamespace>> {
-    // A server that has just started is slow at first.
+    // A new server is slow at first.
     let warm = [TestNamespace::new("warm").await?];
     create_apps(&warm, WARM).await?;
     floor::make_all(&warm, Manner::Plain).await?;
-    // The operator would count them, too.
+    // The operator would count these apps, too.
     let (all, params) = (ListParams::default(), DeleteParams::default());
     warm[0].apps().delete_collection(&params, &all).await?;
     let mut test_namespaces = Vec::new();
@@ -173,7 +170,7 @@ async fn prepare(purpose: &str) -> Result<Vec<TestNamespace>> {
     Ok(test_namespaces)
 }
 
-/// What Prometheus is to know of the apps.
+/// The data from which the series of all apps are made.
 async fn recorded(test_namespaces: &[TestNamespace]) -> Result<Vec<RecordedApp>> {
     let mut all = Vec::new();
     for ns in test_namespaces {
@@ -210,7 +207,7 @@ fn name(number: usize) -> String {
     format!("app-{number}")
 }
 
-/// Where the app of this number is.
+/// The namespace of an app.
 fn namespace_of(test_namespaces: &[TestNamespace], number: usize) -> &TestNamespace {
     &test_namespaces[number % test_namespaces.len()]
 }
@@ -231,7 +228,7 @@ async fn create_apps(test_namespaces: &[TestNamespace], apps: usize) -> Result<(
     Ok(())
 }
 
-/// Large Secrets and ConfigMaps that are nobody's business.
+/// Large Secrets and ConfigMaps that the operator does not own.
 async fn strangers(test_namespaces: &[TestNamespace]) -> Result<()> {
     let filling = &"x".repeat(100 * 1024);
     stream::iter(0..STRANGERS)
@@ -261,7 +258,8 @@ fn changed(name: &str, number: usize) -> Result<Value> {
     Ok(app)
 }
 
-/// Two changes a second, whether or not the last one is done: from the change to the status that says so.
+/// Two changes a second, whether or not the previous one is applied; measures the time from a change to the status that
+/// reports it.
 async fn changes(test_namespaces: &[TestNamespace], progress: &Progress, apps: usize) -> Result<()> {
     const CHANGES: usize = 200;
     let mut beat = tokio::time::interval(Duration::from_millis(500));

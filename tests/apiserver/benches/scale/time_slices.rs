@@ -1,5 +1,5 @@
-//! Several that work in slices, the others standing still while one runs: a machine that gets slower or faster meanwhile,
-//! as one that is shared does, gets so for all.
+//! Groups of processes that run in alternating time slices, the others stopped by SIGSTOP, so that changes in the
+//! machine's speed affect all alike.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use crate::process::children;
 
-/// Short beside what makes a machine slow, and long beside a request.
+/// Short against changes of a machine's speed, long against a request.
 const SLICE: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
@@ -18,22 +18,22 @@ pub struct TimeSlices(Arc<Mutex<State>>);
 
 struct State {
     contenders: Vec<Contender>,
-    /// Whose turn it is, and since when.
+    /// The running group, and since when.
     running: usize,
     since: Instant,
 }
 
-/// All the processes of one that works.
+/// The processes of one group.
 struct Contender {
     processes: Vec<Pid>,
-    /// How long it has run in the turns before this one.
+    /// How long it has run in earlier slices.
     ran: Duration,
     ended: bool,
 }
 
 impl TimeSlices {
-    /// Lets them go on in slices: each of these processes with all that it has started, and, as the last contender, all else
-    /// that was started here.
+    /// Starts the slices: one group for each of these processes and its descendants and, as the last one, all other
+    /// descendants of this process.
     pub fn begin(processes: &[u32]) -> Result<Self> {
         let mut trees = processes
             .iter()
@@ -50,7 +50,9 @@ impl TimeSlices {
                 ended: false,
             })
             .collect();
-        let (first, others) = contenders.split_first().context("there is no contender")?;
+        let (first, others) = contenders
+            .split_first()
+            .context("there are no processes to run in slices")?;
         for contender in others {
             contender.signal(Signal::STOP);
         }
@@ -74,8 +76,7 @@ impl TimeSlices {
         Ok(slices)
     }
 
-    /// How long this contender, the first is 0, has run when it has come to its end. It goes on then, for it has no work left
-    /// that would be in the way, and the others go on in slices.
+    /// Ends the slices of a group (the first is 0), which has finished, and returns how long it has run.
     pub fn end(&self, contender: usize) -> Duration {
         let mut state = self.lock();
         if state.running == contender {
@@ -93,7 +94,7 @@ impl TimeSlices {
 }
 
 impl State {
-    /// To the next contender that has not come to its end; where there is none this one goes on.
+    /// Switches to the next group that has not ended; without one, this group continues.
     fn switch(&mut self) {
         let from = self.running;
         let count = self.contenders.len();
@@ -113,13 +114,13 @@ impl State {
 impl Contender {
     fn signal(&self, signal: Signal) {
         for pid in &self.processes {
-            // One that has ended needs to be told nothing.
+            // The process may have ended.
             let _ = kill_process(*pid, signal);
         }
     }
 }
 
-/// A process and all that it has started, and what these have started.
+/// A process and its descendants.
 fn process_tree(pid: u32) -> Result<Vec<Pid>> {
     let raw = i32::try_from(pid)?;
     let mut all = vec![Pid::from_raw(raw).context("no process has the id 0")?];

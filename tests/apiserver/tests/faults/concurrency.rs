@@ -31,7 +31,7 @@ fn no_more_apps_are_reconciled_at_once_than_configured() -> Result<()> {
         });
         let arguments = ["--namespaces", &ns.name, "--concurrency", "2"];
         let _operator = RunningOperator::start(options(&arguments), proxy.config());
-        eventually("as many apps as may be are in hand", async || {
+        eventually("as many apps as allowed are being reconciled", async || {
             let begun = begun.lock().unwrap().clone();
             Ok(if begun.len() >= CONCURRENCY {
                 Ok(())
@@ -44,7 +44,7 @@ fn no_more_apps_are_reconciled_at_once_than_configured() -> Result<()> {
         for name in &names {
             ns.applied(name).await?;
         }
-        // From its first request until its status is sent an app is in hand.
+        // An app is being reconciled from its first request until its status is sent.
         let (mut in_hand, mut done) = (BTreeSet::new(), BTreeSet::new());
         for call in proxy.calls() {
             let Some(name) = call

@@ -1,4 +1,4 @@
-//! Data: kept, taken up again, and grown.
+//! Database volumes and passwords: retained, reused, grown.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ fn retained_data_is_reused_with_the_same_password() -> Result<()> {
         let first = password().await?;
         ns.apply("tasks", small()).await?;
         ns.applied("tasks").await?;
-        eventually("the database is gone and its data is not", async || {
+        eventually("the database is deleted and its data retained", async || {
             let sets = ns.names(Kind::StatefulSet).await?;
             Ok(if sets.is_empty() {
                 Ok(())
@@ -40,7 +40,7 @@ fn retained_data_is_reused_with_the_same_password() -> Result<()> {
         .await?;
         assert_eq!(ns.names(Kind::PersistentVolumeClaim).await?, ["tasks-db"]);
         ns.delete("tasks").await?;
-        eventually("the app is gone", async || {
+        eventually("the app is deleted", async || {
             Ok(if ns.apps().get_opt("tasks").await?.is_none() {
                 Ok(())
             } else {
@@ -52,16 +52,16 @@ fn retained_data_is_reused_with_the_same_password() -> Result<()> {
         ns.applied("tasks").await?;
         assert_eq!(password().await?, first);
 
-        // A claim whose Secret is lost is never given a new password.
+        // A claim whose Secret is lost never gets a new password.
         ns.apply("tasks", small()).await?;
         ns.applied("tasks").await?;
-        // An operator that still remembers the password would put it back.
+        // A running operator would restore it from its cache.
         operator.kill().await;
         secrets.delete("tasks-db-app", &DeleteParams::default()).await?;
         let _operator = RunningOperator::start(options(&["--namespaces", &ns.name]), proxy.config());
         ns.apply("tasks", with).await?;
         let app = ns
-            .until("tasks", "the lost Secret is named", |app| {
+            .until("tasks", "the lost Secret is reported", |app| {
                 condition(app, "DatabaseReady").1 == "SecretLost"
             })
             .await?;
@@ -84,7 +84,7 @@ fn a_secret_created_by_another_replica_is_used() -> Result<()> {
         let (held, arrived) = (gate.clone(), Arc::new(AtomicBool::new(false)));
         let arrives = Arc::clone(&arrived);
         proxy.on_request(move |call| {
-            // A Secret is named in the body of its creation, not in the path.
+            // The name of a Secret to create is in the body, not in the path.
             if call.verb == "create" && call.resource == "secrets" {
                 arrives.store(true, Ordering::Relaxed);
                 Action::Hold(held.clone())
@@ -94,7 +94,7 @@ fn a_secret_created_by_another_replica_is_used() -> Result<()> {
         });
         ns.apply("tasks", json!({"image": "tasks:1", "database": {"builtin": {}}}))
             .await?;
-        eventually("a password was drawn", async || {
+        eventually("a password is generated", async || {
             let arrived = arrived.load(Ordering::Relaxed);
             Ok(if arrived { Ok(()) } else { Err(String::new()) })
         })
@@ -124,7 +124,7 @@ fn with_storage(size: &str) -> Value {
     json!({"image": "tasks:1", "database": {"builtin": {"storage": {"size": size, "className": "growing"}}}})
 }
 
-/// What a provisioner does when a pod asks for the claim.
+/// Binds the claim, as a provisioner does.
 async fn bind(ns: &TestNamespace, size: &str) -> Result<()> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(ns.client.clone(), &ns.name);
     let volume = json!({"spec": {"volumeName": format!("volume-of-{}", ns.name)}});
@@ -157,10 +157,10 @@ fn a_claim_grows_and_never_shrinks() -> Result<()> {
         };
         ns.apply("tasks", with_storage("1Gi")).await?;
         ns.applied("tasks").await?;
-        // A claim that has no volume yet cannot grow: the API server says so, and so does the app.
+        // An unbound claim cannot be resized: the API server refuses it, and the app reports that.
         ns.apply("tasks", with_storage("2Gi")).await?;
         let app = ns
-            .until("tasks", "the refusal is told", |app| {
+            .until("tasks", "the refusal is reported", |app| {
                 condition(app, "Applied").0 == "False"
             })
             .await?;
@@ -176,7 +176,7 @@ fn a_claim_grows_and_never_shrinks() -> Result<()> {
         assert_eq!(requested().await?, "2Gi");
         bind(&ns, "2Gi").await?;
 
-        // Less than is there is taken, for who asked for too much must find a way back; the claim stays as it is.
+        // A smaller size is accepted, so that a user can go back; the claim keeps its size.
         ns.apply("tasks", with_storage("1Gi")).await?;
         let app = ns.applied("tasks").await?;
         let (_, reason, message) = condition(&app, "Valid");
@@ -184,7 +184,7 @@ fn a_claim_grows_and_never_shrinks() -> Result<()> {
         assert!(message.contains("no claim can shrink"), "{message}");
         assert_eq!(requested().await?, "2Gi");
 
-        // Given back with less than was kept, it is taken as it is.
+        // A new database with a smaller size than the retained claim uses the claim as it is.
         ns.apply("tasks", small()).await?;
         ns.applied("tasks").await?;
         ns.apply("tasks", with_storage("1Gi")).await?;

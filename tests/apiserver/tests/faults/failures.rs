@@ -1,4 +1,4 @@
-//! Requests that fail: each class is told, and each is outlived, whatever the kind and the verb.
+//! Failed requests: each class is reported and recovered from, for every kind and verb.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::small;
 
-/// What every app has from the beginning to its end.
+/// Kinds that every app has in all phases.
 const NEVER_DELETED: [&str; 2] = ["serviceaccounts", "prometheusrules"];
 
 #[test]
@@ -47,11 +47,11 @@ async fn fails_for_a_while(code: u16, reason: &str, resource: &'static str) -> R
         }
     });
     ns.apply("tasks", small()).await?;
-    let what = format!("{code} of {resource} is told");
+    let what = format!("{code} for {resource} is reported");
     ns.until("tasks", &what, |app| condition(app, "Applied").1 == reason)
         .await?;
     proxy.on_request(|_| Action::Pass);
-    // Whoever mends what is forbidden or rejected need not wait for the operator's patience to end.
+    // Once the cause is removed, the app recovers without waiting for the longest backoff.
     ns.apply("tasks", json!({"image": "tasks:2", "replicas": 1}))
         .await?;
     ns.applied("tasks").await.context(what)?;
@@ -59,11 +59,11 @@ async fn fails_for_a_while(code: u16, reason: &str, resource: &'static str) -> R
 }
 
 fn kinds() -> impl Iterator<Item = Kind> {
-    // Of the optional kinds this server lacks one.
+    // One of the optional kinds is not served here.
     Kind::ALL.iter().copied().filter(|kind| *kind != Kind::Cluster)
 }
 
-/// One app for each kind, which is the one that fails for it.
+/// One app per kind, whose requests fail for that kind.
 fn app_of(kind: Kind) -> String {
     format!("at-{}", kind.plural())
 }

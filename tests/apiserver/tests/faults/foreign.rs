@@ -1,4 +1,4 @@
-//! Strangers' objects in the way, and strangers' hands on ours.
+//! Objects of other owners with a name that an app needs, and changes by others to the operator's objects.
 
 use anyhow::Result;
 use apiserver_tests::{
@@ -25,7 +25,7 @@ fn a_foreign_object_is_reported_kept_and_replaced_once_deleted() -> Result<()> {
         let before = services.create(&PostParams::default(), &foreign).await?;
         ns.apply("tasks", small()).await?;
         let app = ns
-            .until("tasks", "the foreign Service is named", |app| {
+            .until("tasks", "the foreign Service is reported", |app| {
                 condition(app, "Applied").1 == "ForeignObject"
             })
             .await?;
@@ -40,7 +40,7 @@ fn a_foreign_object_is_reported_kept_and_replaced_once_deleted() -> Result<()> {
             services.get("tasks").await?.metadata.resource_version,
             before.metadata.resource_version
         );
-        // Everything that is not in the way was made.
+        // All other objects are created.
         assert_eq!(ns.names(Kind::Deployment).await?, ["tasks"]);
         services.delete("tasks", &DeleteParams::default()).await?;
         ns.applied("tasks").await?;
@@ -61,7 +61,7 @@ fn a_foreign_object_missing_from_the_cache_is_not_overwritten() -> Result<()> {
             "services" => EventAction::Hold(news.clone()),
             _ => EventAction::Pass,
         });
-        // It says what the app's own would say: a forced write, and one that is not, would both be taken.
+        // Its spec is the one that the operator would apply: an unforced apply would succeed, too.
         let mut foreign = ns.objects(Kind::Service).get("other").await?;
         foreign.metadata = ObjectMeta {
             name: Some("tasks".to_owned()),
@@ -73,7 +73,7 @@ fn a_foreign_object_missing_from_the_cache_is_not_overwritten() -> Result<()> {
         let services = ns.objects(Kind::Service);
         let before = services.create(&PostParams::default(), &foreign).await?;
         ns.apply("tasks", small()).await?;
-        ns.until("tasks", "the foreign Service is named", |app| {
+        ns.until("tasks", "the foreign Service is reported", |app| {
             condition(app, "Applied").1 == "ForeignObject"
         })
         .await?;
@@ -88,7 +88,7 @@ fn a_foreign_object_missing_from_the_cache_is_not_overwritten() -> Result<()> {
 #[test]
 fn a_conflict_is_reported_by_one_event() -> Result<()> {
     block_on(async {
-        let ns = TestNamespace::new("told").await?;
+        let ns = TestNamespace::new("conflict-event").await?;
         let (proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
         let services = ns.objects(Kind::Service);
         let foreign = serde_json::from_value(json!({
@@ -98,7 +98,7 @@ fn a_conflict_is_reported_by_one_event() -> Result<()> {
         services.create(&PostParams::default(), &foreign).await?;
         ns.apply("tasks", small()).await?;
         let events: Api<Event> = Api::namespaced(ns.client.clone(), &ns.name);
-        eventually("it is told", async || {
+        eventually("there is an Event", async || {
             let all = events.list(&ListParams::default()).await?;
             let reasons: Vec<_> = all.iter().filter_map(|event| event.reason.clone()).collect();
             let is_told = reasons.iter().any(|one| one == "ForeignObject");
@@ -115,13 +115,13 @@ fn a_conflict_is_reported_by_one_event() -> Result<()> {
             calls.iter().filter(|call| call.resource == "events").count()
         };
         let before = writes(&proxy);
-        // Looked at again, and nothing has become of it.
+        // Another reconcile emits no second Event.
         let theft = json!({"metadata": {"labels": {"app.kubernetes.io/part-of": "thief"}}});
         let deployments = ns.objects(Kind::Deployment);
         deployments
             .patch("tasks", &PatchParams::default(), &Patch::Merge(theft))
             .await?;
-        eventually("the theft is repaired", async || {
+        eventually("the drift is repaired", async || {
             let labels = deployments
                 .get("tasks")
                 .await?
@@ -137,7 +137,7 @@ fn a_conflict_is_reported_by_one_event() -> Result<()> {
         })
         .await?;
         settled(&ns).await?;
-        assert_eq!(writes(&proxy), before, "told again");
+        assert_eq!(writes(&proxy), before, "reported twice");
         services.delete("tasks", &DeleteParams::default()).await?;
         ns.applied("tasks").await?;
         Ok(())
@@ -158,7 +158,7 @@ fn drift_in_every_kind_is_repaired_and_foreign_fields_are_kept() -> Result<()> {
         let before = settled(&ns).await?;
         for &kind in Kind::ALL {
             for name in ns.names(kind).await.unwrap_or_default() {
-                // A label of ours is taken away, and one of somebody else's is added.
+                // One of the operator's labels is removed, and a foreign one added.
                 let patch =
                     json!({"metadata": {"labels": {"app.kubernetes.io/part-of": "thief", "theirs": "kept"}}});
                 ns.objects(kind)
@@ -186,7 +186,7 @@ fn drift_in_every_kind_is_repaired_and_foreign_fields_are_kept() -> Result<()> {
                     .delete(&name, &DeleteParams::background())
                     .await?;
                 eventually(
-                    &format!("the {} {name} is made again", kind.as_str()),
+                    &format!("the {} {name} is recreated", kind.as_str()),
                     async || {
                         Ok(match ns.objects(kind).get_opt(&name).await? {
                             Some(object) if object.metadata.deletion_timestamp.is_none() => Ok(()),

@@ -1,4 +1,4 @@
-//! One host, and more than one app that asks for it.
+//! Several apps that claim one host.
 
 use anyhow::Result;
 use apiserver_tests::{
@@ -15,7 +15,7 @@ fn asking(host: &str, path: &str) -> Value {
     spec
 }
 
-/// Two namespaces under one operator.
+/// One operator for two namespaces.
 async fn two_namespaces(purpose: &str) -> Result<([TestNamespace; 2], Proxy, RunningOperator)> {
     let test_namespaces = [
         TestNamespace::new(&format!("{purpose}-a")).await?,
@@ -44,7 +44,7 @@ async fn ingresses(ns: &TestNamespace, wanted: &[&str]) -> Result<()> {
 fn an_older_app_does_not_take_a_host_and_gets_it_once_released() -> Result<()> {
     block_on(async {
         let ([theirs, ours], _proxy, _operator) = two_namespaces("taken").await?;
-        // Made first, and given the host later.
+        // Older, and claims the host later.
         theirs
             .apply("older", asking("own.taken.example.com", "/"))
             .await?;
@@ -57,7 +57,7 @@ fn an_older_app_does_not_take_a_host_and_gets_it_once_released() -> Result<()> {
         for path in ["/", "/login"] {
             theirs.apply("older", asking("taken.example.com", path)).await?;
             let app = theirs
-                .until("older", "the host is refused", |app| {
+                .until("older", "the conflict is reported", |app| {
                     condition(app, "Exposed").1 == "HostTaken"
                 })
                 .await?;
@@ -72,7 +72,7 @@ fn an_older_app_does_not_take_a_host_and_gets_it_once_released() -> Result<()> {
             assert_eq!(theirs.names(Kind::Deployment).await?, ["older"]);
         }
 
-        // The holder goes on as if nothing were.
+        // The app that holds the host is not affected.
         let mut newer = asking("taken.example.com", "/");
         newer["image"] = json!("tasks:2");
         ours.apply("tasks", newer).await?;
@@ -80,10 +80,10 @@ fn an_older_app_does_not_take_a_host_and_gets_it_once_released() -> Result<()> {
         assert_eq!(app.status.unwrap().url.unwrap(), "http://taken.example.com/");
         ingresses(&ours, &["tasks"]).await?;
 
-        // In its own namespace it shares the host by another path, and not by the same.
+        // Within a namespace, apps can share a host by different paths.
         ours.apply("login", asking("taken.example.com", "/login")).await?;
         ours.apply("again", asking("taken.example.com", "/")).await?;
-        ours.until("again", "the path is refused", |app| {
+        ours.until("again", "the conflict of paths is reported", |app| {
             condition(app, "Exposed").1 == "HostTaken"
         })
         .await?;
@@ -99,7 +99,7 @@ fn an_older_app_does_not_take_a_host_and_gets_it_once_released() -> Result<()> {
     })
 }
 
-/// Neither is there when the other is given the host: both Ingresses are on their way.
+/// The Ingresses of both are sent before either exists.
 #[test]
 fn one_of_two_concurrent_claims_to_a_host_wins() -> Result<()> {
     block_on(async {
@@ -113,7 +113,7 @@ fn one_of_two_concurrent_claims_to_a_host_wins() -> Result<()> {
             _ => Action::Pass,
         });
         let sent = async |count: usize| {
-            eventually(&format!("{count} Ingresses are on their way"), async || {
+            eventually(&format!("{count} Ingresses are sent"), async || {
                 let calls = proxy.calls();
                 let on_way = calls
                     .iter()
@@ -127,26 +127,29 @@ fn one_of_two_concurrent_claims_to_a_host_wins() -> Result<()> {
             })
             .await
         };
-        // The younger one alone asks for it; then the older one does, of which nobody has an Ingress to be seen.
+        // The younger app claims it first; then the older one, whose Ingress nobody has seen.
         b.apply("tasks", asking("at-once.example.com", "/")).await?;
         sent(1).await?;
         a.apply("tasks", asking("at-once.example.com", "/")).await?;
         sent(2).await?;
         gate.open();
-        eventually("one of the two has it, and the other is told", async || {
-            let mut found = Vec::new();
-            for ns in [&a, &b] {
-                let app = ns.apps().get("tasks").await?;
-                let made = ns.names(Kind::Ingress).await?.len();
-                found.push((made, condition(&app, "Exposed").1 == "HostTaken"));
-            }
-            found.sort_unstable();
-            Ok(if found == [(0, true), (1, false)] {
-                Ok(())
-            } else {
-                Err(format!("{found:?}"))
-            })
-        })
+        eventually(
+            "one app has the host, and the other reports the conflict",
+            async || {
+                let mut found = Vec::new();
+                for ns in [&a, &b] {
+                    let app = ns.apps().get("tasks").await?;
+                    let made = ns.names(Kind::Ingress).await?.len();
+                    found.push((made, condition(&app, "Exposed").1 == "HostTaken"));
+                }
+                found.sort_unstable();
+                Ok(if found == [(0, true), (1, false)] {
+                    Ok(())
+                } else {
+                    Err(format!("{found:?}"))
+                })
+            },
+        )
         .await
     })
 }

@@ -1,4 +1,4 @@
-//! A spec that admission takes and that makes no sense: it says so, keeps what there is, and starves no other.
+//! A spec that passes admission and is invalid: the app reports it, keeps its objects, and blocks no other.
 
 use anyhow::Result;
 use apiserver_tests::{RunningOperator, TestNamespace, block_on, condition, converges_to, settled};
@@ -19,7 +19,7 @@ fn an_invalid_app_keeps_its_objects_and_blocks_no_other() -> Result<()> {
         nonsense["alerts"] = json!({"extra": [{"alert": "Nonsense", "expr": "sum by ("}]});
         ns.apply("tasks", nonsense).await?;
         let app = ns
-            .until("tasks", "the field is named", |app| {
+            .until("tasks", "the field is reported", |app| {
                 condition(app, "Valid").0 == "False"
             })
             .await?;

@@ -1,4 +1,4 @@
-//! Two replicas of the operator, of which one leads.
+//! Leader election between two replicas of the operator.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn candidate(ns: &TestNamespace, proxy: &Proxy, identity: &str) -> RunningOperat
     RunningOperator::start(options(&arguments), proxy.config())
 }
 
-/// A spec that differs from the next in every kind of object.
+/// Consecutive specs differ in every kind of object.
 fn phase(number: usize) -> Value {
     match number {
         0 => json!({"image": "tasks:1", "replicas": 3, "cache": {"builtin": {}}, "metrics": {"port": 8000}}),
@@ -43,13 +43,13 @@ fn one_of_two_operators_leads_and_the_other_takes_over() -> Result<()> {
         ns.apply("tasks", small()).await?;
         ns.applied("tasks").await?;
         let _second = candidate(&ns, &two, "two");
-        // The leader is cut off from the API server in the middle of its life: it must stop before the other begins.
+        // The leader loses the API server in the middle of its work: it must stop before the other takes over.
         one.on_request(|_| Action::DropRequest);
         ns.apply("tasks", json!({"image": "tasks:2", "replicas": 1}))
             .await?;
         ns.applied("tasks").await?;
         let by_first = one.writes().len();
-        // It comes back to life, and has nothing to say.
+        // It can reach the API server again, and must not write.
         one.on_request(|_| Action::Pass);
         ns.apply("tasks", json!({"image": "tasks:3", "replicas": 1}))
             .await?;
@@ -60,8 +60,8 @@ fn one_of_two_operators_leads_and_the_other_takes_over() -> Result<()> {
     })
 }
 
-/// A Lease cannot keep back a write that was sent while it was held. A leader freezes with any of its writes on the
-/// way; that arrives only when another leader has done what came later.
+/// A Lease cannot stop a write that was sent while it was held. Each write of a leader is delayed in turn until another
+/// leader has written later state.
 #[test]
 fn late_writes_of_a_former_leader_do_not_change_the_result() -> Result<()> {
     block_on(async {
@@ -75,12 +75,12 @@ fn late_writes_of_a_former_leader_do_not_change_the_result() -> Result<()> {
         }
         let expected = &settled(&reference).await?;
         let written = writes[1] - writes[0];
-        println!("{written} writes, each of them late once");
+        println!("{written} writes, each delayed once");
         stream::iter(0..written)
             .map(|passing| async move {
-                freeze_after(passing, expected)
+                delay_after(passing, expected)
                     .await
-                    .with_context(|| format!("frozen after {passing} writes"))
+                    .with_context(|| format!("delayed after {passing} writes"))
             })
             .buffer_unordered(8)
             .try_collect::<Vec<()>>()
@@ -89,8 +89,8 @@ fn late_writes_of_a_former_leader_do_not_change_the_result() -> Result<()> {
     })
 }
 
-async fn freeze_after(passing: usize, expected: &BTreeMap<String, String>) -> Result<()> {
-    let ns = TestNamespace::new("frozen").await?;
+async fn delay_after(passing: usize, expected: &BTreeMap<String, String>) -> Result<()> {
+    let ns = TestNamespace::new("late-writes").await?;
     let [one, two] = [Proxy::start(&ns).await?, Proxy::start(&ns).await?];
     let first = candidate(&ns, &one, "one");
     ns.apply("tasks", phase(0)).await?;
@@ -107,14 +107,14 @@ async fn freeze_after(passing: usize, expected: &BTreeMap<String, String>) -> Re
         let is_read = matches!(call.verb, "get" | "list" | "watch");
         match &*call.resource {
             _ if !is_lost.load(Ordering::Relaxed) => Action::Pass,
-            // It never leads again: all that it writes from now on it had sent before.
+            // It never leads again: it sent every later write before it lost the Lease.
             "leases" => Action::DropRequest,
             _ if is_read => Action::Pass,
             _ => Action::Hold(held.clone()),
         }
     });
     ns.apply("tasks", phase(1)).await?;
-    eventually("the leader has sent its last write", async || {
+    eventually("the leader has sent the write to delay", async || {
         Ok(if lost.load(Ordering::Relaxed) {
             Ok(())
         } else {
@@ -126,26 +126,26 @@ async fn freeze_after(passing: usize, expected: &BTreeMap<String, String>) -> Re
     ns.apply("tasks", phase(2)).await?;
     ns.applied("tasks").await?;
     gate.open();
-    eventually("all that was sent has its answer", async || {
+    eventually("every delayed write has a response", async || {
         let waiting = one.writes().into_iter().find(|call| call.answer.is_none());
         Ok(waiting.map_or(Ok(()), |call| Err(format!("{call:?}"))))
     })
     .await?;
-    // What it makes is the app's and is deleted for that, and what it deletes nobody has changed since, and is made
-    // again; but nothing goes back to what it was.
+    // Late creations are deleted again, and late deletions restored, because the owner reconciles them; but no late
+    // update may succeed.
     let put_back: Vec<_> = one
         .writes()
         .into_iter()
         .skip(last)
         .filter(|call| call.verb == "patch" && call.answer == Some(200))
         .collect();
-    ensure!(put_back.is_empty(), "late writes that were taken: {put_back:#?}");
+    ensure!(put_back.is_empty(), "late updates that succeeded: {put_back:#?}");
     converges_to(&ns, expected).await?;
     first.kill().await;
     Ok(())
 }
 
-/// A request for the Lease that nobody answers is given up in time for another: before, one cost the lead.
+/// A Lease request without a response is cancelled early enough for another one; it used to cost the leadership.
 #[test]
 fn a_hanging_lease_request_is_retried_before_the_lease_expires() -> Result<()> {
     block_on(async {
@@ -166,7 +166,7 @@ fn a_hanging_lease_request_is_retried_before_the_lease_expires() -> Result<()> {
             let same = |call: &&apiserver_tests::Call| call.verb == verb && call.resource == resource;
             calls.iter().filter(same).count()
         };
-        // It is no other limit that ends the request.
+        // No other timeout may cancel the request.
         let timing = Timing {
             silence: Duration::from_mins(5),
             ..short_intervals()
@@ -190,7 +190,7 @@ fn a_hanging_lease_request_is_retried_before_the_lease_expires() -> Result<()> {
         .await?;
         ensure!(
             count("list", "services") == lists,
-            "the lead was lost: all has been listed again"
+            "the leadership was lost: objects were listed again"
         );
         Ok(())
     })

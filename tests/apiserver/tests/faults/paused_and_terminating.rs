@@ -1,4 +1,4 @@
-//! Apps that rest, and namespaces that end.
+//! Paused apps and terminating namespaces.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn a_paused_app_is_not_written_and_its_status_is_updated() -> Result<()> {
 fn a_namespace_deleted_during_a_reconcile_terminates() -> Result<()> {
     block_on(async {
         let ns = TestNamespace::new("ends").await?;
-        // Rights that were given in the namespace would go with it.
+        // Rights in the namespace would be deleted with it.
         rights::grant_cluster_wide(&ns.client).await?;
         let proxy = Proxy::start_as(ns.client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
         let _operator = RunningOperator::start(options(&["--namespaces", &ns.name]), proxy.config());
@@ -60,7 +60,7 @@ fn a_namespace_deleted_during_a_reconcile_terminates() -> Result<()> {
         ns.apply("tasks", json!({"image": "tasks:1", "database": {"builtin": {"deletionPolicy": "Delete"}}, "cache": {"builtin": {}}})).await?;
         let namespaces: Api<Namespace> = Api::all(ns.client.clone());
         namespaces.delete(&ns.name, &DeleteParams::background()).await?;
-        eventually("the namespace is gone", async || {
+        eventually("the namespace is deleted", async || {
             Ok(if namespaces.get_opt(&ns.name).await?.is_none() {
                 Ok(())
             } else {

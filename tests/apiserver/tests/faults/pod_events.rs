@@ -1,4 +1,4 @@
-//! What only a pod's Events say comes into `Available`. A kubelet would write them, if there was one.
+//! Facts that only a pod's Events have appear in `Available`. The test writes the Events in place of a kubelet.
 
 use anyhow::Result;
 use apiserver_tests::{RunningOperator, TestNamespace, block_on, condition, pod};
@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-/// An app, whether its container has started, what the kubelet says, the reason and words of the condition.
+/// App, whether its container has started, the kubelet's message, reason and words of the condition.
 const FAULTS: [(&str, bool, &str, &str, &str); 3] = [
     (
         "port",
@@ -55,7 +55,7 @@ async fn is_reported(ns: &TestNamespace, fault: (&str, bool, &str, &str, &str)) 
         }))?)
     };
     let events: Api<Event> = Api::namespaced(ns.client.clone(), &ns.name);
-    // Of another pod, which nobody asks for.
+    // An Event of another pod, which must be ignored.
     let other = "Startup probe failed: HTTP probe failed with statuscode: 500";
     events
         .create(&PostParams::default(), &event("another-1", other)?)
@@ -64,7 +64,7 @@ async fn is_reported(ns: &TestNamespace, fault: (&str, bool, &str, &str, &str)) 
         .create(&PostParams::default(), &event(&name, message)?)
         .await?;
     let app = ns
-        .until(app, &format!("it is told that {words}"), |app| {
+        .until(app, &format!("Available says that {words}"), |app| {
             condition(app, "Available").1 == reason
         })
         .await?;

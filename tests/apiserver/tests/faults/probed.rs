@@ -1,4 +1,4 @@
-//! The check from outside begins when the app has answered once, and goes on when it answers no more.
+//! The Probe is created when the app is available for the first time, and kept when it no longer is.
 
 use anyhow::Result;
 use apiserver_tests::{
@@ -21,7 +21,10 @@ fn an_app_is_probed_once_it_has_been_available() -> Result<()> {
         let spec = |image: &str| json!({"image": image, "replicas": 1, "probe": {"path": "/tasks"}});
         ns.apply("tasks", spec("tasks:1")).await?;
         ns.applied("tasks").await?;
-        assert!(ns.names(Kind::Probe).await?.is_empty(), "it has not answered yet");
+        assert!(
+            ns.names(Kind::Probe).await?.is_empty(),
+            "it has not been available yet"
+        );
         set_ready(&ns, "tasks", 1).await?;
         eventually("it is probed", async || {
             let probes = ns.names(Kind::Probe).await?;
@@ -34,7 +37,7 @@ fn an_app_is_probed_once_it_has_been_available() -> Result<()> {
         .await?;
         set_ready(&ns, "tasks", 0).await?;
         operator.stop().await?;
-        // Not even an operator that has not seen it answer takes the Probe away.
+        // A restarted operator, which has not seen it available, keeps the Probe, too.
         let _second = RunningOperator::start(options(&arguments), proxy.config());
         ns.apply("tasks", spec("tasks:2")).await?;
         let app = ns.applied("tasks").await?;

@@ -1,4 +1,4 @@
-//! What the cluster lacks, and gets later: the app recovers by itself.
+//! Something is missing or broken and corrected later: the app recovers by itself.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ fn an_image_pull_failure_is_reported_and_recovered_from() -> Result<()> {
         ns.apply("tasks", json!({"image": "tasks:typo", "replicas": 1}))
             .await?;
         ns.applied("tasks").await?;
-        // What a kubelet would say, if there was one.
+        // As a kubelet would report it.
         let pods: Api<Pod> = Api::namespaced(ns.client.clone(), &ns.name);
         pods.create(&PostParams::default(), &pod("tasks", "tasks-1"))
             .await?;
@@ -76,20 +76,20 @@ fn an_image_pull_failure_is_reported_and_recovered_from() -> Result<()> {
         }]}});
         pods.patch_status("tasks-1", &PatchParams::default(), &Patch::Merge(&status))
             .await?;
-        ns.until("tasks", "the image is blamed", |app| {
+        ns.until("tasks", "the image is reported", |app| {
             condition(app, "Available").1 == "ImagePullBackOff"
         })
         .await?;
         ns.apply("tasks", small()).await?;
-        // Nothing runs here that would wait for it to end.
+        // There is no pod to terminate.
         pods.delete("tasks-1", &DeleteParams::default().grace_period(0))
             .await?;
         converges_to(&ns, &expected).await
     })
 }
 
-/// A Deployment of this app's as another version of the operator might have made it: with another selector, which no
-/// write can change.
+/// A Deployment of this app as another version of the operator might have created it: with another selector, which is
+/// immutable.
 async fn leave_an_old_deployment(ns: &TestNamespace) -> Result<()> {
     let app = ns
         .apply("tasks", json!({"image": "tasks:1", "paused": true}))
@@ -118,7 +118,7 @@ fn an_immutable_field_is_reported_with_a_remedy() -> Result<()> {
         leave_an_old_deployment(&ns).await?;
         ns.apply("tasks", small()).await?;
         let app = ns
-            .until("tasks", "the selector is told", |app| {
+            .until("tasks", "the selector is reported", |app| {
                 condition(app, "Applied").1 == "Immutable"
             })
             .await?;
@@ -126,7 +126,7 @@ fn an_immutable_field_is_reported_with_a_remedy() -> Result<()> {
         for word in ["Deployment tasks", "spec.selector", "delete the object"] {
             assert!(message.contains(word), "{message}");
         }
-        // Everything else was made.
+        // All other objects are created.
         assert_eq!(ns.names(Kind::Service).await?, ["tasks"]);
         ns.objects(Kind::Deployment)
             .delete("tasks", &DeleteParams::background())
@@ -135,7 +135,8 @@ fn an_immutable_field_is_reported_with_a_remedy() -> Result<()> {
     })
 }
 
-/// A list of an optional kind may take longer than a round of discovery, and than reconciles wait for it at the start.
+/// The list of an optional kind can take longer than the discovery interval and than reconciles wait for it at the
+/// start.
 #[test]
 fn a_slow_initial_list_is_not_restarted() -> Result<()> {
     block_on(async {
@@ -153,7 +154,7 @@ fn a_slow_initial_list_is_not_restarted() -> Result<()> {
         let lists = calls
             .iter()
             .filter(|call| call.verb == "list" && call.resource == "prometheusrules");
-        assert_eq!(lists.count(), 1, "it was begun anew");
+        assert_eq!(lists.count(), 1, "the list was restarted");
         Ok(())
     })
 }

@@ -1,4 +1,4 @@
-//! Objects and apps that go and come back under one name, while an answer about the former is still on its way.
+//! Objects and apps that are deleted and recreated under one name while a response about the old one is outstanding.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,7 @@ use observedapp_desired::Kind;
 
 use super::{small, without_faults};
 
-/// The first answer to the Service of `tasks` comes only when the gate opens.
+/// Holds back the first response about the Service of `tasks`.
 fn hold_the_answer(proxy: &Proxy) -> Gate {
     let gate = Gate::default();
     let (held, first) = (gate.clone(), AtomicBool::new(true));
@@ -47,7 +47,7 @@ async fn delete_service(ns: &TestNamespace, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns when the operator knows of all that happened to Services until now: it has repaired what happened last.
+/// Waits until the operator's watch of Services is up to date: it has repaired the last change.
 async fn watch_caught_up(ns: &TestNamespace) -> Result<()> {
     let before = made(ns, "other", None).await?;
     delete_service(ns, "other").await?;
@@ -86,7 +86,7 @@ fn a_recreated_app_does_not_reuse_state_of_the_deleted_one() -> Result<()> {
         ns.apply("tasks", small()).await?;
         let first = made(&ns, "tasks", None).await?;
         ns.delete("tasks").await?;
-        eventually("the Service of the former life is gone", async || {
+        eventually("the old Service is deleted", async || {
             let service = ns.objects(Kind::Service).get_opt("tasks").await?;
             Ok(service.map_or(Ok(()), |service| Err(format!("{:?}", service.metadata))))
         })

@@ -1,4 +1,4 @@
-//! What an app refers to and does not own.
+//! Secrets and ConfigMaps that an app references and does not own.
 
 use anyhow::Result;
 use apiserver_tests::{RunningOperator, TestNamespace, block_on, eventually};
@@ -49,7 +49,7 @@ fn a_changed_secret_rolls_the_pods_and_unused_secrets_are_never_read() -> Result
         Api::namespaced(ns.client.clone(), &ns.name)
             .create(&PostParams::default(), &map)
             .await?;
-        eventually("what appears rolls the pods too", async || {
+        eventually("a created Secret rolls the pods, too", async || {
             let now = generation().await?;
             Ok(if now > second {
                 Ok(())

@@ -1,4 +1,4 @@
-//! What the API server refuses: the reason and the remedy fit the cause.
+//! Requests that the API server refuses: reason and remedy fit the cause.
 
 use anyhow::Result;
 use apiserver_tests::{RunningOperator, TestNamespace, block_on, condition};
@@ -12,7 +12,7 @@ async fn reported_for_the_claim(ns: &TestNamespace, reason: &str, words: &[&str]
     let spec = json!({"image": "tasks:1", "database": {"builtin": {"storage": {"size": "1Gi"}}}});
     ns.apply("tasks", spec).await?;
     let app = ns
-        .until("tasks", &format!("{reason} is told"), |app| {
+        .until("tasks", &format!("{reason} is reported"), |app| {
             condition(app, "Applied").1 == reason
         })
         .await?;
@@ -22,7 +22,7 @@ async fn reported_for_the_claim(ns: &TestNamespace, reason: &str, words: &[&str]
     }
     assert!(
         !message.contains("ServiceAccount"),
-        "it lacks no right: {message}"
+        "it is not an RBAC failure: {message}"
     );
     Ok(())
 }
@@ -37,7 +37,7 @@ fn an_exceeded_quota_is_reported_as_such() -> Result<()> {
         quotas
             .create(&PostParams::default(), &serde_json::from_value(quota)?)
             .await?;
-        // The controller that would count does not run here.
+        // The quota controller does not run here.
         let counted = json!({"status": {"hard": hard, "used": {"requests.storage": "0"}}});
         quotas
             .patch_status("small", &PatchParams::default(), &Patch::Merge(counted))
@@ -61,7 +61,7 @@ fn a_limit_range_violation_is_reported_as_such() -> Result<()> {
     })
 }
 
-/// The message with which the API server refuses that the operator creates this.
+/// The API server's message when the operator may not create this.
 async fn refusal(ns: &TestNamespace, group_version: &str, resource: &str, object: &Value) -> Result<String> {
     let uri = format!("{group_version}/namespaces/{}/{resource}", ns.name);
     let request = http::Request::post(uri)
@@ -79,8 +79,8 @@ fn message<T>(answer: kube::Result<T>) -> Result<String> {
     }
 }
 
-/// The words by which `operator/controller/src/error.rs` tells one 403 from another, where no operator is needed to
-/// hear them.
+/// The messages by which `operator/controller/src/error.rs` distinguishes causes of a 403, where this can be tested
+/// without an operator.
 #[test]
 fn the_api_server_sends_the_messages_that_the_operator_matches() -> Result<()> {
     block_on(async {

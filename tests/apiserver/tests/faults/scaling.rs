@@ -1,4 +1,4 @@
-//! The number of pods, between the app's own count and an autoscaler.
+//! `replicas`, owned by the app or by an autoscaler.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,7 @@ use observedapp_desired::Kind;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Every count that the Deployment `tasks` ever had.
+/// Every value of `replicas` that the Deployment `tasks` had.
 struct Counts {
     seen: Arc<Mutex<Vec<i32>>>,
     _watch: AbortOnDropHandle<()>,
@@ -40,9 +40,9 @@ impl Counts {
         }
     }
 
-    /// Waits until this count is the last that was seen, and forgets all.
+    /// Waits until this value is the last one, and clears the list.
     async fn reach(&self, count: i32) -> Result<Vec<i32>> {
-        eventually(&format!("the count is {count}"), async || {
+        eventually(&format!("replicas is {count}"), async || {
             let mut seen = self.seen.lock().unwrap();
             Ok(if seen.last() == Some(&count) {
                 Ok(std::mem::replace(&mut *seen, vec![count]))
@@ -66,7 +66,7 @@ fn spec(image: &str, autoscaled: bool) -> Value {
     spec
 }
 
-/// The autoscaler's own way to change the count.
+/// Changes the scale subresource, as an autoscaler does.
 async fn scale(ns: &TestNamespace, count: i32) -> Result<()> {
     let params = PatchParams {
         field_manager: Some("kube-controller-manager".to_owned()),
@@ -99,14 +99,14 @@ fn replicas_are_handed_to_an_autoscaler_and_back_without_a_drop() -> Result<()> 
         let seen = counts.reach(7).await?;
         assert!(
             seen.is_sorted(),
-            "turning it on keeps the count, and what it chose stays: {seen:?}"
+            "enabling autoscaling keeps replicas, and the autoscaler's value stays: {seen:?}"
         );
         ns.apply("tasks", spec("tasks:2", false)).await?;
         ns.applied("tasks").await?;
         let seen = counts.reach(4).await?;
         assert!(
             seen.iter().all(|count| *count >= 4),
-            "back without a drop: {seen:?}"
+            "disabling autoscaling keeps replicas: {seen:?}"
         );
         assert!(ns.names(Kind::HorizontalPodAutoscaler).await?.is_empty());
         Ok(())
@@ -120,7 +120,7 @@ fn a_late_write_of_a_former_leader_keeps_the_autoscalers_replicas() -> Result<()
         let [frozen, other] = [Proxy::start(&ns).await?, Proxy::start(&ns).await?];
         let arguments = ["--namespaces", &ns.name];
         let counts = Counts::watch(&ns);
-        // Neither knows of an election: only the frozen one's own care can save the count.
+        // Without leader election, only the operator's own ownership checks can protect the value.
         let first = RunningOperator::start(options(&arguments), frozen.config());
         ns.apply("tasks", spec("tasks:1", false)).await?;
         ns.applied("tasks").await?;
@@ -132,7 +132,7 @@ fn a_late_write_of_a_former_leader_keeps_the_autoscalers_replicas() -> Result<()
             _ => Action::Pass,
         });
         ns.apply("tasks", spec("tasks:2", false)).await?;
-        eventually("its write is on its way", async || {
+        eventually("the write is sent", async || {
             let last = frozen.writes().pop();
             Ok(match last {
                 Some(call) if call.answer.is_none() && call.resource == "deployments" => Ok(()),
@@ -146,7 +146,7 @@ fn a_late_write_of_a_former_leader_keeps_the_autoscalers_replicas() -> Result<()
         scale(&ns, 9).await?;
         counts.reach(9).await?;
         gate.open();
-        eventually("the late write has its answer", async || {
+        eventually("the late write has a response", async || {
             let waiting = frozen.writes().into_iter().find(|call| call.answer.is_none());
             Ok(waiting.map_or(Ok(()), |call| Err(format!("{call:?}"))))
         })
@@ -155,12 +155,12 @@ fn a_late_write_of_a_former_leader_keeps_the_autoscalers_replicas() -> Result<()
         ns.apply("tasks", spec("tasks:4", true)).await?;
         ns.applied("tasks").await?;
         let seen = counts.reach(9).await?;
-        assert_eq!(seen, vec![9; seen.len()], "the count dropped on the way");
+        assert_eq!(seen, vec![9; seen.len()], "replicas changed");
         Ok(())
     })
 }
 
-/// What the autoscaler says of itself, the app says too, with what to do about it.
+/// The app reports the autoscaler's condition, with a remedy.
 #[test]
 fn an_autoscaler_without_metrics_is_reported() -> Result<()> {
     block_on(async {
@@ -179,20 +179,20 @@ fn an_autoscaler_without_metrics_is_reported() -> Result<()> {
         let missing = "the server could not find the requested resource (get pods.metrics.k8s.io)";
         says("ScalingActive", "False", "FailedGetResourceMetric", missing).await?;
         let app = ns
-            .until("tasks", "the metrics are missed", |app| {
+            .until("tasks", "missing metrics are reported", |app| {
                 condition(app, "Scaled").1 == "FailedGetResourceMetric"
             })
             .await?;
         let (status, _, message) = condition(&app, "Scaled");
         assert_eq!(status, "False");
         assert!(message.ends_with("install metrics-server"), "{message}");
-        // A count beside an autoscaler does nothing.
+        // `replicas` has no effect while autoscaling is enabled.
         let (_, reason, message) = condition(&app, "Valid");
         assert_eq!(reason, "ValidWithNotes");
         assert!(message.contains("spec.replicas: 4 does nothing"), "{message}");
 
         says("ScalingActive", "True", "ValidMetricFound", "it has them").await?;
-        ns.until("tasks", "the metrics are there", |app| {
+        ns.until("tasks", "metrics are available", |app| {
             condition(app, "Scaled").0 == "True"
         })
         .await?;

@@ -1,4 +1,4 @@
-//! An operator that knows less than it thinks: events late, lost, out of order.
+//! A stale cache: events late, lost, out of order.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ fn large() -> Value {
     })
 }
 
-/// Changes that nobody told the operator of: some are taken back, and only what is there in the end counts.
+/// Changes without watch events; some are reverted, and only the last state counts.
 async fn change_much(ns: &TestNamespace) -> Result<()> {
     let services = ns.objects(Kind::Service);
     services.delete("tasks", &DeleteParams::background()).await?;
@@ -71,7 +71,7 @@ fn lost_events_are_recovered_by_a_relist() -> Result<()> {
         ns.applied("tasks").await?;
         proxy.on_event(|_, _| EventAction::Drop);
         change_much(&ns).await?;
-        // Every watch is told once that what it wants to begin with is forgotten.
+        // Every watch gets one 410 Gone.
         let expired: Mutex<BTreeSet<String>> = Mutex::default();
         proxy.on_request(move |call| {
             if call.verb == "watch" && expired.lock().unwrap().insert(call.resource.clone()) {
@@ -95,7 +95,7 @@ fn late_and_reordered_events_converge_to_the_same_state() -> Result<()> {
         let (proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
         ns.apply("tasks", small()).await?;
         ns.applied("tasks").await?;
-        // Each watch keeps its order; between them there is none. They are let go in the reverse of what happened.
+        // Each watch keeps its order; the watches are released in reverse order.
         let order = [
             "observedapps",
             "serviceaccounts",
@@ -134,7 +134,7 @@ fn an_app_recreated_between_two_events_keeps_its_data() -> Result<()> {
         let before = password().await?;
         let news = Gate::default();
         let held = news.clone();
-        // The operator sees all objects go, and believes that it still has the app.
+        // The operator sees the objects' deletion, and not the app's.
         proxy.on_event(move |call, _| match call.resource.as_str() {
             "observedapps" => EventAction::Hold(held.clone()),
             _ => EventAction::Pass,
@@ -142,7 +142,7 @@ fn an_app_recreated_between_two_events_keeps_its_data() -> Result<()> {
         let service = ns.objects(Kind::Service).get("tasks").await?.metadata.uid;
         ns.delete("tasks").await?;
         ns.gone("tasks").await?;
-        eventually("the Service of the former life is gone", async || {
+        eventually("the old Service is deleted", async || {
             let now = ns.objects(Kind::Service).get_opt("tasks").await?;
             let now = now.and_then(|now| now.metadata.uid);
             Ok(if now == service {

@@ -1,4 +1,4 @@
-//! An API server that nobody can reach for a while.
+//! An API server that is unreachable for a while.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +25,7 @@ fn an_unreachable_api_server_is_retried_until_it_is_back() -> Result<()> {
         ns.applied("tasks").await?;
         let refused = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&refused);
-        // Half of the requests are refused, the other half gets no answer at all.
+        // Half of the requests are refused, the others get no response.
         proxy.on_request(move |_| {
             if count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                 Action::Fail(503)
@@ -38,7 +38,7 @@ fn an_unreachable_api_server_is_retried_until_it_is_back() -> Result<()> {
         ns.objects(Kind::Service)
             .delete("tasks", &DeleteParams::background())
             .await?;
-        eventually("every watch and the lease were asked for in vain", async || {
+        eventually("every watch and the lease request failed", async || {
             let refused = refused.load(Ordering::Relaxed);
             Ok(if refused > 25 {
                 Ok(())

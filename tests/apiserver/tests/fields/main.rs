@@ -1,5 +1,5 @@
-//! Every field: set, changed to another value, back, and removed. The objects follow, and what is left at the end is what
-//! was there at the beginning. The fields are drawn from the schema, so that a new one is tried without being named here.
+//! Every field of the schema is set, changed, changed back and removed. The objects follow, and the last state equals
+//! the first. The fields come from the schema, so that new ones are tested without being listed here.
 #![allow(clippy::unwrap_used)]
 
 mod generate;
@@ -22,24 +22,24 @@ use observedapp_desired::Kind;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-/// Fields that make no object differ, each with its reason.
+/// Fields that change no object, each with its reason.
 const EXCEPT: &[(&str, &str)] = &[
-    ("paused", "it makes no object: faults/ends.rs"),
-    ("slos[].indicator.probe", "it holds no value"),
+    ("paused", "it changes no object: faults/paused_and_terminating.rs"),
+    ("slos[].indicator.probe", "it has no value"),
 ];
 
-/// What is promised of a disk.
+/// How a field of a volume may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Promise {
-    /// It never changes.
+    /// It is immutable.
     Stays,
-    /// It changes in one direction. That the disk does, too: faults/database.rs.
+    /// It can only grow; that the volume grows, too, is tested in faults/database.rs.
     Grows,
-    /// It changes and is taken back, while what follows it may not: faults/database.rs.
+    /// It can be lowered, and the claim keeps its size: faults/database.rs.
     TakenBack,
 }
 
-/// Fields that do not come true at once: the API server refuses a change, or the cluster does.
+/// Fields whose change is refused by the API server or has no immediate effect.
 const HELD: &[(&str, Promise)] = &[
     ("database.builtin.storage.className", Promise::Stays),
     ("database.cloudNativePG.storage.className", Promise::Stays),
@@ -47,7 +47,7 @@ const HELD: &[(&str, Promise)] = &[
     ("database.cloudNativePG.storage.size", Promise::Grows),
 ];
 
-/// Ends of fields of which Kubernetes takes one value only, or none.
+/// Suffixes of fields of which Kubernetes accepts only one value, or none.
 const ONLY_ONE: &[(&str, &str)] = &[
     (".fieldRef.apiVersion", "there is only v1"),
     (".matchFields[].key", "there is only metadata.name"),
@@ -57,7 +57,6 @@ const ONLY_ONE: &[(&str, &str)] = &[
     ),
 ];
 
-/// How many apps are tried side by side.
 const WORKERS: usize = 8;
 
 fn is_excepted(field: &str) -> bool {
@@ -71,16 +70,16 @@ fn every_field_can_be_set_changed_changed_back_and_removed() -> Result<()> {
         let (_proxy, _operator) = everywhere(&ns).await?;
         let judge = Arc::new(Judge::new(ns)?);
         let fields = generate::fields();
-        ensure!(fields.len() > 250, "the schema was not read: {fields:#?}");
+        ensure!(fields.len() > 250, "too few fields: {fields:#?}");
         let fields = fields.into_iter().filter(|field| !is_excepted(field));
-        // A node port is the whole cluster's: no two apps may ask for it at the same time.
+        // A node port is unique in the cluster: no two apps may claim one at the same time.
         let (in_turn, side_by_side): (Vec<_>, Vec<_>) =
             fields.partition(|field| field.starts_with("service."));
         let jobs = side_by_side.into_iter().map(|field| vec![field]);
         let jobs: Vec<Vec<String>> = jobs.chain([in_turn]).collect();
         let tried = jobs.iter().map(Vec::len).sum::<usize>();
         let jobs = Arc::new(Mutex::new(jobs));
-        // Drawing is work for the processor: each lane has a thread of its own.
+        // Generating is CPU-bound: each worker has a thread.
         let lanes = (0..WORKERS).map(|_| {
             let (judge, jobs, runtime) = (Arc::clone(&judge), Arc::clone(&jobs), Handle::current());
             tokio::task::spawn_blocking(move || runtime.block_on(worker(&judge, &jobs)))
@@ -89,13 +88,13 @@ fn every_field_can_be_set_changed_changed_back_and_removed() -> Result<()> {
         for lane in try_join_all(lanes).await? {
             failures.extend(lane?);
         }
-        println!("{tried} fields were tried");
+        println!("{tried} fields were tested");
         ensure!(failures.is_empty(), "{}", failures.join("\n"));
         Ok(())
     })
 }
 
-/// One operator for all, in a cluster that has a Prometheus and all optional APIs.
+/// One operator, in a cluster with a Prometheus and all optional APIs.
 async fn everywhere(ns: &TestNamespace) -> Result<(Proxy, RunningOperator)> {
     let client = &ns.client;
     for &kind in Kind::ALL.iter().filter(|kind| kind.is_optional()) {
@@ -123,7 +122,7 @@ async fn everywhere(ns: &TestNamespace) -> Result<(Proxy, RunningOperator)> {
     Ok((proxy, operator))
 }
 
-/// Tries what nobody else has begun to try; gives what went wrong.
+/// Tests fields until none is left; returns the failures.
 async fn worker(judge: &Judge, jobs: &Mutex<Vec<Vec<String>>>) -> Result<Vec<String>> {
     let ns = TestNamespace::new("lane").await?;
     let mut failures = Vec::new();
@@ -169,20 +168,20 @@ async fn attempt(ns: &TestNamespace, app: &str, trial: &Trial) -> Result<()> {
     }
     ns.delete(app).await?;
     let with_service = trial.field.starts_with("service.");
-    eventually("its Service is gone", async || {
+    eventually("its Service is deleted", async || {
         let there = with_service && ns.objects(Kind::Service).get_opt(app).await?.is_some();
         Ok(if there { Err(String::new()) } else { Ok(()) })
     })
     .await
 }
 
-/// The change is refused, in words that name the field, and all stays as it is.
+/// The change is refused with a message that names the field, and nothing changes.
 async fn hold(ns: &TestNamespace, app: &str, trial: &Trial, promise: Promise) -> Result<()> {
     set(ns, app, &trial.first).await.context("set")?;
     let refused = match promise {
         Promise::Stays => {
             let before = objects_of(ns, app).await?;
-            let without = trial.without.as_ref().context("it cannot be left out")?;
+            let without = trial.without.as_ref().context("the field cannot be removed")?;
             let refused = vec![
                 ns.replace(app, &trial.other).await,
                 ns.replace(app, without).await,
@@ -191,19 +190,23 @@ async fn hold(ns: &TestNamespace, app: &str, trial: &Trial, promise: Promise) ->
             refused
         }
         Promise::Grows => {
-            ns.replace(app, &trial.other).await.context("it does not grow")?;
+            ns.replace(app, &trial.other)
+                .await
+                .context("the other value is not larger")?;
             vec![ns.replace(app, &trial.first).await]
         }
         Promise::TakenBack => {
             for spec in [&trial.other, &trial.first] {
-                ns.replace(app, spec).await.context("it does not change back")?;
+                ns.replace(app, spec)
+                    .await
+                    .context("there is no spec with the first value")?;
             }
             Vec::new()
         }
     };
     for answer in refused {
         let Err(error) = answer else {
-            bail!("what must not change was changed");
+            bail!("an immutable field was changed");
         };
         let holder = trial.field.rsplit_once('.').map_or("", |(holder, _)| holder);
         ensure!(error.to_string().contains(holder), "{error:#}");
@@ -212,7 +215,7 @@ async fn hold(ns: &TestNamespace, app: &str, trial: &Trial, promise: Promise) ->
 }
 
 async fn comes_to(ns: &TestNamespace, app: &str, expected: &BTreeMap<String, String>) -> Result<()> {
-    eventually("all is as before", async || {
+    eventually("the objects are as before", async || {
         let found = objects_of(ns, app).await?;
         Ok(if found == *expected {
             Ok(())
@@ -223,9 +226,9 @@ async fn comes_to(ns: &TestNamespace, app: &str, expected: &BTreeMap<String, Str
     .await
 }
 
-/// Applies a spec and waits until all is as it asks for.
+/// Applies a spec and waits until its objects match it.
 async fn set(ns: &TestNamespace, app: &str, spec: &Value) -> Result<()> {
-    // No two apps can have one route.
+    // Routes must be unique among apps.
     let own = spec
         .to_string()
         .replace("tasks.example.com", &format!("{app}.{}.example.com", ns.name));
@@ -246,10 +249,10 @@ async fn set(ns: &TestNamespace, app: &str, spec: &Value) -> Result<()> {
         bail!("{message}; {}", condition(&app, "Valid").2);
     }
     let name = app.name_any();
-    // With every spec, so that no status of a Deployment tells one from another.
+    // In every spec, so that the Deployment's status is the same for all.
     set_ready(ns, &name, 1).await?;
     if spec["probe"].is_object() {
-        // It is made when the app answers for the first time.
+        // The Probe is created when the app is available for the first time.
         eventually("it is probed", async || {
             let probe = ns.objects(Kind::Probe).get_opt(&name).await?;
             Ok(probe.map(drop).ok_or_else(String::new))

@@ -1,4 +1,4 @@
-//! Everywhere that a user can see a figure, read as the user sees it.
+//! Reads every figure from every place where a user can see it.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use crate::{App, Cluster, OPERATOR_NAMESPACE, Prometheus, substitute_variables};
 
-/// What a printed column shows.
+/// The figures of the printed columns.
 pub const COLUMNS: [(&str, &str); 5] = [
     ("OBJECTIVE", "name"),
     ("SLI", "sli"),
@@ -23,7 +23,7 @@ pub const COLUMNS: [(&str, &str); 5] = [
     ("BURN", "burnRate"),
     ("ALERTS", "alerts"),
 ];
-/// What a column of `kubectl observed top` shows.
+/// The figures of the columns of `kubectl observed top`.
 const TOP: [(&str, &str); 5] = [
     ("BUDGET", "budgetRemaining"),
     ("SLI", "sli"),
@@ -31,14 +31,14 @@ const TOP: [(&str, &str); 5] = [
     ("SPENT IN", "exhaustsIn"),
     ("ALERTS", "alerts"),
 ];
-/// The stat panels of an objective, by the end of their titles.
+/// The stat panels of an objective, by the suffix of their titles.
 const PANELS: [(&str, &str); 3] = [
     (": objective", "objective"),
     (": SLI", "sli"),
     (": budget left", "budgetRemaining"),
 ];
 
-/// One figure somewhere; without text where nothing is shown.
+/// One displayed figure; `None` if nothing is displayed.
 #[derive(Debug)]
 pub struct Shown {
     pub surface: &'static str,
@@ -47,15 +47,14 @@ pub struct Shown {
     pub text: Option<String>,
 }
 
-/// All of them, read one after the other.
 #[derive(Debug, Default)]
 pub struct Surfaces {
     pub figures: Vec<Shown>,
     pub slos: Vec<String>,
     pub worst: Option<String>,
-    /// The labels of the app's alerts that fire, as Prometheus has them.
+    /// The labels of the app's firing alerts in Prometheus.
     pub firing: Vec<BTreeMap<String, String>>,
-    /// How much of the window is known, by objective, as Prometheus has recorded it.
+    /// The window coverage by objective, as Prometheus has recorded it.
     pub coverage: BTreeMap<String, f64>,
     alerts: Vec<Map<String, Value>>,
     observed: Vec<Timestamp>,
@@ -93,7 +92,7 @@ impl Surfaces {
         self.figures.len()
     }
 
-    /// How old the figures are, by their own word.
+    /// The age of the figures by their `observedAt`.
     pub fn ages(&self) -> String {
         let now = Timestamp::now().as_second();
         let ages: Vec<String> = self
@@ -104,7 +103,7 @@ impl Surfaces {
         format!("first true {} ago", ages.join(", "))
     }
 
-    /// Where the listed alerts are not those that fire.
+    /// The differences between the listed and the firing alerts.
     pub fn alert_differences(&self) -> Vec<String> {
         let of = |alert: &str, slo: Option<&str>, severity: Option<&str>| {
             format!("{alert} {} {}", slo.unwrap_or("-"), severity.unwrap_or("-"))
@@ -156,7 +155,7 @@ impl Surfaces {
         });
     }
 
-    /// Every field of an objective as JSON has it; those that are left out are figures that are not shown.
+    /// Adds every field of an objective in JSON; a missing field is a figure that is not displayed.
     fn objective(&mut self, surface: &'static str, entry: &Value) -> Result<String> {
         let name = entry["name"]
             .as_str()
@@ -170,7 +169,7 @@ impl Surfaces {
         for figure in fields.keys() {
             ensure!(
                 super::coverage::OBJECTIVE.contains(&figure.as_str()) || figure == "burnRateLastDay",
-                "{surface} shows {figure}, of which the truth table knows nothing"
+                "{surface} shows {figure}, which has no row in the truth table"
             );
         }
         Ok(name)
@@ -182,7 +181,7 @@ impl Surfaces {
             .get(&app.name)
             .await?
             .status
-            .context("there is no status")?;
+            .context("the app has no status")?;
         let status = serde_json::to_value(status)?;
         for entry in status["slos"].as_array().into_iter().flatten() {
             let name = self.objective("status.slos", entry)?;
@@ -191,7 +190,7 @@ impl Surfaces {
                 self.observed.push(at.parse()?);
             }
         }
-        ensure!(!self.slos.is_empty(), "the status names no objective");
+        ensure!(!self.slos.is_empty(), "the status has no objective");
         self.worst = Some(self.objective("status.worstSLO", &status["worstSLO"])?);
         let count = status["firingAlerts"].as_i64().map(|count| count.to_string());
         self.add("status.firingAlerts", None, "alerts", count);
@@ -223,10 +222,10 @@ impl Surfaces {
         let screen = kubectl(cluster, &status).await?;
         for entry in json["slos"].as_array().into_iter().flatten() {
             let name = self.objective("observed status -o json", entry)?;
-            // The lines of this objective on the screen: from its name to the next one's.
+            // The lines of this objective on the screen: up to the name of the next one.
             let own = screen
                 .split_once(&format!("\n  {name}  "))
-                .with_context(|| format!("the screen does not name {name}:\n{screen}"))?
+                .with_context(|| format!("the screen lacks {name}:\n{screen}"))?
                 .1;
             let own: String = own
                 .lines()
@@ -257,7 +256,7 @@ impl Surfaces {
                 let burn: f64 = burn.trim_end_matches('x').parse()?;
                 ensure!(
                     newest >= burn * 0.98 - 0.1,
-                    "the last half hour's highest burn rate of {name} is {newest}, it burns at {burn} now"
+                    "the highest burn rate of {name} in the last half hour is {newest}, the current one {burn}"
                 );
             }
         }
@@ -269,7 +268,7 @@ impl Surfaces {
         };
         ensure!(
             screen.contains(&expected),
-            "the screen does not say {expected:?}:\n{screen}"
+            "the screen lacks {expected:?}:\n{screen}"
         );
         self.add("observed status -o json", None, "alerts", count);
         Ok(())
@@ -297,7 +296,7 @@ impl Surfaces {
         Ok(())
     }
 
-    /// `observedapp_slo_state` of the replica that leads.
+    /// `observedapp_slo_state` of the leader.
     async fn metrics(&mut self, cluster: &Cluster, app: &App<'_>) -> Result<()> {
         let pods = Api::<Pod>::namespaced(cluster.client.clone(), OPERATOR_NAMESPACE);
         let of = format!(r#"namespace="{}",app="{}""#, app.namespace, app.name);
@@ -380,7 +379,7 @@ impl Surfaces {
         Ok(())
     }
 
-    /// What `backtest` makes of the last hour.
+    /// The SLIs of the last hour by `backtest`.
     async fn backtest(&mut self, cluster: &Cluster, app: &App<'_>) -> Result<()> {
         let mut spec = app.api().get(&app.name).await?;
         spec.status = None;
@@ -413,17 +412,17 @@ impl Surfaces {
     }
 }
 
-/// The cell of a column in the line of an app; none where it is blank.
+/// The cell of a column in the row of an app; `None` if it is blank.
 fn cell(table: &str, column: &str, app: &str) -> Result<Option<String>> {
     let mut lines = table.lines();
     let head = lines.next().context("an empty table")?;
     let at = head
         .find(column)
-        .with_context(|| format!("there is no column {column} in {head:?}"))?;
+        .with_context(|| format!("{head:?} has no column {column}"))?;
     let line = lines
         .find(|line| line.split_whitespace().any(|word| word == app))
-        .with_context(|| format!("no line of {app} in\n{table}"))?;
-    // A cell begins where its heading does, and bars are drawn of characters that take several bytes.
+        .with_context(|| format!("no row of {app} in\n{table}"))?;
+    // A cell starts at the column of its heading; bars have characters of several bytes.
     let at = head[..at].chars().count();
     let text: String = line.chars().skip(at).collect();
     Ok(if text.is_empty() || text.starts_with(' ') {
@@ -456,7 +455,7 @@ async fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// `kubectl proxy`: Prometheus by an address that a program without a kubeconfig can use.
+/// `kubectl proxy`, for programs that have no kubeconfig.
 struct ApiProxy {
     url: String,
     _kubectl: tokio::process::Child,
@@ -475,7 +474,7 @@ impl ApiProxy {
             .lines()
             .next_line()
             .await?
-            .context("kubectl proxy says nothing")?;
+            .context("kubectl proxy printed no address")?;
         let address = line.rsplit(' ').next().context("no address")?;
         Ok(Self {
             url: format!("http://{address}"),

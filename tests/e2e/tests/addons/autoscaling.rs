@@ -1,4 +1,4 @@
-//! Figures of use, and what is made of them.
+//! metrics-server and the HorizontalPodAutoscaler.
 
 use anyhow::{Context, Result, ensure};
 use e2e_tests::{App, Cluster, eventually};
@@ -8,7 +8,7 @@ use lab::kubectl::Kubectl;
 
 use crate::TIMEOUT;
 
-/// A server beside which a loop takes all the CPU there is: many times what it asked for.
+/// A server next to a busy loop: it uses many times the CPU that it requests.
 const BUSY: &str = r#"
 apiVersion: observedapp.dev/v1alpha1
 kind: ObservedApp
@@ -33,7 +33,7 @@ async fn a_busy_app_is_scaled_up_and_top_shows_its_pods() -> Result<()> {
     app.condition("Ready", "True", TIMEOUT).await?;
 
     let kubectl = Kubectl::new(&cluster.kubeconfig).await?;
-    eventually("`kubectl top` knows the pod", TIMEOUT, async || {
+    eventually("`kubectl top` lists the pod", TIMEOUT, async || {
         let top = kubectl
             .run(&["top", "pods", "--no-headers", "-n", &namespace.name])
             .await?;
@@ -59,7 +59,7 @@ async fn a_busy_app_is_scaled_up_and_top_shows_its_pods() -> Result<()> {
         anyhow::Ok(())
     })
     .await?;
-    // What the autoscaler has decided is not taken back by the operator.
+    // The operator does not revert the autoscaler's `replicas`.
     app.condition("Ready", "True", TIMEOUT).await?;
     let replicas = deployments
         .get(&app.name)

@@ -1,4 +1,4 @@
-//! From outside the cluster, by a host's name.
+//! Requests from outside the cluster, by host name.
 
 use anyhow::{Result, ensure};
 use e2e_tests::{App, Cluster, SMALL, eventually};
@@ -16,16 +16,16 @@ async fn tasks_are_added_and_read_through_the_ingress() -> Result<()> {
     app.patch(json!({"ingress": {"host": host}})).await?;
     app.condition("Ready", "True", TIMEOUT).await?;
 
-    let task = r#"{"task":"Through the door"}"#;
-    eventually("the Ingress leads to the app", TIMEOUT, async || {
+    let task = r#"{"task":"Walk the dog"}"#;
+    eventually("the Ingress routes to the app", TIMEOUT, async || {
         let answer = ask(&cluster, INGRESS_PORT, &host, "POST", "/tasks", task).await?;
         ensure!(answer.starts_with("HTTP/1.1 201"), "{answer}");
         anyhow::Ok(())
     })
     .await?;
     let answer = ask(&cluster, INGRESS_PORT, &host, "GET", "/tasks", "").await?;
-    ensure!(answer.contains("Through the door"), "{answer}");
-    // Whoever asks for another host is shown nothing of it.
+    ensure!(answer.contains("Walk the dog"), "{answer}");
+    // Another host gets no response of the app.
     let answer = ask(&cluster, INGRESS_PORT, "other.example.com", "GET", "/tasks", "").await?;
     ensure!(answer.starts_with("HTTP/1.1 404"), "{answer}");
 

@@ -1,4 +1,4 @@
-//! Every pod's log, in one place.
+//! The logs of all pods in Loki.
 
 use anyhow::{Result, ensure};
 use e2e_tests::{App, Cluster, SMALL, eventually};

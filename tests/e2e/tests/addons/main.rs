@@ -1,5 +1,5 @@
-//! What the node has only when it is asked for: `cargo lab test --layer node --with ingress,logs,autoscaling` brings the
-//! add-ons up and runs the tests that are named after them.
+//! Tests of the add-ons: `cargo lab test --layer node --with ingress,logs,autoscaling` installs them and runs the tests
+//! in the modules of their names.
 
 mod autoscaling;
 mod ingress;
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 
 const TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Asks a port of the node for what a host of this name serves; gives the whole answer.
+/// Sends a request for this host to a port of the node; returns the whole response.
 async fn ask(
     cluster: &Cluster,
     port: u16,
@@ -32,7 +32,7 @@ async fn ask(
         .await?
         .items
         .pop()
-        .context("there is no node")?;
+        .context("the cluster has no node")?;
     let addresses = node
         .status
         .and_then(|status| status.addresses)

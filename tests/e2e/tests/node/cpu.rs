@@ -1,4 +1,4 @@
-//! A pod that burns its CPU alerts, and stops alerting when it has stopped.
+//! A pod with high CPU usage alerts, and resolves afterwards.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 use e2e_tests::{Alertmanager, App, Cluster};
 use serde_json::json;
 
-/// A server that answers on its port while a loop beside it takes all the CPU there is.
+/// A server next to a busy loop that uses all CPU.
 const BURNER: &str = r#"
 apiVersion: observedapp.dev/v1alpha1
 kind: ObservedApp
@@ -32,7 +32,7 @@ async fn burning_cpu_alerts_and_clears() -> Result<()> {
     let app = App::apply(&cluster, &namespace.name, BURNER).await?;
     app.condition("Ready", "True", Duration::from_mins(3)).await?;
     let alert = async |wanted| {
-        // Its `for`, the span of its rate, a scrape, and what Alertmanager waits before it tells.
+        // The alert's `for`, the range of its rate, a scrape, and Alertmanager's `group_wait`.
         let patience = Duration::from_mins(10);
         Alertmanager(&cluster)
             .until(&namespace.name, "HighCPUUsage", None, wanted, patience)

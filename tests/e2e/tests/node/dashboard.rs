@@ -1,4 +1,4 @@
-//! Dashboards on live apps: every panel shows something.
+//! Dashboards of running apps: every panel has data.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::Value;
 
-/// Waits until each query of each panel of a ConfigMap's dashboard returns data, asked as Grafana would ask it.
+/// Waits until every query of every panel of a ConfigMap's dashboard returns data, with variables substituted as
+/// Grafana does.
 pub async fn every_panel_has_data(
     cluster: &Cluster,
     namespace: &str,

@@ -1,4 +1,4 @@
-//! A Prometheus object that somebody else made, in a namespace of theirs, changes nothing for an app.
+//! A Prometheus object in another namespace changes nothing for an app.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::json;
 
-/// A release, a turn of prometheus-operator and its reloader, and a poll of the operator's, on a busy machine.
+/// A rollout, prometheus-operator, its config reloader and a poll of the operator, on a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(5);
 
-/// They sort before every other, and select all there is; one asks for a label that no object can carry. Nothing runs.
+/// They sort first and select everything; one selects a label that no object can have. No pods run.
 const HOSTILE: &str = r#"
 apiVersion: monitoring.coreos.com/v1
 kind: Prometheus
@@ -39,7 +39,7 @@ spec:
   ruleNamespaceSelector: {}
 "#;
 
-/// The labels of what Prometheus is given, and who may reach the app.
+/// The labels of the app's monitoring objects, and the peers of its NetworkPolicies.
 async fn made(app: &App<'_>) -> Result<String> {
     let client = &app.cluster.client;
     let mut made = Vec::new();
@@ -73,7 +73,7 @@ async fn a_foreign_prometheus_changes_nothing() -> Result<()> {
     // The name sorts before `monitoring`, too.
     let hostile = cluster.temp_namespace("a-hostile").await?;
     cluster.apply(&hostile.name, HOSTILE).await?;
-    // Another rule is loaded, and seen so, only after the operator has looked for Prometheus objects again.
+    // The operator reports a new rule as loaded only after it has listed Prometheus objects again.
     let extra = json!([{"alert": "Another", "expr": "up == 0"}]);
     app.patch(json!({"alerts": {"extra": extra}})).await?;
     app.condition("RulesLoaded", "True", TIMEOUT).await?;

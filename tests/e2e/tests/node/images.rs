@@ -1,4 +1,4 @@
-//! The project's own images stay small: they are pulled wherever a pod goes.
+//! The project's images stay small.
 
 use anyhow::{Result, ensure};
 use e2e_tests::Cluster;

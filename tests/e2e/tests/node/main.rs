@@ -1,4 +1,4 @@
-//! Everything on a real node. One program, so that what waits for Prometheus waits side by side.
+//! Tests on a real node, in one program, so that those that wait for Prometheus run side by side.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,5 +17,5 @@ mod status;
 mod truth;
 mod walkthrough;
 
-/// The demo workload, as the documentation hands it out.
+/// The sample app of the documentation.
 const SAMPLE: &str = include_str!("../../../../manifests/samples/tasks.yaml");

@@ -1,4 +1,4 @@
-//! Each link between an app and its Prometheus, broken and mended: the condition says which, why, and what to do.
+//! Faults between an app and its Prometheus: the condition says what is wrong, why, and what to do.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 
-/// A scrape, a turn of prometheus-operator, a reload and a poll of the operator's, on a busy machine.
+/// A scrape, prometheus-operator, a reload and a poll of the operator, on a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(4);
 
-/// Breaks a link of an app that is well, looks what is condition_reports, mends it, and waits until all is well again.
+/// Breaks a healthy app, waits for the report, repairs it, and waits until all conditions are True again.
 async fn broken(
     name: &str,
     condition: &str,
@@ -30,7 +30,7 @@ async fn broken(
     namespace.delete().await
 }
 
-/// Changes an object that the operator has made, as somebody would who has paused the app first.
+/// Changes an object of the operator while the app is paused.
 async fn change(app: &App<'_>, kind: &str, plural: &str, patch: &Value) -> Result<()> {
     app.patch(json!({"paused": true})).await?;
     let gvk = GroupVersionKind::gvk("monitoring.coreos.com", "v1", kind);
@@ -109,7 +109,7 @@ metadata: {name: somebodys}
 spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [{port: 5000}]}]}
 ";
             app.cluster.apply(&app.namespace, policy).await?;
-            // A connection that stands outlives the policy, so the pods go with it.
+            // Open connections are not affected by a new policy, so the pods are replaced, too.
             app.patch(json!({
                 "networkPolicy": {"enabled": false},
                 "podTemplate": {"annotations": {"policy": "new"}},
@@ -138,7 +138,7 @@ async fn a_rule_that_prometheus_refuses() -> Result<()> {
 
 #[tokio::test]
 async fn a_rule_that_cannot_be_evaluated() -> Result<()> {
-    // Every route of the service on both sides, of which only the namespace is to match.
+    // Many series on both sides of a one-to-one match on `namespace`.
     let many_to_many = "http_requests_total / on (namespace) http_requests_total > 2";
     broken(
         "evaluation",
@@ -162,7 +162,7 @@ async fn a_latency_threshold_between_two_buckets() -> Result<()> {
     let latency = |threshold: &str| json!({"slos": [{"name": "latency", "objective": 99, "indicator": {"latency": {"threshold": threshold}}}]});
     let ask = async || {
         loop {
-            // What is asked for is that there are requests at all.
+            // The response does not matter.
             let _ = app.request("GET", "/tasks", None).await;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }

@@ -1,4 +1,4 @@
-//! The fixture that everything else stands on: pods, volumes, Services, DNS, limits, and what kubectl does to a pod.
+//! What the other tests rely on: pods, volumes, Services, DNS, limits, and kubectl's access to pods.
 
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use kube::api::{AttachParams, DeleteParams, LogParams, PostParams};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A shell and its tools.
 const IMAGE: &str = "docker.io/library/busybox:1.37";
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -60,7 +59,6 @@ fn with_volume(mut pod: Value, claim: &str) -> Value {
     pod
 }
 
-/// A test's namespace and what is done in it.
 struct Fixture {
     cluster: Cluster,
     namespace: e2e_tests::TempNamespace,
@@ -70,7 +68,7 @@ impl Fixture {
     async fn new(name: &str) -> Result<Self> {
         let cluster = Cluster::connect().await?;
         let namespace = cluster.temp_namespace(&format!("fixture-{name}")).await?;
-        // A pod needs its namespace's service account, which a controller makes.
+        // Pods need the namespace's service account, which a controller creates.
         let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> =
             Api::namespaced(cluster.client.clone(), &namespace.name);
         eventually("the namespace has its service account", TIMEOUT, async || {
@@ -93,7 +91,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// Waits until the pod is in this phase, and gives what it wrote.
+    /// Waits until the pod is in this phase, and returns its log.
     async fn log_when(&self, pod: &str, phase: &str) -> Result<String> {
         eventually(&format!("pod {pod} is {phase}"), TIMEOUT, async || {
             let status = self.pods().get(pod).await?.status.unwrap_or_default();
@@ -108,10 +106,10 @@ impl Fixture {
 
     async fn delete_pod(&self, pod: &str) -> Result<()> {
         self.pods().delete(pod, &DeleteParams::default()).await?;
-        eventually(&format!("pod {pod} is gone"), TIMEOUT, async || {
+        eventually(&format!("pod {pod} is deleted"), TIMEOUT, async || {
             match self.pods().get_opt(pod).await? {
                 None => anyhow::Ok(()),
-                Some(_) => bail!("it is still there"),
+                Some(_) => bail!("it still exists"),
             }
         })
         .await
@@ -182,7 +180,7 @@ async fn a_service_answers_under_all_its_names() -> Result<()> {
         "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]},
     });
-    // The names resolve some moments after the Service was made, and the server listens anew for each caller.
+    // DNS learns of the Service with a delay, and the server restarts for each connection.
     let ask = |host: &str| {
         format!(
             "for _ in {{1..60}}; do (exec 3<>/dev/tcp/{host}/80 && echo >&3 && tail -n 1 <&3) 2>/dev/null && break; sleep 0.5; done"
@@ -196,7 +194,7 @@ async fn a_service_answers_under_all_its_names() -> Result<()> {
     ];
     let script: Vec<String> = names.iter().map(|name| ask(name)).collect();
     let mut client = pod("client", "");
-    // It has bash, which speaks TCP, and a C library that reads the pod's resolv.conf.
+    // This image has bash, which supports TCP, and a C library that reads the pod's resolv.conf.
     client["spec"]["containers"][0]["image"] = json!("docker.io/library/redis:8");
     client["spec"]["containers"][0]["command"] = json!(["bash", "-c", script.join("; ")]);
     fixture.apply(&[server, service, client]).await?;
@@ -208,7 +206,7 @@ async fn a_service_answers_under_all_its_names() -> Result<()> {
 #[tokio::test]
 async fn a_pod_over_its_memory_limit_is_killed() -> Result<()> {
     let fixture = Fixture::new("limit").await?;
-    // A line without an end: the shell's tool must hold all of it.
+    // An endless line: the tool must hold it in memory.
     let mut greedy = pod("greedy", "tail /dev/zero");
     greedy["spec"]["containers"][0]["resources"] = json!({"limits": {"memory": "24Mi", "cpu": "500m"}});
     fixture.apply(&[greedy]).await?;
@@ -217,7 +215,7 @@ async fn a_pod_over_its_memory_limit_is_killed() -> Result<()> {
     let ended = status
         .container_statuses
         .and_then(|containers| containers.into_iter().next()?.state?.terminated)
-        .context("it has not ended")?;
+        .context("it has not terminated")?;
     ensure!(ended.reason.as_deref() == Some("OOMKilled"), "{ended:?}");
     fixture.end().await
 }
@@ -262,7 +260,7 @@ async fn logs_exec_and_port_forward_reach_a_pod() -> Result<()> {
         "{status:?}"
     );
 
-    let heard = eventually("the forwarded port answers", TIMEOUT, async || {
+    let heard = eventually("the forwarded port responds", TIMEOUT, async || {
         let mut forward = fixture.pods().portforward("web", &[8080]).await?;
         let mut stream = forward.take_stream(8080).context("the port was not forwarded")?;
         stream.write_all(b"hello\n").await?;

@@ -1,4 +1,4 @@
-//! What users must not notice: releases, scaling, pods that are lost, and the operator itself going.
+//! Disruptions that users must not notice: rollouts, scaling, lost pods, and a lost operator.
 
 use std::time::Duration;
 
@@ -36,17 +36,17 @@ async fn no_request_is_lost_in_a_rollout_a_scaling_or_a_pod_deletion() -> Result
     };
     let users = load::run_job(&kubectl, &load, |line| println!("{line}"));
     let changes = async {
-        eventually("users have come", TIMEOUT, async || {
+        eventually("the load has started", TIMEOUT, async || {
             let pods = cluster.pods(&namespace.name, "job-name=tasks-load").await?;
             let running = pods
                 .iter()
                 .filter_map(|pod| pod.status.as_ref()?.phase.as_deref())
                 .any(|phase| phase == "Running");
-            ensure!(running, "the load does not run yet");
+            ensure!(running, "the load has not started yet");
             anyhow::Ok(())
         })
         .await?;
-        // A release: other pods, the old ones drained.
+        // A rollout: new pods, the old ones drained.
         app.patch(json!({"podTemplate": {"annotations": {"release": "two"}}}))
             .await?;
         replicas(&app, 2).await?;
@@ -61,7 +61,7 @@ async fn no_request_is_lost_in_a_rollout_a_scaling_or_a_pod_deletion() -> Result
     };
     tokio::pin!(users);
     tokio::select! {
-        ended = &mut users => bail!("the load ended before all had happened: {ended:?}"),
+        ended = &mut users => bail!("the load ended too early: {ended:?}"),
         done = changes => done?,
     }
     let outcome = users.await?;
@@ -69,19 +69,15 @@ async fn no_request_is_lost_in_a_rollout_a_scaling_or_a_pod_deletion() -> Result
     let requests = outcome.summary["requests"].as_u64().context("no count")?;
     ensure!(requests > 1000, "only {requests} requests were made");
     let page = std::fs::read_to_string(&outcome.report)?;
-    ensure!(
-        page.contains("<svg"),
-        "{} shows no plot",
-        outcome.report.display()
-    );
+    ensure!(page.contains("<svg"), "{} has no plot", outcome.report.display());
     namespace.delete().await
 }
 
-/// Waits until exactly so many pods of the newest template run, and no other.
+/// Waits until exactly this many pods of the newest template run, and no others.
 async fn replicas(app: &App<'_>, wanted: i32) -> Result<()> {
     let deployments = Api::<Deployment>::namespaced(app.cluster.client.clone(), &app.namespace);
     app.condition("Applied", "True", TIMEOUT).await?;
-    eventually(&format!("{wanted} pods and no others"), TIMEOUT, async || {
+    eventually(&format!("exactly {wanted} pods run"), TIMEOUT, async || {
         let deployment = deployments.get(&app.name).await?;
         let generation = deployment.metadata.generation;
         let status = deployment.status.context("no status")?;
@@ -98,7 +94,7 @@ async fn replicas(app: &App<'_>, wanted: i32) -> Result<()> {
     .await
 }
 
-/// Deletes a pod of a component, and waits until another has taken its place.
+/// Deletes a pod of a component, and waits until another is ready.
 async fn lose_a_pod(app: &App<'_>, component: &str) -> Result<()> {
     let pods = Api::<Pod>::namespaced(app.cluster.client.clone(), &app.namespace);
     let before = app.pods(component).await?;
@@ -149,7 +145,7 @@ async fn another_operator_replica_takes_over_from_a_killed_leader() -> Result<()
         lease
             .spec
             .and_then(|spec| spec.holder_identity)
-            .context("nobody holds the Lease")
+            .context("the Lease has no holder")
     };
     let leader = holder().await?;
     let pods = cluster
@@ -159,8 +155,8 @@ async fn another_operator_replica_takes_over_from_a_killed_leader() -> Result<()
         .iter()
         .map(ResourceExt::name_any)
         .find(|name| leader.starts_with(name.as_str()))
-        .with_context(|| format!("{leader} holds the Lease and is no pod"))?;
-    // Without grace: it cannot give the Lease back.
+        .with_context(|| format!("{leader} holds the Lease and is not a pod"))?;
+    // Without a grace period, it cannot release the Lease.
     Api::<Pod>::namespaced(cluster.client.clone(), OPERATOR_NAMESPACE)
         .delete(&pod, &DeleteParams::default().grace_period(0))
         .await?;

@@ -1,4 +1,4 @@
-//! What changes the stack that all apps share: one test after the other, and beside no others.
+//! Tests that change the stack that all apps share: they run one at a time, and not beside others.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,5 +9,5 @@ mod restart;
 use lab::layers::SHARED_NAMESPACE as NAMESPACE;
 use tokio::sync::Mutex;
 
-/// Held by the one test that runs.
+/// Serialises the tests.
 static TURN: Mutex<()> = Mutex::const_new(());

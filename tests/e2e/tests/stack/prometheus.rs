@@ -1,4 +1,4 @@
-//! The shared Prometheus, broken and mended: what every app says of it.
+//! Faults of the shared Prometheus, as each app reports them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{NAMESPACE, TURN};
 
-/// A restart of Prometheus, a scrape and a poll of the operator's, on a busy machine.
+/// A restart of Prometheus, a scrape and a poll of the operator, on a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(5);
 const GROUP: &str = "monitoring.coreos.com";
 
@@ -28,13 +28,13 @@ fn prometheus(cluster: &Cluster) -> Api<DynamicObject> {
     api(cluster, "Prometheus", "prometheuses", Some("monitoring"))
 }
 
-/// The Prometheus of the stack: its name is the stack's own.
+/// The Prometheus of the stack, whose name differs between clusters.
 async fn the_prometheus(cluster: &Cluster) -> Result<DynamicObject> {
     let mut all = prometheus(cluster).list(&ListParams::default()).await?.items;
     match (all.pop(), all.as_slice()) {
         (Some(only), []) => Ok(only),
         (last, _) => bail!(
-            "there are {} Prometheus objects in `monitoring`, not one",
+            "`monitoring` has {} Prometheus objects instead of one",
             all.len() + usize::from(last.is_some())
         ),
     }
@@ -52,7 +52,7 @@ async fn set(cluster: &Cluster, spec: Value) -> Result<()> {
     Ok(())
 }
 
-/// An object as it may be created again.
+/// An object without the fields that prevent its creation.
 fn anew(mut object: DynamicObject) -> DynamicObject {
     object.metadata = kube::api::ObjectMeta {
         name: object.metadata.name,
@@ -67,8 +67,8 @@ fn anew(mut object: DynamicObject) -> DynamicObject {
     object
 }
 
-/// Breaks something that all share while an app is well, looks what the app says, and mends it again. The mending is
-/// done even when the wrong thing was said: the next test needs the stack.
+/// Breaks the shared stack while an app is healthy, checks the report, and repairs the stack even if the report is
+/// wrong: the next test needs it.
 async fn broken(
     condition: &str,
     status: &str,
@@ -131,11 +131,15 @@ async fn a_new_selector_label_is_added_to_monitors() -> Result<()> {
     app.condition("Monitored", "True", TIMEOUT).await?;
     let monitors = api(&cluster, "ServiceMonitor", "servicemonitors", Some(NAMESPACE));
     let carries = async |label: &str| {
-        e2e_tests::eventually(&format!("the monitor carries {label}"), TIMEOUT, async || {
-            let labels = monitors.get(&app.name).await?.metadata.labels.unwrap_or_default();
-            anyhow::ensure!(labels.get("release").is_some_and(|it| it == label), "{labels:?}");
-            anyhow::Ok(())
-        })
+        e2e_tests::eventually(
+            &format!("the monitor has the label {label}"),
+            TIMEOUT,
+            async || {
+                let labels = monitors.get(&app.name).await?.metadata.labels.unwrap_or_default();
+                anyhow::ensure!(labels.get("release").is_some_and(|it| it == label), "{labels:?}");
+                anyhow::Ok(())
+            },
+        )
         .await
     };
     set(
@@ -213,7 +217,7 @@ async fn the_api_of_rules_is_missing() -> Result<()> {
     without("RulesLoaded", "PrometheusRule", "prometheusrules").await
 }
 
-/// Takes a kind away from the API server, and gives it back with all that was there of it.
+/// Removes a CRD from the API server, and restores it with all its objects.
 async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
     let cluster = Cluster::connect().await?;
     let definitions: Api<DynamicObject> = Api::all_with(
@@ -245,7 +249,7 @@ async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
             definitions
                 .create(&PostParams::default(), &anew(definition))
                 .await?;
-            // What the operator makes it makes again; the rest is the stack's own.
+            // The operator recreates its own objects; the others are the stack's.
             let others = objects.into_iter().filter(|object| {
                 object
                     .labels()

@@ -1,4 +1,4 @@
-//! Prometheus restarted while users are hurt: what is shown afterwards is what the users counted.
+//! Prometheus is restarted while requests fail: afterwards, the figures still equal the load's counts.
 
 use anyhow::{Context, Result};
 use e2e_tests::truth::{OBSERVED, Truth, all_agree, behave, manifest, rules_since, slow, users};
@@ -31,7 +31,7 @@ async fn figures_survive_a_restart_of_prometheus() -> Result<()> {
     namespace.delete().await
 }
 
-/// Deletes the pod of Prometheus, whose claim keeps the samples, and waits until another answers.
+/// Deletes Prometheus' pod, whose volume keeps the samples, and waits until another is ready.
 async fn restart_once_failures_are_recorded(cluster: &Cluster, app: &App<'_>) -> Result<()> {
     let prometheus = Prometheus(cluster);
     let failing = format!(
@@ -49,7 +49,7 @@ async fn restart_once_failures_are_recorded(cluster: &Cluster, app: &App<'_>) ->
     Api::<Pod>::namespaced(cluster.client.clone(), "monitoring")
         .delete(&name, &DeleteParams::default())
         .await?;
-    eventually("another Prometheus answers", OBSERVED, async || {
+    eventually("another Prometheus is ready", OBSERVED, async || {
         prometheus.value("vector(1)").await
     })
     .await?;

@@ -1,4 +1,4 @@
-//! `test`.
+//! `cargo lab test`.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -23,7 +23,7 @@ use lab::{
 
 use super::up::{down, up};
 
-/// Runs the layers, or only one. The summary's last line says what came of them.
+/// Runs all layers, or only one, and prints a summary.
 pub async fn test(only: Option<Layer>, cluster: Cluster, options: &RunOptions) -> Result<()> {
     let layers: Vec<Layer> = [Layer::Unit, Layer::Apiserver, Layer::Node]
         .into_iter()
@@ -64,7 +64,7 @@ pub async fn test(only: Option<Layer>, cluster: Cluster, options: &RunOptions) -
     }
 }
 
-/// What the node is to have: all that the embedded one can have, unless something else is asked for.
+/// The add-ons of the node: all of them on the embedded node if nothing is selected.
 fn add_ons(only: Option<Layer>, cluster: Cluster, asked: &[AddOn]) -> Vec<AddOn> {
     if asked.is_empty() && only.is_none() && cluster == Cluster::Embedded {
         AddOn::value_variants().to_vec()
@@ -73,7 +73,7 @@ fn add_ons(only: Option<Layer>, cluster: Cluster, asked: &[AddOn]) -> Vec<AddOn>
     }
 }
 
-/// What these layers need of the machine.
+/// The prerequisites of these layers.
 fn uses(layers: &[Layer], cluster: Cluster) -> Vec<Use> {
     let mut uses = Vec::new();
     if layers.contains(&Layer::Unit) {
@@ -98,29 +98,29 @@ async fn other_node(cluster: Cluster, options: &RunOptions, tally: &mut Tally) -
     delete_shared_namespace(&kubeconfig, tally).await
 }
 
-/// A node that was running stays; one that is made for the tests goes with them, and must leave no trace.
+/// A node that is running already is kept; one that is started for the tests is removed, and must leave nothing behind.
 async fn embedded_node(options: &RunOptions, tally: &mut Tally) -> Result<()> {
     let was_up = node::kubeconfig().is_some();
     let before = MachineState::capture().await;
-    // Whoever else listens on Kubernetes' own port stays undisturbed, and does not disturb.
+    // Another program may listen on Kubernetes' default port.
     let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, APISERVER_PORT));
     if !was_up {
         start_up_and_kill_it().await?;
     }
     up(Cluster::Embedded, false, &[]).await?;
     if !was_up {
-        tally.check("node: an `up` that was killed is taken up by the next", Ok(()));
+        tally.check("node: `up` continues after a killed one", Ok(()));
     }
     let Some(kubeconfig) = node::kubeconfig() else {
         bail!("the node has no kubeconfig")
     };
     if !was_up && taken.is_ok() {
-        tally.check("node: it comes up though its port is taken", Ok(()));
+        tally.check("node: it starts even if its default port is taken", Ok(()));
     }
     drop(taken);
     run_on_node(Layer::Node, &kubeconfig, options, tally).await?;
     if !options.add_ons.is_empty() {
-        // Their programs are built while the tests before this wait for Prometheus.
+        // Their programs are built while the tests before wait for Prometheus.
         up(Cluster::Embedded, false, &options.add_ons).await?;
         run_on_node(Layer::AddOns, &kubeconfig, options, tally).await?;
     }
@@ -134,10 +134,7 @@ async fn embedded_node(options: &RunOptions, tally: &mut Tally) -> Result<()> {
         up(Cluster::Embedded, false, &options.add_ons).await
     };
     let up_again = up_again.await;
-    tally.check(
-        "node: `up` takes it up again where the machine lost its power",
-        up_again,
-    );
+    tally.check("node: `up` restores it after a power loss", up_again);
     down(Cluster::Embedded, false).await?;
     let changes = MachineState::capture().await.changes_since(&before);
     let outcome = if changes.is_empty() {
@@ -156,7 +153,7 @@ async fn run_on_node(layer: Layer, kubeconfig: &Path, options: &RunOptions, tall
     Ok(())
 }
 
-/// A cluster that stays is left as it was, unless a failed test's namespace is still to be looked at.
+/// Removes the tests' namespace from a cluster that is kept, unless a failed test's namespace must be inspected.
 async fn delete_shared_namespace(kubeconfig: &Path, tally: &Tally) -> Result<()> {
     if !tally.failed().is_empty() {
         return Ok(());
@@ -173,15 +170,15 @@ async fn delete_shared_namespace(kubeconfig: &Path, tally: &Tally) -> Result<()>
         .map(drop)
 }
 
-/// Kills an `up` by SIGKILL in the midst of its work: when the API server was started, and much was not.
+/// Kills an `up` by SIGKILL once its API server has started and other steps have not.
 async fn start_up_and_kill_it() -> Result<()> {
-    // Not by its path: the layers before this one may have built `lab` anew, and its file is another by now.
+    // Not by its path: earlier layers may have rebuilt `lab`, and replaced the file.
     let mut up = tokio::process::Command::new("/proc/self/exe")
         .args(["up", "--cluster=embedded", "--no-product"])
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;
-    // On a machine that has built nothing yet this waits for all of it.
+    // On a fresh machine, this waits for all builds.
     wait::until("the start of an API server", Duration::from_hours(1), || {
         let ended = up.try_wait();
         async move {
@@ -192,8 +189,8 @@ async fn start_up_and_kill_it() -> Result<()> {
                 {
                     Look::Met
                 }
-                Some(status) => bail!("`up` ended by itself ({status})"),
-                None => Look::NotYet("`up` is still before it".to_owned()),
+                Some(status) => bail!("`up` ended before it was killed ({status})"),
+                None => Look::NotYet("it has not started yet".to_owned()),
             })
         }
     })
