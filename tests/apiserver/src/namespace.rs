@@ -1,13 +1,14 @@
 //! A namespace per test.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Client, ResourceExt};
+use lab::wait;
 use observedapp_api::ObservedApp;
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
@@ -167,27 +168,18 @@ pub fn condition(app: &ObservedApp, type_: &str) -> (String, String, String) {
 }
 
 /// Waits until `attempt` succeeds; the error has its last result.
-pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Result<Result<T, String>>) -> Result<T> {
-    eventually_within(TIMEOUT, what, ask).await
+pub async fn eventually<T>(what: &str, attempt: impl AsyncFn() -> Result<Result<T, String>>) -> Result<T> {
+    eventually_within(TIMEOUT, what, attempt).await
 }
 
 /// As [`eventually`], with another timeout.
 pub async fn eventually_within<T>(
-    patience: Duration,
+    timeout: Duration,
     what: &str,
-    ask: impl AsyncFn() -> Result<Result<T, String>>,
+    attempt: impl AsyncFn() -> Result<Result<T, String>>,
 ) -> Result<T> {
-    let began = Instant::now();
-    loop {
-        let found = match ask().await.with_context(|| what.to_owned()) {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(found)) => found,
-            Err(error) => format!("{error:#}"),
-        };
-        if began.elapsed() > patience {
-            bail!("it never came true that {what}; last seen: {found}");
-        }
-        let pause = (began.elapsed() / 20).clamp(Duration::from_millis(50), Duration::from_secs(3));
-        tokio::time::sleep(pause).await;
-    }
+    wait::eventually(what, timeout, async || {
+        attempt().await?.map_err(anyhow::Error::msg)
+    })
+    .await
 }

@@ -8,7 +8,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use observedapp_api::ObservedApp;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{Cluster, eventually};
 
@@ -45,6 +45,33 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Sends a request over a connection, which the server closes after its response.
+    pub async fn exchange(
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        host: &str,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Result<Self> {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await?;
+        let response = String::from_utf8_lossy(&response);
+        let status = response.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let body = response
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body.to_owned())
+            .unwrap_or_default();
+        Ok(Self {
+            status: status.with_context(|| format!("not an HTTP response: {response}"))?,
+            body,
+        })
+    }
+
     pub fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.body).with_context(|| format!("{self:?} is not JSON"))
     }
@@ -216,24 +243,7 @@ impl<'a> App<'a> {
             .take_stream(port)
             .context("the port was not forwarded")?;
         let body = body.map(Value::to_string).unwrap_or_default();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {pod}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
-        drop(stream);
-        let answer = String::from_utf8_lossy(&answer);
-        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let body = answer
-            .split_once("\r\n\r\n")
-            .map(|(_, body)| body.to_owned())
-            .unwrap_or_default();
-        Ok(Reply {
-            status: status.with_context(|| format!("not an HTTP response: {answer}"))?,
-            body,
-        })
+        Reply::exchange(&mut stream, pod, method, path, &body).await
     }
 }
 

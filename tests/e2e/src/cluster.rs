@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::{Discovery, Scope};
-use kube::{Api, Client, Config, ResourceExt};
+use kube::{Api, Client, ResourceExt};
+use lab::controlplane;
+use lab::prometheus::Prometheus;
 use serde_json::json;
 
 use crate::eventually;
@@ -35,15 +36,10 @@ impl Cluster {
         let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG").context(
             r#"KUBECONFIG is not set: run these tests by `cargo lab test --layer node`, or `eval "$(cargo lab kubeconfig)"` first"#,
         )?);
-        let config = Kubeconfig::read_from(&kubeconfig)
-            .with_context(|| format!("read {}; is the lab up? `cargo lab up`", kubeconfig.display()))?;
-        // The workspace's programs enable two crypto providers, and then none is the default.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
-        Ok(Self {
-            client: Client::try_from(config)?,
-            kubeconfig,
-        })
+        let client = controlplane::client(&kubeconfig)
+            .await
+            .context("is the lab up? `cargo lab up`")?;
+        Ok(Self { client, kubeconfig })
     }
 
     /// Creates a namespace for one test, under the restricted Pod Security Standard.
@@ -144,21 +140,26 @@ impl Cluster {
         path: &str,
     ) -> Result<String> {
         let uri = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}");
-        let request = http::Request::get(&uri).body(Vec::new())?;
+        self.get(&uri).await
+    }
+
+    /// GETs a path of a pod through the API server's proxy.
+    pub async fn pod_get(&self, namespace: &str, pod: &str, port: &str, path: &str) -> Result<String> {
+        let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
+        self.get(&uri).await
+    }
+
+    async fn get(&self, uri: &str) -> Result<String> {
+        let request = http::Request::get(uri).body(Vec::new())?;
         self.client
             .request_text(request)
             .await
             .with_context(|| format!("GET {uri}"))
     }
 
-    /// GETs a path of a pod through the API server's proxy.
-    pub async fn pod_get(&self, namespace: &str, pod: &str, port: &str, path: &str) -> Result<String> {
-        let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
-        let request = http::Request::get(&uri).body(Vec::new())?;
-        self.client
-            .request_text(request)
-            .await
-            .with_context(|| format!("GET {uri}"))
+    /// The stack's Prometheus.
+    pub fn prometheus(&self) -> Prometheus {
+        Prometheus::new(self.client.clone())
     }
 
     /// The pods with these labels.

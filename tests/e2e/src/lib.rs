@@ -6,12 +6,11 @@ mod app;
 mod cluster;
 mod monitoring;
 pub mod truth;
-mod wait;
 
 pub use app::{App, Reply, SMALL, condition_reports};
 pub use cluster::{Cluster, TempNamespace};
-pub use monitoring::{Alert, Alertmanager, Prometheus, Sample, substitute_variables};
-pub use wait::eventually;
+pub use lab::wait::eventually;
+pub use monitoring::{Alert, Alertmanager, substitute_variables};
 
 /// Where `cargo lab up` installs the operator.
 pub const OPERATOR_NAMESPACE: &str = "observedapp-system";

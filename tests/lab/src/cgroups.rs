@@ -8,10 +8,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{
-    process::Identity,
-    wait::{self, Look},
-};
+use crate::{process::Identity, wait};
 
 /// The kubelet's name of the group of all pods.
 const PODS: &str = "kubepods";
@@ -29,8 +26,8 @@ pub async fn remove_pods() -> Result<()> {
             remove(root);
         }
         Ok(match roots.iter().find(|root| root.exists()) {
-            None => Look::Met,
-            Some(root) => Look::NotYet(format!("{} is still in use", root.display())),
+            None => Ok(()),
+            Some(root) => Err(format!("{} is still in use", root.display())),
         })
     })
     .await

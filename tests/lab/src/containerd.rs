@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::{
     command, paths,
     process::{Identity, Program, Supervisor},
-    wait::{self, Look},
+    wait,
 };
 
 pub const CNI_PLUGINS: &str = "/usr/lib/cni";
@@ -82,10 +82,8 @@ impl Containerd {
         ))?;
         wait::until("containerd", Duration::from_secs(30), || async {
             supervisor.check("containerd")?;
-            Ok(match command::output(ctr().arg("version")).await {
-                Ok(_) => Look::Met,
-                Err(error) => Look::NotYet(error.to_string()),
-            })
+            let version = command::output(ctr().arg("version")).await;
+            Ok(version.map(drop).map_err(|error| error.to_string()))
         })
         .await
     }
@@ -162,19 +160,14 @@ async fn node_mounts(supervisor: &Supervisor) -> Result<Identity> {
     ]))?;
     wait::until("the node's mount namespace", Duration::from_secs(10), || async {
         supervisor.check(NAME)?;
-        let holder = supervisor.running(NAME);
-        let comm = holder.and_then(|it| std::fs::read_to_string(format!("/proc/{}/comm", it.pid)).ok());
-        // `sleep` runs once everything is mounted.
-        Ok(if comm.as_deref() == Some("sleep\n") {
-            Look::Met
-        } else {
-            Look::NotYet("its folders are not mounted".to_owned())
-        })
+        let holder = supervisor.running(NAME).filter(|holder| {
+            let comm = std::fs::read_to_string(format!("/proc/{}/comm", holder.pid));
+            // `sleep` runs once everything is mounted.
+            comm.is_ok_and(|comm| comm == "sleep\n")
+        });
+        Ok(holder.ok_or_else(|| "its folders are not mounted".to_owned()))
     })
-    .await?;
-    supervisor
-        .running(NAME)
-        .context("the process that keeps the node's mount namespace has ended")
+    .await
 }
 
 /// Runs a program in the node's mount namespace.

@@ -17,7 +17,7 @@ use crate::{
     etcd::Etcd,
     kubeconfig,
     process::{Program, Supervisor},
-    wait::{self, Look},
+    wait,
 };
 
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
@@ -214,15 +214,8 @@ impl ControlPlane {
         wait::until("the API server", Duration::from_mins(2), || async {
             supervisor.check("etcd")?;
             supervisor.check("kube-apiserver")?;
-            Ok(
-                match client
-                    .request_text(http::Request::get("/readyz").body(Vec::new())?)
-                    .await
-                {
-                    Ok(_) => Look::Met,
-                    Err(error) => Look::NotYet(error.to_string()),
-                },
-            )
+            let ready = client.request_text(http::Request::get("/readyz").body(Vec::new())?);
+            Ok(ready.await.map_err(|error| error.to_string()))
         })
         .await?;
         Ok(client)

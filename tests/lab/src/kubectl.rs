@@ -9,11 +9,7 @@ use anyhow::Result;
 use lab_tools::Tool;
 use tokio::process::Command;
 
-use crate::{
-    command, paths,
-    programs::program,
-    wait::{self, Look},
-};
+use crate::{command, paths, programs::program, wait};
 
 #[derive(Debug, Clone)]
 pub struct Kubectl {
@@ -67,11 +63,8 @@ impl Kubectl {
     /// Waits until this path of a Service responds: pod conditions may be stale after a restart.
     pub async fn answers(&self, namespace: &str, service: &str, path: &str, limit: Duration) -> Result<()> {
         let raw = format!("/api/v1/namespaces/{namespace}/services/{service}/proxy{path}");
-        wait::until(&format!("a response of {service}"), limit, || async {
-            Ok(match self.run(&["get", "--raw", &raw]).await {
-                Ok(_) => Look::Met,
-                Err(error) => Look::NotYet(error.to_string()),
-            })
+        wait::eventually(&format!("a response of {service}"), limit, || async {
+            self.run(&["get", "--raw", &raw]).await.map(drop)
         })
         .await
     }

@@ -32,6 +32,7 @@ pub mod prerequisites;
 pub mod process;
 pub mod product;
 pub mod programs;
+pub mod prometheus;
 pub mod screen;
 pub mod stack;
 pub mod steps;

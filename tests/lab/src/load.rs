@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{
+    controlplane,
     images::OwnImage,
     kubectl::Kubectl,
     paths,
     product::{SAMPLE, SAMPLE_NAMESPACE},
-    wait::{self, Look},
+    prometheus::Prometheus,
+    wait,
 };
 
 const JOB: &str = "tasks-load";
@@ -97,10 +99,10 @@ pub async fn run_job(kubectl: &Kubectl, load: &Load, mut on_line: impl FnMut(&st
             "--output=jsonpath={.items[*].status.phase}",
         ];
         Ok(match kubectl.run(&phase).await?.as_str() {
-            "" | "Pending" => Look::NotYet(format!(
+            "" | "Pending" => Err(format!(
                 "it does not run yet; see `kubectl describe {namespace} job {JOB}`"
             )),
-            _ => Look::Met,
+            _ => Ok(()),
         })
     })
     .await?;
@@ -218,22 +220,15 @@ async fn cost(kubectl: &Kubectl, load: &Load, seconds: f64) -> Result<String> {
         "{{namespace=\"{}\",container=\"{}\"}}[{seconds:.0}s]",
         load.namespace, load.app
     );
-    let ask = async |promql: String| -> Result<f64> {
-        let query = percent_encoding::utf8_percent_encode(&promql, percent_encoding::NON_ALPHANUMERIC);
-        let path = format!(
-            "/api/v1/namespaces/monitoring/services/prometheus-operated:9090/proxy/api/v1/query?query={query}"
-        );
-        let answer: Value = serde_json::from_str(&kubectl.run(&["get", "--raw", &path]).await?)?;
-        answer["data"]["result"][0]["value"][1]
-            .as_str()
-            .and_then(|value| value.parse().ok())
-            .with_context(|| format!("no figure for {promql}"))
-    };
-    let cpu = ask(format!("sum(rate(container_cpu_usage_seconds_total{of}))")).await?;
-    let memory = ask(format!(
-        "max(max_over_time(container_memory_working_set_bytes{of}))"
-    ))
-    .await?;
+    let prometheus = Prometheus::new(controlplane::client(kubectl.kubeconfig()).await?);
+    let cpu = prometheus
+        .value(&format!("sum(rate(container_cpu_usage_seconds_total{of}))"))
+        .await?;
+    let memory = prometheus
+        .value(&format!(
+            "max(max_over_time(container_memory_working_set_bytes{of}))"
+        ))
+        .await?;
     Ok(format!(
         "during the load, all pods of {} used {cpu:.2} cores, and none more than {:.0} MiB of memory",
         load.app,

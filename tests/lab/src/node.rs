@@ -254,10 +254,8 @@ impl Node {
             // `kubectl wait` fails until the node has registered itself.
             crate::wait::until("the node's registration", Duration::from_mins(2), || async {
                 self.supervisor.check("kubelet")?;
-                Ok(match kubectl.run(&["get", "node", NODE]).await {
-                    Ok(_) => crate::wait::Look::Met,
-                    Err(error) => crate::wait::Look::NotYet(error.to_string()),
-                })
+                let node = kubectl.run(&["get", "node", NODE]).await;
+                Ok(node.map_err(|error| error.to_string()))
             })
             .await?;
             kubectl

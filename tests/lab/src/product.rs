@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     node::Node,
     paths,
     steps::Steps,
-    wait::{self, Look},
+    wait,
 };
 
 /// The namespace of the operator.
@@ -165,12 +165,10 @@ pub async fn sample(kubectl: &Kubectl, changed: Changed) -> Result<()> {
     if changed.tasks && existed {
         restart(kubectl, SAMPLE_NAMESPACE, &format!("deployment/{SAMPLE}")).await?;
     }
-    wait::until("the sample app", TIMEOUT, || async {
-        let app = get_sample(kubectl).await?;
-        Ok(match untrue(&app) {
-            open if open.is_empty() => Look::Met,
-            open => Look::NotYet(open.join("; ")),
-        })
+    wait::eventually("the sample app", TIMEOUT, || async {
+        let untrue = untrue(&get_sample(kubectl).await?);
+        ensure!(untrue.is_empty(), "{}", untrue.join("; "));
+        Ok(())
     })
     .await
     .context("see `kubectl describe oapp tasks`")

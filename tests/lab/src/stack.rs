@@ -2,11 +2,11 @@
 
 use std::{fs, net::IpAddr, path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lab_tools::{Module, Tool, module_dir};
 
 use crate::kubectl::Kubectl;
-use crate::wait::{self, Look};
+use crate::wait;
 
 const COREDNS: &str = include_str!("../manifests/coredns.yaml");
 const STORAGE: &str = include_str!("../manifests/storage.yaml");
@@ -60,13 +60,13 @@ pub async fn definitions(kubectl: &Kubectl) -> Result<()> {
         return Ok(());
     }
     kubectl.apply(&wanted.join("\n---\n")).await?;
-    wait::until("Prometheus' definitions", Duration::from_mins(1), async || {
-        let said = kubectl.run(&["get", "crd", CONDITIONS]).await?;
+    wait::eventually("Prometheus' definitions", Duration::from_mins(1), || async {
+        let crds = kubectl.run(&["get", "crd", CONDITIONS]).await?;
         let established = |line: &str| line.contains(" Established=True");
-        Ok(match said.lines().find(|line| !established(line)) {
-            None => Look::Met,
-            Some(line) => Look::NotYet(format!("{line} is not established")),
-        })
+        match crds.lines().find(|line| !established(line)) {
+            None => Ok(()),
+            Some(line) => bail!("{line} is not established"),
+        }
     })
     .await
 }

@@ -17,10 +17,7 @@ use kube::{
     api::{DeleteParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use lab::{
-    apiserver::ApiServer,
-    wait::{self, Look},
-};
+use lab::{apiserver::ApiServer, wait};
 use serde_json::json;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,11 +40,10 @@ fn processes(dir: &Path) -> Vec<String> {
 }
 
 async fn until_no_process(dir: &Path) -> Result<()> {
-    wait::until("the end of the server's processes", TIMEOUT, || async {
-        Ok(match processes(dir) {
-            left if left.is_empty() => Look::Met,
-            left => Look::NotYet(format!("{left:?}")),
-        })
+    wait::eventually("the end of the server's processes", TIMEOUT, || async {
+        let left = processes(dir);
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
     })
     .await
 }
@@ -135,11 +131,9 @@ async fn the_controller_manager_removes_a_deleted_namespace() -> Result<()> {
         .create(&PostParams::default(), &namespace("brief"))
         .await?;
     namespaces.delete("brief", &DeleteParams::default()).await?;
-    wait::until("the namespace's end", TIMEOUT, || async {
-        Ok(match namespaces.get_opt("brief").await? {
-            None => Look::Met,
-            Some(_) => Look::NotYet("it still exists".to_owned()),
-        })
+    wait::eventually("the namespace's end", TIMEOUT, || async {
+        ensure!(namespaces.get_opt("brief").await?.is_none(), "it still exists");
+        Ok(())
     })
     .await?;
     server.stop()

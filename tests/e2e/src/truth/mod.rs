@@ -18,7 +18,7 @@ use serde_json::json;
 pub use self::expected::Truth;
 use self::expected::disagreements;
 use self::surfaces::Surfaces;
-use crate::{App, Cluster, Prometheus, SMALL, eventually};
+use crate::{App, Cluster, SMALL, eventually};
 
 pub const OBSERVED: Duration = Duration::from_mins(4);
 /// A slot is closed every five minutes.
@@ -127,7 +127,7 @@ pub async fn all_agree(situation: &str, cluster: &Cluster, app: &App<'_>, truth:
 /// Waits until their first slot is closed; before, only the last minutes are displayed.
 pub async fn rules_since(cluster: &Cluster, app: &App<'_>) -> Result<f64> {
     let of = format!(r#"{{namespace="{}",app="{}"}}"#, app.namespace, app.name);
-    let prometheus = Prometheus(cluster);
+    let prometheus = cluster.prometheus();
     let coverage = format!(
         r#"slo:window_coverage:ratio{{namespace="{}",app="{}",slo="availability"}}"#,
         app.namespace, app.name

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::{App, Cluster, OPERATOR_NAMESPACE, Prometheus, substitute_variables};
+use crate::{App, Cluster, OPERATOR_NAMESPACE, substitute_variables};
 
 /// The figures of the printed columns.
 pub const COLUMNS: [(&str, &str); 5] = [
@@ -75,13 +75,13 @@ impl Surfaces {
             r#"ALERTS{{alertstate="firing",namespace="{}",app="{}"}}"#,
             app.namespace, app.name
         );
-        let firing = Prometheus(cluster).query(&firing).await?;
+        let firing = cluster.prometheus().query(&firing).await?;
         seen.firing = firing.into_iter().map(|sample| sample.labels).collect();
         let coverage = format!(
             r#"slo:window_coverage:ratio{{namespace="{}",app="{}"}}"#,
             app.namespace, app.name
         );
-        for sample in Prometheus(cluster).query(&coverage).await? {
+        for sample in cluster.prometheus().query(&coverage).await? {
             let slo = sample.labels.get("slo").cloned().unwrap_or_default();
             seen.coverage.insert(slo, sample.value);
         }
@@ -359,7 +359,8 @@ impl Surfaces {
             let query = panel["targets"][0]["expr"]
                 .as_str()
                 .context("a panel without a query")?;
-            let samples = Prometheus(cluster)
+            let samples = cluster
+                .prometheus()
                 .query(&substitute_variables(&dashboard, query))
                 .await?;
             ensure!(

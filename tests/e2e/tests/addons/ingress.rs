@@ -18,16 +18,16 @@ async fn tasks_are_added_and_read_through_the_ingress() -> Result<()> {
 
     let task = r#"{"task":"Walk the dog"}"#;
     eventually("the Ingress routes to the app", TIMEOUT, async || {
-        let answer = ask(&cluster, INGRESS_PORT, &host, "POST", "/tasks", task).await?;
-        ensure!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        let reply = ask(&cluster, INGRESS_PORT, &host, "POST", "/tasks", task).await?;
+        ensure!(reply.status == 201, "{reply:?}");
         anyhow::Ok(())
     })
     .await?;
-    let answer = ask(&cluster, INGRESS_PORT, &host, "GET", "/tasks", "").await?;
-    ensure!(answer.contains("Walk the dog"), "{answer}");
+    let reply = ask(&cluster, INGRESS_PORT, &host, "GET", "/tasks", "").await?;
+    ensure!(reply.body.contains("Walk the dog"), "{reply:?}");
     // Another host gets no response of the app.
-    let answer = ask(&cluster, INGRESS_PORT, "other.example.com", "GET", "/tasks", "").await?;
-    ensure!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    let reply = ask(&cluster, INGRESS_PORT, "other.example.com", "GET", "/tasks", "").await?;
+    ensure!(reply.status == 404, "{reply:?}");
 
     let url = app
         .api()

@@ -24,10 +24,10 @@ async fn loki_has_the_log_of_a_request() -> Result<()> {
         namespace.name
     );
     eventually("Loki has the line", TIMEOUT, async || {
-        let answer = ask(&cluster, LOKI_PORT, "loki", "GET", &query, "").await?;
+        let reply = ask(&cluster, LOKI_PORT, "loki", "GET", &query, "").await?;
         ensure!(
-            answer.contains("POST /tasks called") && answer.contains("trace_id"),
-            "{answer}"
+            reply.body.contains("POST /tasks called") && reply.body.contains("trace_id"),
+            "{reply:?}"
         );
         anyhow::Ok(())
     })

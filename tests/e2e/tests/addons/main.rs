@@ -8,16 +8,15 @@ mod logs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e_tests::Cluster;
+use e2e_tests::{Cluster, Reply};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::ListParams;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Sends a request for this host to a port of the node; returns the whole response.
+/// Sends a request for this host to a port of the node; returns the response.
 async fn ask(
     cluster: &Cluster,
     port: u16,
@@ -25,7 +24,7 @@ async fn ask(
     method: &str,
     path: &str,
     body: &str,
-) -> Result<String> {
+) -> Result<Reply> {
     let nodes = Api::<Node>::all(cluster.client.clone());
     let node = nodes
         .list(&ListParams::default())
@@ -42,12 +41,5 @@ async fn ask(
         .find(|address| address.type_ == "InternalIP")
         .context("the node has no address")?;
     let mut stream = TcpStream::connect((address.address.as_str(), port)).await?;
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
+    Reply::exchange(&mut stream, host, method, path, body).await
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e_tests::truth::behave;
-use e2e_tests::{Alertmanager, App, Cluster, OPERATOR_NAMESPACE, Prometheus, eventually};
+use e2e_tests::{Alertmanager, App, Cluster, OPERATOR_NAMESPACE, eventually};
 
 use crate::{SAMPLE, dashboard};
 
@@ -25,7 +25,7 @@ async fn a_fast_burn_pages_and_resolves() -> Result<()> {
     .await?;
     app.all_true(OBSERVED).await.or_else(only_without_data)?;
 
-    let prometheus = Prometheus(&cluster);
+    let prometheus = cluster.prometheus();
     for job in ["tasks", "tasks-db", "tasks-cache", "tasks-probe"] {
         eventually(&format!("the targets of {job} are up"), OBSERVED, async || {
             let targets = prometheus.targets(&namespace.name, job).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::{Cluster, Prometheus, eventually, substitute_variables};
+use e2e_tests::{Cluster, eventually, substitute_variables};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub async fn every_panel_has_data(
     let mut queries = Vec::new();
     gather(&dashboard, &dashboard["panels"], &mut queries);
     ensure!(queries.len() >= 20, "only {} queries: {queries:?}", queries.len());
-    let prometheus = Prometheus(cluster);
+    let prometheus = cluster.prometheus();
     eventually("every panel's query returns data", timeout, async || {
         let mut empty = Vec::new();
         for (panel, query) in &queries {

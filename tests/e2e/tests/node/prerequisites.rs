@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e_tests::{Cluster, Prometheus, eventually};
+use e2e_tests::{Cluster, eventually};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{AttachParams, DeleteParams, LogParams, PostParams};
@@ -280,7 +280,7 @@ async fn node_and_container_metrics_are_scraped() -> Result<()> {
     idle["spec"]["containers"][0]["resources"] = json!({"limits": {"memory": "32Mi"}});
     fixture.apply(&[idle]).await?;
     let selector = format!(r#"namespace="{}",container="main""#, fixture.namespace.name);
-    let prometheus = Prometheus(&fixture.cluster);
+    let prometheus = fixture.cluster.prometheus();
     eventually(
         "the container's memory and its limit are in Prometheus",
         Duration::from_mins(2),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e_tests::truth::{FRESH, OBSERVED, Truth, all_agree, behave, manifest, rules_since, slow, users};
-use e2e_tests::{App, Cluster, Prometheus, eventually};
+use e2e_tests::{App, Cluster, eventually};
 
 /// Above the threshold of the latency objective, 300 ms.
 const SLOW_MS: u64 = 450;
@@ -69,7 +69,7 @@ async fn every_figure_is_what_users_counted() -> Result<()> {
 
 /// Waits until the page fires, and then until the status shows it: the objective must not be Met.
 async fn never_met_once_paged(cluster: &Cluster, app: &App<'_>) -> Result<()> {
-    let prometheus = Prometheus(cluster);
+    let prometheus = cluster.prometheus();
     let firing = format!(
         r#"ALERTS{{alertname="ErrorBudgetBurnFast",alertstate="firing",namespace="{}",app="{}",slo="availability"}}"#,
         app.namespace, app.name

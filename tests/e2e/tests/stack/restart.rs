@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use e2e_tests::truth::{OBSERVED, Truth, all_agree, behave, manifest, rules_since, slow, users};
-use e2e_tests::{App, Cluster, Prometheus, eventually};
+use e2e_tests::{App, Cluster, eventually};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
@@ -33,7 +33,7 @@ async fn figures_survive_a_restart_of_prometheus() -> Result<()> {
 
 /// Deletes Prometheus' pod, whose volume keeps the samples, and waits until another is ready.
 async fn restart_once_failures_are_recorded(cluster: &Cluster, app: &App<'_>) -> Result<()> {
-    let prometheus = Prometheus(cluster);
+    let prometheus = cluster.prometheus();
     let failing = format!(
         r#"slo:errors:rate5m{{namespace="{}",app="{}",slo="availability"}} > 0"#,
         app.namespace, app.name

@@ -18,7 +18,7 @@ use lab::{
     node, paths,
     ports::APISERVER_PORT,
     prerequisites::{self, Use},
-    wait::{self, Look},
+    wait,
 };
 
 use super::up::{down, up};
@@ -181,17 +181,14 @@ async fn start_up_and_kill_it() -> Result<()> {
     // On a fresh machine, this waits for all builds.
     wait::until("the start of an API server", Duration::from_hours(1), || {
         let ended = up.try_wait();
-        async move {
-            Ok(match ended? {
-                _ if node::programs()
-                    .iter()
-                    .any(|(name, pid)| name == "kube-apiserver" && pid.is_some()) =>
-                {
-                    Look::Met
-                }
+        async {
+            let programs = node::programs();
+            let runs = |(name, pid): &(String, Option<i32>)| name == "kube-apiserver" && pid.is_some();
+            match ended? {
+                _ if programs.iter().any(runs) => Ok(Ok(())),
                 Some(status) => bail!("`up` ended before it was killed ({status})"),
-                None => Look::NotYet("it has not started yet".to_owned()),
-            })
+                None => Ok(Err("it has not started yet".to_owned())),
+            }
         }
     })
     .await?;
