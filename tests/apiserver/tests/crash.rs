@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use apiserver_tests::{
@@ -84,27 +83,37 @@ async fn run_phases(crash: Crash, expected: Option<&[BTreeMap<String, String>]>)
         "--prober-url=blackbox.monitoring.svc:9115",
     ];
     let _ready = keep_ready(&ns);
-    let first = RunningOperator::start(options(&arguments), proxy.config());
-    let config = proxy.config();
-    let again = options(&arguments);
-    let operator = tokio::spawn(async move {
-        if crash == Crash::Never {
-            std::future::pending::<()>().await;
-        }
+    let start = || RunningOperator::start(options(&arguments), proxy.config());
+    let first = start();
+    let crash_and_restart = async {
         reached.notified().await;
-        // After: the write is on its way to the API server now; it must not be cut off with the operator.
-        tokio::time::sleep(Duration::from_millis(if matches!(crash, Crash::After(_)) {
-            200
-        } else {
-            0
-        }))
-        .await;
+        if let Crash::After(k) = crash {
+            let write = || proxy.writes().into_iter().find(|call| call.write == Some(k));
+            eventually("the API server has the write", async || {
+                let answered = write().is_some_and(|call| call.answer.is_some());
+                Ok(answered.then_some(()).ok_or_else(|| "no response yet".to_owned()))
+            })
+            .await?;
+        }
         first.kill().await;
-        let _second = RunningOperator::start(again, config);
-        std::future::pending::<()>().await;
-    });
-    let operator = tokio_util::task::AbortOnDropHandle::new(operator);
+        let _second = start();
+        std::future::pending::<Result<_>>().await
+    };
+    let ends = tokio::select! {
+        ends = run_to_the_end(&ns, expected) => ends?,
+        error = crash_and_restart => error?,
+    };
+    Ok(Outcome {
+        ends,
+        writes: proxy.writes().len(),
+    })
+}
 
+/// Applies the phases and deletes the app; returns the state at the end of each.
+async fn run_to_the_end(
+    ns: &TestNamespace,
+    expected: Option<&[BTreeMap<String, String>]>,
+) -> Result<Vec<BTreeMap<String, String>>> {
     let (mut ends, mut data) = (Vec::new(), Vec::new());
     for (number, spec) in phases(&format!("{}.example.com", ns.name))
         .into_iter()
@@ -114,8 +123,8 @@ async fn run_phases(crash: Crash, expected: Option<&[BTreeMap<String, String>]>)
         ns.applied("tasks")
             .await
             .with_context(|| format!("phase {number}"))?;
-        ends.push(phase_end(&ns, expected.map(|ends| &ends[number])).await?);
-        data.push(data_of(&ns).await?);
+        ends.push(phase_end(ns, expected.map(|ends| &ends[number])).await?);
+        data.push(data_of(ns).await?);
     }
     ensure!(
         data.iter().all(|one| *one == data[0]),
@@ -139,12 +148,8 @@ async fn run_phases(crash: Crash, expected: Option<&[BTreeMap<String, String>]>)
         },
     )
     .await?;
-    ends.push(phase_end(&ns, expected.map(|ends| &ends[ends.len() - 1])).await?);
-    drop(operator);
-    Ok(Outcome {
-        ends,
-        writes: proxy.writes().len(),
-    })
+    ends.push(phase_end(ns, expected.map(|ends| &ends[ends.len() - 1])).await?);
+    Ok(ends)
 }
 
 /// The password, and the uid of the claim: neither may change.

@@ -29,6 +29,27 @@ spec:
   - {name: availability, objective: 99.9, indicator: {availability: {}}}
 "#;
 
+/// A server next to a busy loop, which uses all CPU of its limit.
+pub fn busy(more: &str) -> String {
+    format!(
+        r#"
+apiVersion: observedapp.dev/v1alpha1
+kind: ObservedApp
+metadata: {{name: busy}}
+spec:
+  image: docker.io/library/redis:8
+  port: 6379
+  command: [bash, -c]
+  args: ["redis-server --save '' & while :; do :; done"]
+  securityContext: {{runAsUser: 999}}
+  resources:
+    requests: {{cpu: 20m, memory: 32Mi}}
+    limits: {{cpu: 100m, memory: 64Mi}}
+  {more}
+"#
+    )
+}
+
 /// An app on the lab's cluster.
 #[derive(Debug)]
 pub struct App<'a> {

@@ -7,7 +7,7 @@ mod cluster;
 mod monitoring;
 pub mod truth;
 
-pub use app::{App, Reply, SMALL, condition_reports};
+pub use app::{App, Reply, SMALL, busy, condition_reports};
 pub use cluster::{Cluster, TempNamespace};
 pub use lab::wait::eventually;
 pub use monitoring::{Alert, Alertmanager, substitute_variables};

@@ -1,35 +1,19 @@
 //! metrics-server and the HorizontalPodAutoscaler.
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::{App, Cluster, eventually};
+use e2e_tests::{App, Cluster, busy, eventually};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use lab::kubectl::Kubectl;
 
 use crate::TIMEOUT;
 
-/// A server next to a busy loop: it uses many times the CPU that it requests.
-const BUSY: &str = r#"
-apiVersion: observedapp.dev/v1alpha1
-kind: ObservedApp
-metadata: {name: busy}
-spec:
-  image: docker.io/library/redis:8
-  port: 6379
-  command: [bash, -c]
-  args: ["redis-server --save '' & while :; do :; done"]
-  securityContext: {runAsUser: 999}
-  resources:
-    requests: {cpu: 20m, memory: 32Mi}
-    limits: {cpu: 100m, memory: 64Mi}
-  autoscaling: {minReplicas: 1, maxReplicas: 3, targetCPUUtilization: 70}
-"#;
-
 #[tokio::test]
 async fn a_busy_app_is_scaled_up_and_top_shows_its_pods() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("autoscaling").await?;
-    let app = App::apply(&cluster, &namespace.name, BUSY).await?;
+    let manifest = busy("autoscaling: {minReplicas: 1, maxReplicas: 3, targetCPUUtilization: 70}");
+    let app = App::apply(&cluster, &namespace.name, &manifest).await?;
     app.condition("Ready", "True", TIMEOUT).await?;
 
     let kubectl = Kubectl::new(&cluster.kubeconfig).await?;

@@ -11,21 +11,21 @@ use serde_json::{Value, json};
 /// A scrape, prometheus-operator, a reload and a poll of the operator, on a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(4);
 
-/// Breaks a healthy app, waits for the report, repairs it, and waits until all conditions are True again.
-async fn broken(
+/// Causes a fault of a healthy app, waits for the report, repairs it, and waits until all conditions are True again.
+async fn reports_fault(
     name: &str,
     condition: &str,
     words: &[&str],
-    breaking: impl AsyncFnOnce(&App<'_>) -> Result<()>,
-    mending: impl AsyncFnOnce(&App<'_>) -> Result<()>,
+    fault: impl AsyncFnOnce(&App<'_>) -> Result<()>,
+    repair: impl AsyncFnOnce(&App<'_>) -> Result<()>,
 ) -> Result<()> {
     let cluster = Cluster::connect().await?;
-    let namespace = cluster.temp_namespace(&format!("link-{name}")).await?;
+    let namespace = cluster.temp_namespace(&format!("monitoring-{name}")).await?;
     let app = App::apply(&cluster, &namespace.name, SMALL).await?;
     app.condition(condition, "True", TIMEOUT).await?;
-    breaking(&app).await.context("breaking it")?;
+    fault(&app).await.context("cause the fault")?;
     condition_reports(&app, condition, "False", words, TIMEOUT).await?;
-    mending(&app).await.context("mending it")?;
+    repair(&app).await.context("repair it")?;
     app.condition(condition, "True", TIMEOUT).await?;
     namespace.delete().await
 }
@@ -50,7 +50,7 @@ async fn change(app: &App<'_>, kind: &str, plural: &str, patch: &Value) -> Resul
 
 #[tokio::test]
 async fn a_wrong_metrics_path() -> Result<()> {
-    broken(
+    reports_fault(
         "path",
         "Monitored",
         &["targets of the job tasks are down", "404", "spec.metrics"],
@@ -62,7 +62,7 @@ async fn a_wrong_metrics_path() -> Result<()> {
 
 #[tokio::test]
 async fn a_wrong_metrics_port() -> Result<()> {
-    broken(
+    reports_fault(
         "port",
         "Monitored",
         &[
@@ -78,12 +78,12 @@ async fn a_wrong_metrics_port() -> Result<()> {
 
 #[tokio::test]
 async fn a_port_name_that_no_service_has() -> Result<()> {
-    broken(
+    reports_fault(
         "port-name",
         "Monitored",
         &["no target of the job tasks", "endpoints"],
         async |app| {
-            let patch = json!([{"op": "replace", "path": "/spec/endpoints/0/port", "value": "nobodys"}]);
+            let patch = json!([{"op": "replace", "path": "/spec/endpoints/0/port", "value": "other"}]);
             change(app, "ServiceMonitor", "servicemonitors", &patch).await
         },
         async |app| app.patch(json!({"paused": false})).await,
@@ -93,7 +93,7 @@ async fn a_port_name_that_no_service_has() -> Result<()> {
 
 #[tokio::test]
 async fn a_network_policy_that_blocks_scrapes() -> Result<()> {
-    broken(
+    reports_fault(
         "policy",
         "Monitored",
         &[
@@ -105,7 +105,7 @@ async fn a_network_policy_that_blocks_scrapes() -> Result<()> {
             let policy = r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
-metadata: {name: somebodys}
+metadata: {name: other}
 spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [{port: 5000}]}]}
 ";
             app.cluster.apply(&app.namespace, policy).await?;
@@ -123,7 +123,7 @@ spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [{port: 5000}]
 
 #[tokio::test]
 async fn a_rule_that_prometheus_refuses() -> Result<()> {
-    broken(
+    reports_fault(
         "rule",
         "RulesLoaded",
         &["this app's rules", "the log of prometheus-operator"],
@@ -140,7 +140,7 @@ async fn a_rule_that_prometheus_refuses() -> Result<()> {
 async fn a_rule_that_cannot_be_evaluated() -> Result<()> {
     // Many series on both sides of a one-to-one match on `namespace`.
     let many_to_many = "http_requests_total / on (namespace) http_requests_total > 2";
-    broken(
+    reports_fault(
         "evaluation",
         "RulesLoaded",
         &["TooManyRequests", "duplicate series", "spec.alerts.extra"],
@@ -156,11 +156,11 @@ async fn a_rule_that_cannot_be_evaluated() -> Result<()> {
 #[tokio::test]
 async fn a_latency_threshold_between_two_buckets() -> Result<()> {
     let cluster = Cluster::connect().await?;
-    let namespace = cluster.temp_namespace("link-buckets").await?;
+    let namespace = cluster.temp_namespace("monitoring-buckets").await?;
     let app = App::apply(&cluster, &namespace.name, SMALL).await?;
     app.condition("Monitored", "True", TIMEOUT).await?;
     let latency = |threshold: &str| json!({"slos": [{"name": "latency", "objective": 99, "indicator": {"latency": {"threshold": threshold}}}]});
-    let ask = async || {
+    let requests = async || {
         loop {
             // The response does not matter.
             let _ = app.request("GET", "/tasks", None).await;
@@ -182,7 +182,7 @@ async fn a_latency_threshold_between_two_buckets() -> Result<()> {
     };
     tokio::select! {
         done = reported => drop(done?),
-        never = ask() => never,
+        never = requests() => never,
     }
     namespace.delete().await
 }

@@ -53,7 +53,7 @@ async fn set(cluster: &Cluster, spec: Value) -> Result<()> {
 }
 
 /// An object without the fields that prevent its creation.
-fn anew(mut object: DynamicObject) -> DynamicObject {
+fn recreatable(mut object: DynamicObject) -> DynamicObject {
     object.metadata = kube::api::ObjectMeta {
         name: object.metadata.name,
         namespace: object.metadata.namespace,
@@ -67,34 +67,34 @@ fn anew(mut object: DynamicObject) -> DynamicObject {
     object
 }
 
-/// Breaks the shared stack while an app is healthy, checks the report, and repairs the stack even if the report is
+/// Causes a fault of the shared stack while an app is healthy, checks the report, and repairs the stack even if the report is
 /// wrong: the next test needs it.
-async fn broken(
+async fn reports_fault(
     condition: &str,
     status: &str,
     words: &[&str],
-    breaking: impl AsyncFnOnce(&Cluster) -> Result<()>,
-    mending: impl AsyncFnOnce(&Cluster) -> Result<()>,
+    fault: impl AsyncFnOnce(&Cluster) -> Result<()>,
+    repair: impl AsyncFnOnce(&Cluster) -> Result<()>,
 ) -> Result<()> {
     let _turn = TURN.lock().await;
     let cluster = Cluster::connect().await?;
     cluster.ensure_namespace(NAMESPACE).await?;
     let app = App::apply(&cluster, NAMESPACE, SMALL).await?;
     app.condition(condition, "True", TIMEOUT).await?;
-    let said = async {
-        breaking(&cluster).await.context("breaking it")?;
+    let reported = async {
+        fault(&cluster).await.context("cause the fault")?;
         condition_reports(&app, condition, status, words, TIMEOUT).await
     }
     .await;
-    mending(&cluster).await.context("mending it")?;
-    said?;
+    repair(&cluster).await.context("repair it")?;
+    reported?;
     app.condition(condition, "True", TIMEOUT).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_prometheus_that_selects_only_its_own_namespace() -> Result<()> {
-    broken(
+    reports_fault(
         "Monitored",
         "False",
         &["monitoring/", "own namespace", "namespace selector"],
@@ -106,7 +106,7 @@ async fn a_prometheus_that_selects_only_its_own_namespace() -> Result<()> {
 
 #[tokio::test]
 async fn a_prometheus_that_selects_no_monitor() -> Result<()> {
-    broken(
+    reports_fault(
         "Monitored",
         "False",
         &["monitoring/", "selects no ServiceMonitor", "selector"],
@@ -130,7 +130,7 @@ async fn a_new_selector_label_is_added_to_monitors() -> Result<()> {
     let app = App::apply(&cluster, NAMESPACE, SMALL).await?;
     app.condition("Monitored", "True", TIMEOUT).await?;
     let monitors = api(&cluster, "ServiceMonitor", "servicemonitors", Some(NAMESPACE));
-    let carries = async |label: &str| {
+    let has_label = async |label: &str| {
         e2e_tests::eventually(
             &format!("the monitor has the label {label}"),
             TIMEOUT,
@@ -147,21 +147,21 @@ async fn a_new_selector_label_is_added_to_monitors() -> Result<()> {
         json!({"serviceMonitorSelector": {"matchLabels": {"release": "other"}}}),
     )
     .await?;
-    let followed = carries("other").await;
+    let followed = has_label("other").await;
     set(
         &cluster,
         json!({"serviceMonitorSelector": {"matchLabels": {"release": "lab"}}}),
     )
     .await?;
     followed?;
-    carries("lab").await?;
+    has_label("lab").await?;
     app.condition("Monitored", "True", TIMEOUT).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_retention_that_is_too_short() -> Result<()> {
-    broken(
+    reports_fault(
         "HistoryKept",
         "False",
         &["kept for 1h", "30d", "retention"],
@@ -173,7 +173,7 @@ async fn a_retention_that_is_too_short() -> Result<()> {
 
 #[tokio::test]
 async fn a_prometheus_that_is_down() -> Result<()> {
-    broken(
+    reports_fault(
         "RulesLoaded",
         "Unknown",
         &["check that it runs"],
@@ -187,7 +187,7 @@ async fn a_prometheus_that_is_down() -> Result<()> {
 async fn no_prometheus_at_all() -> Result<()> {
     let saved = the_prometheus(&Cluster::connect().await?).await?;
     let name = saved.name_any();
-    broken(
+    reports_fault(
         "Monitored",
         "False",
         &["no Prometheus object was found", "--prometheus-url"],
@@ -199,7 +199,7 @@ async fn no_prometheus_at_all() -> Result<()> {
         },
         async |cluster| {
             prometheus(cluster)
-                .create(&PostParams::default(), &anew(saved))
+                .create(&PostParams::default(), &recreatable(saved))
                 .await?;
             Ok(())
         },
@@ -209,16 +209,16 @@ async fn no_prometheus_at_all() -> Result<()> {
 
 #[tokio::test]
 async fn the_api_of_monitors_is_missing() -> Result<()> {
-    without("Monitored", "ServiceMonitor", "servicemonitors").await
+    without_crd("Monitored", "ServiceMonitor", "servicemonitors").await
 }
 
 #[tokio::test]
 async fn the_api_of_rules_is_missing() -> Result<()> {
-    without("RulesLoaded", "PrometheusRule", "prometheusrules").await
+    without_crd("RulesLoaded", "PrometheusRule", "prometheusrules").await
 }
 
 /// Removes a CRD from the API server, and restores it with all its objects.
-async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
+async fn without_crd(condition: &str, kind: &str, plural: &str) -> Result<()> {
     let cluster = Cluster::connect().await?;
     let definitions: Api<DynamicObject> = Api::all_with(
         cluster.client.clone(),
@@ -233,7 +233,7 @@ async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
         .list(&ListParams::default())
         .await?
         .items;
-    broken(
+    reports_fault(
         condition,
         "False",
         &[
@@ -247,7 +247,7 @@ async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
         },
         async |cluster| {
             definitions
-                .create(&PostParams::default(), &anew(definition))
+                .create(&PostParams::default(), &recreatable(definition))
                 .await?;
             // The operator recreates its own objects; the others are the stack's.
             let others = objects.into_iter().filter(|object| {
@@ -260,9 +260,12 @@ async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
                 let namespace = object.namespace().context("no namespace")?;
                 let api = api(cluster, kind, plural, Some(&namespace));
                 e2e_tests::eventually(
-                    &format!("the {kind} {} is back", object.name_any()),
+                    &format!("the {kind} {} is restored", object.name_any()),
                     TIMEOUT,
-                    async || match api.create(&PostParams::default(), &anew(object.clone())).await {
+                    async || match api
+                        .create(&PostParams::default(), &recreatable(object.clone()))
+                        .await
+                    {
                         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
                         created => created.map(drop),
                     },
