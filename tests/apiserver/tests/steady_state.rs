@@ -7,6 +7,7 @@ use anyhow::Result;
 use apiserver_tests::{
     Call, Proxy, RunningOperator, TestNamespace, block_on, converges_to, eventually, options, settled,
 };
+use lab::layers;
 use observedapp_desired::Kind;
 use serde_json::json;
 
@@ -75,7 +76,8 @@ fn nothing_is_written_or_read_at_rest() -> Result<()> {
         let calls = proxy.calls().len();
         std::fs::write(&token, "second")?;
         // A dozen resyncs and every other periodic task.
-        tokio::time::sleep(Duration::from_mins(2)).await;
+        let rest = if layers::is_long() { 30 } else { 2 };
+        tokio::time::sleep(Duration::from_mins(rest)).await;
         let more: Vec<_> = proxy
             .calls()
             .split_off(calls)

@@ -21,6 +21,8 @@ pub const SHARED_NAMESPACE: &str = "shared-stack";
 
 /// The environment variable with the folder for the logs of API servers.
 pub const FAILURES: &str = "OBSERVEDAPP_LAB_FAILURES";
+/// Set for tests if their long forms are to run.
+const LONG: &str = "OBSERVEDAPP_LAB_LONG";
 const SLOWEST: usize = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -54,6 +56,13 @@ pub struct RunOptions {
     pub add_ons: Vec<AddOn>,
     /// Runs failed tests once more: those that then pass count as passed, and are listed.
     pub retry_failed: bool,
+    /// Runs the long forms of tests.
+    pub long: bool,
+}
+
+/// Whether this test is to run its long form: `cargo lab test --long`.
+pub fn is_long() -> bool {
+    env::var_os(LONG).is_some()
 }
 
 /// The results of a test run.
@@ -171,7 +180,7 @@ pub async fn run(
     let mut flaky = false;
     for args in runs {
         let failed = tally.failed.len();
-        let succeeded = cargo_test(layer, args, kubeconfig, &folder, tally, &mut output).await?;
+        let succeeded = cargo_test(layer, args, kubeconfig, options, &folder, tally, &mut output).await?;
         if !succeeded && tally.failed.len() == failed {
             // It did not compile, or a test ended the process.
             tally
@@ -183,7 +192,16 @@ pub async fn run(
             let args = retry_args(layer, args, &failed_once);
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
             println!("\n==> once more: {}", failed_once.join(", "));
-            cargo_test(layer, &args, kubeconfig, &folder, &mut second, &mut output).await?;
+            cargo_test(
+                layer,
+                &args,
+                kubeconfig,
+                options,
+                &folder,
+                &mut second,
+                &mut output,
+            )
+            .await?;
             flaky |= tally.merge_retry(failed_once, &second);
         }
     }
@@ -215,6 +233,7 @@ async fn cargo_test(
     layer: Layer,
     args: &[&str],
     kubeconfig: Option<&Path>,
+    options: &RunOptions,
     folder: &Path,
     tally: &mut Tally,
     output: &mut String,
@@ -231,6 +250,9 @@ async fn cargo_test(
         let path = env::var_os("PATH").unwrap_or_default();
         let path = env::join_paths(std::iter::once(path_tools::dir()).chain(env::split_paths(&path)))?;
         cargo.env("KUBECONFIG", kubeconfig).env("PATH", path);
+    }
+    if options.long {
+        cargo.env(LONG, "1");
     }
     let timed = !args.contains(&"--doc");
     if timed {

@@ -79,6 +79,9 @@ enum Command {
         /// Runs failed tests once more; those that then pass are listed and count as passed
         #[arg(long)]
         retry_failed: bool,
+        /// Runs the long forms of tests that have one
+        #[arg(long)]
+        long: bool,
     },
     /// Builds what a node's tests need
     #[command(hide = true)]
@@ -161,10 +164,12 @@ async fn run(cli: Cli) -> Result<()> {
             layer,
             with,
             retry_failed,
+            long,
         } => {
             let options = RunOptions {
                 add_ons: with,
                 retry_failed,
+                long,
             };
             test(layer, cli.cluster, &options).await
         }
