@@ -58,10 +58,6 @@ impl Containerd {
         &self.cni_config
     }
 
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// Starts it in a mount namespace that all programs of the node share: mounts of containerd and the kubelet
     /// disappear with their last process, even if that is killed.
     pub async fn ensure(&self, supervisor: &Supervisor) -> Result<()> {
