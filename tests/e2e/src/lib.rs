@@ -10,7 +10,7 @@ pub mod truth;
 pub use app::{App, Reply, SMALL, busy, condition_reports};
 pub use cluster::{Cluster, TempNamespace};
 pub use lab::wait::eventually;
-pub use monitoring::{Alert, Alertmanager, substitute_variables};
+pub use monitoring::{Alert, Alertmanager, HOSTILE_PROMETHEUS, substitute_variables};
 
 /// Where `cargo lab up` installs the operator.
 pub const OPERATOR_NAMESPACE: &str = "observedapp-system";

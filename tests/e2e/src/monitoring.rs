@@ -11,6 +11,33 @@ use crate::{Cluster, eventually};
 /// The namespace of the lab's observability stack.
 const NAMESPACE: &str = "monitoring";
 
+/// Prometheus objects that sort first and select everything; one selects a label that no object can have. No pods run.
+pub const HOSTILE_PROMETHEUS: &str = r#"
+apiVersion: monitoring.coreos.com/v1
+kind: Prometheus
+metadata: {name: aaa}
+spec:
+  replicas: 0
+  serviceMonitorSelector: {}
+  serviceMonitorNamespaceSelector: {}
+  probeSelector: {}
+  probeNamespaceSelector: {}
+  ruleSelector: {}
+  ruleNamespaceSelector: {}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: Prometheus
+metadata: {name: aab}
+spec:
+  replicas: 0
+  serviceMonitorSelector: {matchLabels: {release: "not valid"}}
+  serviceMonitorNamespaceSelector: {}
+  probeSelector: {matchLabels: {release: "not valid"}}
+  probeNamespaceSelector: {}
+  ruleSelector: {matchLabels: {release: "not valid"}}
+  ruleNamespaceSelector: {}
+"#;
+
 /// The lab's Alertmanager.
 #[derive(Debug)]
 pub struct Alertmanager<'a>(pub &'a Cluster);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e_tests::{App, Cluster, SMALL};
+use e2e_tests::{App, Cluster, HOSTILE_PROMETHEUS, SMALL};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
@@ -11,33 +11,6 @@ use serde_json::json;
 
 /// A rollout, prometheus-operator, its config reloader and a poll of the operator, on a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(5);
-
-/// They sort first and select everything; one selects a label that no object can have. No pods run.
-const HOSTILE: &str = r#"
-apiVersion: monitoring.coreos.com/v1
-kind: Prometheus
-metadata: {name: aaa}
-spec:
-  replicas: 0
-  serviceMonitorSelector: {}
-  serviceMonitorNamespaceSelector: {}
-  probeSelector: {}
-  probeNamespaceSelector: {}
-  ruleSelector: {}
-  ruleNamespaceSelector: {}
----
-apiVersion: monitoring.coreos.com/v1
-kind: Prometheus
-metadata: {name: aab}
-spec:
-  replicas: 0
-  serviceMonitorSelector: {matchLabels: {release: "not valid"}}
-  serviceMonitorNamespaceSelector: {}
-  probeSelector: {matchLabels: {release: "not valid"}}
-  probeNamespaceSelector: {}
-  ruleSelector: {matchLabels: {release: "not valid"}}
-  ruleNamespaceSelector: {}
-"#;
 
 /// The labels of the app's monitoring objects, and the peers of its NetworkPolicies.
 async fn made(app: &App<'_>) -> Result<String> {
@@ -72,7 +45,7 @@ async fn a_foreign_prometheus_changes_nothing() -> Result<()> {
 
     // The name sorts before `monitoring`, too.
     let hostile = cluster.temp_namespace("a-hostile").await?;
-    cluster.apply(&hostile.name, HOSTILE).await?;
+    cluster.apply(&hostile.name, HOSTILE_PROMETHEUS).await?;
     // The operator reports a new rule as loaded only after it has listed Prometheus objects again.
     let extra = json!([{"alert": "Another", "expr": "up == 0"}]);
     app.patch(json!({"alerts": {"extra": extra}})).await?;

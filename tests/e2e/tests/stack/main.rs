@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod chart;
+mod confined;
 mod prometheus;
 mod restart;
 
