@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 const CONCURRENCY: usize = 8;
 
-async fn asked(ns: &TestNamespace, app: &Value) -> Result<Result<Value, Vec<Cause>>> {
+async fn dry_run(ns: &TestNamespace, app: &Value) -> Result<Result<Value, Vec<Cause>>> {
     let resource = ObservedApp::api_resource();
     let gvk = kube::core::GroupVersionKind::gvk(&resource.group, &resource.version, &resource.kind);
     let mut app = app.clone();
@@ -25,7 +25,7 @@ async fn asked(ns: &TestNamespace, app: &Value) -> Result<Result<Value, Vec<Caus
 }
 
 /// The fields that the API server refuses. CEL rules on metadata have no field path: these are found by their message.
-fn blamed(causes: &[Cause]) -> BTreeSet<String> {
+fn refused_by_api_server(causes: &[Cause]) -> BTreeSet<String> {
     let field = |cause: &Cause| {
         let rule = RULES
             .iter()
@@ -39,7 +39,7 @@ fn blamed(causes: &[Cause]) -> BTreeSet<String> {
 }
 
 /// The fields that the Rust rules refuse.
-fn blamed_in_rust(app: &Value) -> BTreeSet<String> {
+fn refused_by_rust(app: &Value) -> BTreeSet<String> {
     let mut app = app.clone();
     fill_in_defaults(&mut app);
     refusals(&app).into_iter().map(|refusal| refusal.field).collect()
@@ -49,12 +49,12 @@ fn blamed_in_rust(app: &Value) -> BTreeSet<String> {
 fn cel_and_rust_refuse_the_same_specs_at_the_same_field() -> Result<()> {
     block_on(async {
         let ns = TestNamespace::new("refused").await?;
-        let answers: Vec<_> = stream::iter(refused::admission())
+        let responses: Vec<_> = stream::iter(refused::admission())
             .map(|case| {
                 let ns = &ns;
                 async move {
-                    let answer = asked(ns, &case.object()).await?;
-                    anyhow::Ok((case, answer))
+                    let response = dry_run(ns, &case.object()).await?;
+                    anyhow::Ok((case, response))
                 }
             })
             .buffered(CONCURRENCY)
@@ -62,15 +62,15 @@ fn cel_and_rust_refuse_the_same_specs_at_the_same_field() -> Result<()> {
             .await?;
         let mut different = Vec::new();
         let mut reported = String::new();
-        for (case, answer) in answers {
-            let Err(causes) = answer else {
+        for (case, response) in responses {
+            let Err(causes) = response else {
                 different.push(format!("{case:?} is admitted"));
                 continue;
             };
-            let (here, there) = (blamed_in_rust(&case.object()), blamed(&causes));
-            if here != there || !there.contains(&case.field) {
+            let (by_rust, by_api_server) = (refused_by_rust(&case.object()), refused_by_api_server(&causes));
+            if by_rust != by_api_server || !by_api_server.contains(&case.field) {
                 different.push(format!(
-                    "{case:?}: the API server refuses {causes:?}, Rust {here:?}"
+                    "{case:?}: the API server refuses {causes:?}, Rust {by_rust:?}"
                 ));
             }
             reported.extend(causes.iter().map(|cause| cause.message.as_str()));
@@ -93,8 +93,8 @@ fn specs_that_only_the_operator_can_refuse_are_admitted() -> Result<()> {
     block_on(async {
         let ns = TestNamespace::new("operators").await?;
         for case in refused::operator() {
-            let answer = asked(&ns, &case.object()).await?;
-            assert!(answer.is_ok(), "{case:?} is refused: {answer:?}");
+            let response = dry_run(&ns, &case.object()).await?;
+            assert!(response.is_ok(), "{case:?} is refused: {response:?}");
         }
         Ok(())
     })
@@ -118,7 +118,7 @@ fn immutable_fields_cannot_be_changed() -> Result<()> {
             };
             let causes = causes(error.downcast::<kube::Error>()?)?;
             assert_eq!(
-                blamed(&causes),
+                refused_by_api_server(&causes),
                 change.field.clone().into_iter().collect(),
                 "{change:?}: {causes:?}"
             );
@@ -151,9 +151,9 @@ fn every_sample_and_every_golden_app_is_admitted() -> Result<()> {
         apps.extend(Case::all()?.into_iter().map(|case| case.folder.join("app.yaml")));
         for path in apps {
             let app: Value = serde_yaml::from_str(&std::fs::read_to_string(&path)?)?;
-            let answer = asked(&ns, &app).await?;
-            assert!(answer.is_ok(), "{}: {answer:?}", path.display());
-            assert_eq!(blamed_in_rust(&app), BTreeSet::new(), "{}", path.display());
+            let response = dry_run(&ns, &app).await?;
+            assert!(response.is_ok(), "{}: {response:?}", path.display());
+            assert_eq!(refused_by_rust(&app), BTreeSet::new(), "{}", path.display());
         }
         Ok(())
     })
@@ -202,20 +202,21 @@ fn cel_and_rust_agree_on_every_single_mutation() -> Result<()> {
             .map(|(what, variant)| {
                 let ns = &ns;
                 async move {
-                    let here = blamed_in_rust(&variant);
-                    anyhow::Ok(match asked(ns, &variant).await? {
-                        Ok(_) if here.is_empty() => None,
-                        Ok(_) => Some(format!("{what}: only Rust refuses {here:?}")),
-                        Err(causes) if here.is_empty() => {
+                    let by_rust = refused_by_rust(&variant);
+                    anyhow::Ok(match dry_run(ns, &variant).await? {
+                        Ok(_) if by_rust.is_empty() => None,
+                        Ok(_) => Some(format!("{what}: only Rust refuses {by_rust:?}")),
+                        Err(causes) if by_rust.is_empty() => {
                             Some(format!("{what}: only the API server refuses {causes:?}"))
                         }
                         Err(causes) => {
-                            let unknown: Vec<_> = blamed(&causes)
+                            let unknown: Vec<_> = refused_by_api_server(&causes)
                                 .into_iter()
-                                .filter(|field| !is_reported(field, &here))
+                                .filter(|field| !is_reported(field, &by_rust))
                                 .collect();
-                            (!unknown.is_empty())
-                                .then(|| format!("{what}: the API server refuses {unknown:?}, Rust {here:?}"))
+                            (!unknown.is_empty()).then(|| {
+                                format!("{what}: the API server refuses {unknown:?}, Rust {by_rust:?}")
+                            })
                         }
                     })
                 }

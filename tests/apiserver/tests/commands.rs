@@ -110,7 +110,7 @@ fn inline_commands_parse() -> Result<()> {
             .envs([("NS", "default"), ("APP", "tasks")])
             .stdin(std::process::Stdio::null())
             .output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         for complaint in [
             "unknown",
             "unexpected",
@@ -120,8 +120,8 @@ fn inline_commands_parse() -> Result<()> {
             "must specify",
         ] {
             ensure!(
-                !said.contains(complaint),
-                "{}: `{}`: {said}",
+                !stderr.contains(complaint),
+                "{}: `{}`: {stderr}",
                 command.document,
                 command.text
             );

@@ -56,7 +56,7 @@ fn bare() -> Value {
 }
 
 /// An operator for two namespaces, with the Lease in a third.
-async fn confined() -> Result<()> {
+async fn namespaced() -> Result<()> {
     let [system, shop, mail, other] = [
         TestNamespace::new("system").await?,
         TestNamespace::new("shop").await?,
@@ -142,7 +142,7 @@ async fn select_namespaces(ns: &TestNamespace) -> Result<()> {
 }
 
 /// Uses every capability of the operator; returns the rights that its requests used.
-async fn everywhere() -> Result<BTreeSet<Right>> {
+async fn cluster_wide() -> Result<BTreeSet<Right>> {
     let ns = TestNamespace::new("rights").await?;
     rights::grant_cluster_wide(&ns.client).await?;
     select_namespaces(&ns).await?;
@@ -222,8 +222,8 @@ fn the_chart_grants_exactly_the_rights_that_are_used() -> Result<()> {
         let client = apiserver_tests::cluster().await?;
         install(&client, &schemaless(Kind::Cluster)?).await?;
         install(&client, &schemaless_as(&prometheus(), "prometheuses")?).await?;
-        confined().await?;
-        let used = everywhere().await?;
+        namespaced().await?;
+        let used = cluster_wide().await?;
         let unseen: BTreeSet<Right> = UNSEEN
             .iter()
             .map(|(group, resource, verb, _)| {

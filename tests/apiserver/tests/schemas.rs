@@ -66,7 +66,7 @@ fn an_optional_api_is_discovered_when_added_and_removed() -> Result<()> {
         let ns = TestNamespace::new("optional").await?;
         let crds: Api<CustomResourceDefinition> = Api::all(ns.client.clone());
         let monitors = schemaless(Kind::ServiceMonitor)?;
-        let gone = async || {
+        let removed = async || {
             crds.delete(&monitors.name_any(), &DeleteParams::default())
                 .await?;
             eventually("the API is deleted", async || {
@@ -78,7 +78,7 @@ fn an_optional_api_is_discovered_when_added_and_removed() -> Result<()> {
             })
             .await
         };
-        gone().await?;
+        removed().await?;
         let proxy = Proxy::start(&ns).await?;
         let _operator = RunningOperator::start(options(&["--namespaces", &ns.name]), proxy.config());
         ns.apply("tasks", json!({"image": "tasks:1", "metrics": {}}))
@@ -99,7 +99,7 @@ fn an_optional_api_is_discovered_when_added_and_removed() -> Result<()> {
         install(&ns.client, &monitors).await?;
         ns.applied("tasks").await?;
         assert_eq!(ns.names(Kind::ServiceMonitor).await?, ["tasks"]);
-        gone().await?;
+        removed().await?;
         missing().await?;
         install(&ns.client, &monitors).await?;
         ns.applied("tasks").await?;

@@ -131,9 +131,9 @@ fn an_untrusted_prometheus_changes_nothing() -> Result<()> {
         let operator = RunningOperator::start(options(&arguments), proxy.config());
         shop.apply("tasks", app()).await?;
         shop.applied("tasks").await?;
-        let stranger = format!("{}/aaa", hostile.name);
+        let untrusted = format!("{}/aaa", hostile.name);
         let words = [
-            &stranger,
+            &untrusted,
             "not trusted",
             "prometheus.namespaces",
             "--prometheus-namespaces",
@@ -173,8 +173,8 @@ fn an_untrusted_prometheus_changes_nothing() -> Result<()> {
         // Younger ones that select everything are not, even if they select the operator's monitor. Timestamps have
         // whole seconds.
         eventually("a younger Prometheus exists", async || {
-            let made = create(&hostile, "everything", &everything, &everything).await?;
-            if made.metadata.creation_timestamp > ours.metadata.creation_timestamp {
+            let created = create(&hostile, "everything", &everything, &everything).await?;
+            if created.metadata.creation_timestamp > ours.metadata.creation_timestamp {
                 return Ok(Ok(()));
             }
             prometheuses(&hostile)

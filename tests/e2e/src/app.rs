@@ -161,7 +161,7 @@ impl<'a> App<'a> {
             let app = self.api().get(&self.name).await?;
             let generation = app.metadata.generation;
             let conditions = app.status.map(|status| status.conditions).unwrap_or_default();
-            let said: Vec<String> = conditions
+            let printed: Vec<String> = conditions
                 .iter()
                 .filter(|c| c.status != "True")
                 .map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message))
@@ -171,11 +171,11 @@ impl<'a> App<'a> {
                     Ok(found.message.clone())
                 }
                 Some(found) => Err(anyhow!(
-                    "it is {} of generation {:?}; {said:?}",
+                    "it is {} of generation {:?}; {printed:?}",
                     found.status,
                     found.observed_generation
                 )),
-                None => Err(anyhow!("the condition does not exist yet; {said:?}")),
+                None => Err(anyhow!("the condition does not exist yet; {printed:?}")),
             }
         })
         .await

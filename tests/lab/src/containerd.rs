@@ -118,10 +118,10 @@ SystemdCgroup = false
 
     /// Removes the records of a former cluster's containers, none of which runs any more.
     pub async fn delete_containers(&self) -> Result<()> {
-        let known = command::output(ctr().args(["-n", NAMESPACE, "containers", "ls", "-q"])).await?;
-        let known: Vec<&str> = known.split_whitespace().collect();
-        if !known.is_empty() {
-            command::output(ctr().args(["-n", NAMESPACE, "containers", "rm"]).args(known)).await?;
+        let containers = command::output(ctr().args(["-n", NAMESPACE, "containers", "ls", "-q"])).await?;
+        let containers: Vec<&str> = containers.split_whitespace().collect();
+        if !containers.is_empty() {
+            command::output(ctr().args(["-n", NAMESPACE, "containers", "rm"]).args(containers)).await?;
         }
         Ok(())
     }

@@ -91,8 +91,8 @@ pub fn save_settings(file: &Path) -> Result<()> {
     if file.exists() {
         return Ok(());
     }
-    let known: BTreeMap<&str, String> = settings().collect();
-    paths::write(file, serde_json::to_vec_pretty(&known)?)
+    let current: BTreeMap<&str, String> = settings().collect();
+    paths::write(file, serde_json::to_vec_pretty(&current)?)
 }
 
 /// The current values of the kernel settings that the node changes.
@@ -103,9 +103,9 @@ pub(crate) fn settings() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 pub fn restore_settings(file: &Path) -> Result<()> {
-    let Ok(known) = fs::read(file) else { return Ok(()) };
-    let known: BTreeMap<String, String> = serde_json::from_slice(&known)?;
-    for (name, value) in known {
+    let Ok(saved) = fs::read(file) else { return Ok(()) };
+    let saved: BTreeMap<String, String> = serde_json::from_slice(&saved)?;
+    for (name, value) in saved {
         set(&name, &value)?;
     }
     Ok(())

@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn every_package_that_a_test_asks_for_is_in_the_list() {
         let root = crate::paths::workspace_dir();
-        let mut asked = Vec::new();
+        let mut named = Vec::new();
         for folder in [
             "workload/tests",
             "tests/golden/tests",
@@ -204,12 +204,12 @@ mod tests {
             read(&root.join(folder), &mut |text| {
                 for install in text.split("apt-get install ").skip(1) {
                     let package = install.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-                    asked.extend(package.take(1).map(str::to_owned));
+                    named.extend(package.take(1).map(str::to_owned));
                 }
             });
         }
-        assert!(asked.len() >= 3, "{asked:?}");
-        for package in asked {
+        assert!(named.len() >= 3, "{named:?}");
+        for package in named {
             assert!(
                 PACKAGES.iter().any(|known| known.name == package),
                 "{package} is not in tests/lab/src/prerequisites.rs"

@@ -54,9 +54,9 @@ pub async fn definitions(kubectl: &Kubectl) -> Result<()> {
         }
     }
     let versions = r"--output=jsonpath={.items[*].metadata.annotations.operator\.prometheus\.io/version}";
-    let there = kubectl.run(&["get", "crd", versions]).await?;
+    let installed = kubectl.run(&["get", "crd", versions]).await?;
     let current = |version: &&str| *version == Tool::PrometheusOperator.version();
-    if there.split_whitespace().filter(current).count() >= wanted.len() {
+    if installed.split_whitespace().filter(current).count() >= wanted.len() {
         return Ok(());
     }
     kubectl.apply(&wanted.join("\n---\n")).await?;

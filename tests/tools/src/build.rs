@@ -184,14 +184,14 @@ fn with_parent_death_signal(command: &Command) -> Command {
 }
 
 fn failure(recipe: &Recipe, status: std::process::ExitStatus, log: &str) -> String {
-    let said: Vec<&str> = log
+    let errors: Vec<&str> = log
         .lines()
         .filter(|line| !line.starts_with("go: downloading "))
         .collect();
-    let last = said[said.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
+    let last = errors[errors.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
     format!(
         "`go build {}` in tests/tools/go/{} failed ({status}); without a network, or behind a proxy of your own, set \
-         GOPROXY. It said:\n{last}",
+         GOPROXY. It errors:\n{last}",
         recipe.package, recipe.module
     )
 }

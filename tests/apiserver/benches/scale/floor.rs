@@ -27,7 +27,7 @@ const FLOOR: &str = "BENCH_FLOOR";
 const READY: &str = "ready";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Manner {
+pub enum Mode {
     /// Each object is written once, and the status.
     Plain,
     /// A metadata GET before each first apply; Secrets by POST, then by apply; one Event per app.
@@ -48,18 +48,20 @@ pub struct Floor {
     output: Lines<BufReader<ChildStdout>>,
 }
 
-pub fn asked_for() -> Result<Option<(usize, Manner)>> {
-    let asked = std::env::var(FLOOR).ok();
-    Ok(asked.map(|asked| serde_json::from_str(&asked)).transpose()?)
+pub fn requested() -> Result<Option<(usize, Mode)>> {
+    let request = std::env::var(FLOOR).ok();
+    Ok(request
+        .map(|request| serde_json::from_str(&request))
+        .transpose()?)
 }
 
 impl Floor {
     /// Starts a process with an API server of its own; it ends with this one.
-    pub fn prepare(apps: usize, manner: Manner) -> Result<Self> {
+    pub fn prepare(apps: usize, mode: Mode) -> Result<Self> {
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(std::env::current_exe()?)
-            .env(FLOOR, serde_json::to_string(&(apps, manner))?)
+            .env(FLOOR, serde_json::to_string(&(apps, mode))?)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -98,7 +100,7 @@ impl Drop for Floor {
     }
 }
 
-pub async fn measure_and_print(apps: usize, manner: Manner) -> Result<()> {
+pub async fn measure_and_print(apps: usize, mode: Mode) -> Result<()> {
     let test_namespaces = prepare("floor").await?;
     create_apps(&test_namespaces, apps).await?;
     let _watches: Vec<_> = kinds()
@@ -112,21 +114,21 @@ pub async fn measure_and_print(apps: usize, manner: Manner) -> Result<()> {
     println!("{READY}");
     std::io::stdin().read_line(&mut String::new())?;
     let servers = Servers::now()?;
-    let writes = make_all(&test_namespaces, manner).await?;
+    let writes = make_all(&test_namespaces, mode).await?;
     let cpu = servers.since(None)?;
     println!("{}", serde_json::to_string(&Measured { writes, cpu })?);
     Ok(())
 }
 
 /// Creates the objects of all apps; returns the number of writes.
-pub async fn make_all(test_namespaces: &[TestNamespace], manner: Manner) -> Result<usize> {
+pub async fn make_all(test_namespaces: &[TestNamespace], mode: Mode) -> Result<usize> {
     let mut all = Vec::new();
     for ns in test_namespaces {
         let list = ns.apps().list(&ListParams::default()).await?;
         all.extend(list.into_iter().map(|app| (ns, app)));
     }
     stream::iter(all)
-        .map(|(ns, app)| async move { make(ns, &app, manner).await })
+        .map(|(ns, app)| async move { make(ns, &app, mode).await })
         .buffer_unordered(CONCURRENCY)
         .try_fold(0, |sum, made| async move { Ok(sum + made) })
         .await
@@ -141,7 +143,7 @@ fn kinds() -> impl Iterator<Item = Kind> {
 }
 
 /// All objects of an app.
-pub fn wanted(app: &ObservedApp) -> Result<Vec<Object>> {
+pub fn objects_of(app: &ObservedApp) -> Result<Vec<Object>> {
     let observed = Observed {
         optional_kinds: kinds().collect(),
         // With the passwords given, the objects that depend on them are included.
@@ -157,13 +159,13 @@ pub fn wanted(app: &ObservedApp) -> Result<Vec<Object>> {
 }
 
 /// Creates the objects of one app; returns the number of writes.
-async fn make(ns: &TestNamespace, app: &ObservedApp, manner: Manner) -> Result<usize> {
-    let wanted = wanted(app)?;
+async fn make(ns: &TestNamespace, app: &ObservedApp, mode: Mode) -> Result<usize> {
+    let wanted = objects_of(app)?;
     let mut writes = 1;
     for object in &wanted {
-        writes += create(ns, object, manner).await?;
+        writes += create(ns, object, mode).await?;
     }
-    if manner == Manner::Careful {
+    if mode == Mode::Careful {
         writes += 1;
         publish_event(ns, app).await?;
     }
@@ -174,18 +176,18 @@ async fn make(ns: &TestNamespace, app: &ObservedApp, manner: Manner) -> Result<u
     Ok(writes)
 }
 
-async fn create(ns: &TestNamespace, object: &Object, manner: Manner) -> Result<usize> {
+async fn create(ns: &TestNamespace, object: &Object, mode: Mode) -> Result<usize> {
     let api: Api<DynamicObject> = Api::namespaced_with(ns.client.clone(), &ns.name, &resource(object.kind()));
     let mut writes = 1;
-    match (manner, object) {
-        (Manner::Plain, _) => {}
+    match (mode, object) {
+        (Mode::Plain, _) => {}
         // The binding Secret is derived from another one and can be applied.
-        (Manner::Careful, Object::Secret(_)) if !object.name().ends_with("db-binding") => {
+        (Mode::Careful, Object::Secret(_)) if !object.name().ends_with("db-binding") => {
             let secret = serde_json::from_value(serde_json::to_value(object)?)?;
             api.create(&PostParams::default(), &secret).await?;
             writes += 1;
         }
-        (Manner::Careful, _) => {
+        (Mode::Careful, _) => {
             api.get_metadata_opt(object.name()).await?;
         }
     }
@@ -199,7 +201,7 @@ async fn publish_event(ns: &TestNamespace, app: &ObservedApp) -> Result<()> {
         controller: "floor".to_owned(),
         instance: None,
     };
-    let made = Event {
+    let event = Event {
         type_: EventType::Normal,
         reason: "Made".to_owned(),
         note: None,
@@ -207,7 +209,7 @@ async fn publish_event(ns: &TestNamespace, app: &ObservedApp) -> Result<()> {
         secondary: None,
     };
     let recorder = Recorder::new(ns.client.clone(), reporter);
-    Ok(recorder.publish(&made, &app.object_ref(&())).await?)
+    Ok(recorder.publish(&event, &app.object_ref(&())).await?)
 }
 
 fn resource(kind: Kind) -> ApiResource {

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use apiserver_tests::{TestNamespace, block_on};
-use floor::{Floor, Manner};
+use floor::{Floor, Mode};
 use futures::{StreamExt, TryStreamExt, stream};
 use golden_tests::prometheus::Prometheus;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -48,7 +48,7 @@ const CONCURRENCY: usize = 16;
 /// Apps that warm up a server.
 const WARM: usize = 20;
 /// Unrelated Secrets, and as many ConfigMaps, of 100 KiB each.
-const STRANGERS: usize = 300;
+const UNRELATED_OBJECTS: usize = 300;
 
 /// The memory limit in the chart, in MiB.
 const MOST_MEMORY: f64 = 256.0;
@@ -58,8 +58,8 @@ fn main() -> Result<ExitCode> {
         process::operate()?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some((apps, manner)) = floor::asked_for()? {
-        block_on(floor::measure_and_print(apps, manner))?;
+    if let Some((apps, mode)) = floor::requested()? {
+        block_on(floor::measure_and_print(apps, mode))?;
         return Ok(ExitCode::SUCCESS);
     }
     let number = |name: &str, otherwise: usize| {
@@ -73,8 +73,8 @@ fn main() -> Result<ExitCode> {
 
 async fn measure(apps: usize, rest: Duration) -> Result<()> {
     let mut floors = Vec::new();
-    for manner in [Manner::Plain, Manner::Careful] {
-        floors.push((manner, Floor::prepare(apps, manner)?));
+    for mode in [Mode::Plain, Mode::Careful] {
+        floors.push((mode, Floor::prepare(apps, mode)?));
     }
     let test_namespaces = prepare("scale").await?;
     create_apps(&test_namespaces, apps).await?;
@@ -88,23 +88,23 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
         floor.begin()?;
     }
     let slices = TimeSlices::begin(&others)?;
-    let floors = floors.into_iter().enumerate().map(|(side, (manner, mut floor))| {
+    let floors = floors.into_iter().enumerate().map(|(side, (mode, mut floor))| {
         let slices = slices.clone();
-        spawn_blocking(move || anyhow::Ok((manner, floor.result()?, slices.end(side).as_secs_f64())))
+        spawn_blocking(move || anyhow::Ok((mode, floor.result()?, slices.end(side).as_secs_f64())))
     });
     let floors: Vec<_> = floors.collect();
     progress.all_converged(apps).await?;
     let took = slices.end(others.len()).as_secs_f64();
     let mut ratios = Vec::new();
     for floor in floors {
-        let (manner, measured, seconds) = floor.await??;
+        let (mode, measured, seconds) = floor.await??;
         println!(
-            "{manner:?} floor: {apps} apps, {} writes in {seconds:.1} s: {:.0} writes a second; {}",
+            "{mode:?} floor: {apps} apps, {} writes in {seconds:.1} s: {:.0} writes a second; {}",
             measured.writes,
             measured.writes as f64 / seconds,
             measured.cpu,
         );
-        ratios.push(format!("{:.2} x the {manner:?} floor", took / seconds));
+        ratios.push(format!("{:.2} x the {mode:?} floor", took / seconds));
     }
     println!(
         "converge: {apps} apps in {took:.1} s, {}; {}; {}",
@@ -158,7 +158,7 @@ async fn prepare(purpose: &str) -> Result<Vec<TestNamespace>> {
     // A new server is slow at first.
     let warm = [TestNamespace::new("warm").await?];
     create_apps(&warm, WARM).await?;
-    floor::make_all(&warm, Manner::Plain).await?;
+    floor::make_all(&warm, Mode::Plain).await?;
     // The operator would count these apps, too.
     let (all, params) = (ListParams::default(), DeleteParams::default());
     warm[0].apps().delete_collection(&params, &all).await?;
@@ -166,7 +166,7 @@ async fn prepare(purpose: &str) -> Result<Vec<TestNamespace>> {
     for _ in 0..NAMESPACES {
         test_namespaces.push(TestNamespace::new(purpose).await?);
     }
-    strangers(&test_namespaces).await?;
+    create_unrelated_objects(&test_namespaces).await?;
     Ok(test_namespaces)
 }
 
@@ -175,7 +175,7 @@ async fn recorded(test_namespaces: &[TestNamespace]) -> Result<Vec<RecordedApp>>
     let mut all = Vec::new();
     for ns in test_namespaces {
         for app in ns.apps().list(&ListParams::default()).await? {
-            let rules = floor::wanted(&app)?
+            let rules = floor::objects_of(&app)?
                 .into_iter()
                 .find(|object| object.kind() == Kind::PrometheusRule)
                 .context("an app without rules")?;
@@ -229,14 +229,14 @@ async fn create_apps(test_namespaces: &[TestNamespace], apps: usize) -> Result<(
 }
 
 /// Large Secrets and ConfigMaps that the operator does not own.
-async fn strangers(test_namespaces: &[TestNamespace]) -> Result<()> {
+async fn create_unrelated_objects(test_namespaces: &[TestNamespace]) -> Result<()> {
     let filling = &"x".repeat(100 * 1024);
-    stream::iter(0..STRANGERS)
+    stream::iter(0..UNRELATED_OBJECTS)
         .map(|number| async move {
             let TestNamespace { client, name } = namespace_of(test_namespaces, number);
             let secrets: Api<Secret> = Api::namespaced(client.clone(), name);
             let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), name);
-            let metadata = json!({"name": format!("stranger-{number}")});
+            let metadata = json!({"name": format!("unrelated-{number}")});
             let secret = json!({"metadata": metadata, "stringData": {"filling": filling}});
             let config_map = json!({"metadata": metadata, "data": {"filling": filling}});
             let params = PostParams::default();

@@ -102,8 +102,8 @@ fn every_verb_of_every_kind_can_fail_once() -> Result<()> {
             Proxy::start(&without_faults).await?,
             Proxy::start(&disturbed).await?,
         ];
-        let struck: Arc<Mutex<BTreeSet<(String, &str)>>> = Arc::default();
-        let strike = Arc::clone(&struck);
+        let failed_calls: Arc<Mutex<BTreeSet<(String, &str)>>> = Arc::default();
+        let strike = Arc::clone(&failed_calls);
         proxies[1].on_request(move |call| {
             let verbs = ["get", "patch", "delete"];
             let Some(verb) = verbs.iter().position(|verb| *verb == call.verb) else {
@@ -128,7 +128,7 @@ fn every_verb_of_every_kind_can_fail_once() -> Result<()> {
             }
         });
         let _ready = [keep_ready(&without_faults), keep_ready(&disturbed)];
-        let _calm = RunningOperator::start(arguments(&without_faults), proxies[0].config());
+        let _reference = RunningOperator::start(arguments(&without_faults), proxies[0].config());
         let _failing = RunningOperator::start(arguments(&disturbed), proxies[1].config());
         for phase in 0..3 {
             for ns in [&without_faults, &disturbed] {
@@ -144,12 +144,12 @@ fn every_verb_of_every_kind_can_fail_once() -> Result<()> {
                 .await
                 .with_context(|| format!("phase {phase}"))?;
         }
-        let struck = struck.lock().unwrap().clone();
+        let failed_calls = failed_calls.lock().unwrap().clone();
         for kind in kinds() {
             for verb in ["get", "patch", "delete"] {
                 let resource = kind.plural();
                 let never = verb == "delete" && NEVER_DELETED.contains(&resource);
-                let was = struck.contains(&(resource.to_owned(), verb));
+                let was = failed_calls.contains(&(resource.to_owned(), verb));
                 assert_eq!(was, !never, "{verb} {resource}");
             }
         }

@@ -101,8 +101,8 @@ fn a_conflict_is_reported_by_one_event() -> Result<()> {
         eventually("there is an Event", async || {
             let all = events.list(&ListParams::default()).await?;
             let reasons: Vec<_> = all.iter().filter_map(|event| event.reason.clone()).collect();
-            let is_told = reasons.iter().any(|one| one == "ForeignObject");
-            Ok(if is_told {
+            let is_reported = reasons.iter().any(|one| one == "ForeignObject");
+            Ok(if is_reported {
                 Ok(())
             } else {
                 Err(format!("{reasons:?}"))

@@ -41,12 +41,12 @@ async fn provide(ns: &TestNamespace) -> Result<()> {
 #[test]
 fn secrets_and_volumes_created_later_are_used() -> Result<()> {
     block_on(async {
-        let calm = TestNamespace::new("provided").await?;
-        let (_calm_proxy, _calm_operator) = RunningOperator::behind_proxy(&calm).await?;
-        provide(&calm).await?;
-        calm.apply("tasks", with_references()).await?;
-        calm.applied("tasks").await?;
-        let expected = settled(&calm).await?;
+        let reference = TestNamespace::new("provided").await?;
+        let (_calm_proxy, _calm_operator) = RunningOperator::behind_proxy(&reference).await?;
+        provide(&reference).await?;
+        reference.apply("tasks", with_references()).await?;
+        reference.applied("tasks").await?;
+        let expected = settled(&reference).await?;
 
         let ns = TestNamespace::new("missing").await?;
         let (_proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;

@@ -13,7 +13,7 @@ use observedapp_desired::Kind;
 use super::{small, without_faults};
 
 /// Holds back the first response about the Service of `tasks`.
-fn hold_the_answer(proxy: &Proxy) -> Gate {
+fn hold_the_response(proxy: &Proxy) -> Gate {
     let gate = Gate::default();
     let (held, first) = (gate.clone(), AtomicBool::new(true));
     proxy.on_request(move |call| {
@@ -28,15 +28,18 @@ fn hold_the_answer(proxy: &Proxy) -> Gate {
     gate
 }
 
-async fn made(ns: &TestNamespace, name: &str, before: Option<&str>) -> Result<String> {
-    eventually(&format!("{}: the Service {name} is made", ns.name), async || {
-        let service = ns.objects(Kind::Service).get_opt(name).await?;
-        let uid = service.and_then(|service| service.uid());
-        Ok(match uid {
-            Some(uid) if before != Some(&uid) => Ok(uid),
-            other => Err(format!("{other:?}")),
-        })
-    })
+async fn created(ns: &TestNamespace, name: &str, before: Option<&str>) -> Result<String> {
+    eventually(
+        &format!("{}: the Service {name} is created", ns.name),
+        async || {
+            let service = ns.objects(Kind::Service).get_opt(name).await?;
+            let uid = service.and_then(|service| service.uid());
+            Ok(match uid {
+                Some(uid) if before != Some(&uid) => Ok(uid),
+                other => Err(format!("{other:?}")),
+            })
+        },
+    )
     .await
 }
 
@@ -49,26 +52,26 @@ async fn delete_service(ns: &TestNamespace, name: &str) -> Result<()> {
 
 /// Waits until the operator's watch of Services is up to date: it has repaired the last change.
 async fn watch_caught_up(ns: &TestNamespace) -> Result<()> {
-    let before = made(ns, "other", None).await?;
+    let before = created(ns, "other", None).await?;
     delete_service(ns, "other").await?;
-    made(ns, "other", Some(&before)).await?;
+    created(ns, "other", Some(&before)).await?;
     Ok(())
 }
 
 #[test]
 fn a_late_response_about_a_deleted_object_is_ignored() -> Result<()> {
     block_on(async {
-        let ns = TestNamespace::new("ghost").await?;
+        let ns = TestNamespace::new("late-response").await?;
         let (proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
         ns.apply("other", small()).await?;
         ns.applied("other").await?;
-        let gate = hold_the_answer(&proxy);
+        let gate = hold_the_response(&proxy);
         ns.apply("tasks", small()).await?;
-        let first = made(&ns, "tasks", None).await?;
+        let first = created(&ns, "tasks", None).await?;
         delete_service(&ns, "tasks").await?;
         watch_caught_up(&ns).await?;
         gate.open();
-        made(&ns, "tasks", Some(&first)).await?;
+        created(&ns, "tasks", Some(&first)).await?;
         ns.applied("tasks").await?;
         Ok(())
     })
@@ -78,13 +81,13 @@ fn a_late_response_about_a_deleted_object_is_ignored() -> Result<()> {
 fn a_recreated_app_does_not_reuse_state_of_the_deleted_one() -> Result<()> {
     block_on(async {
         let expected = without_faults(small()).await?;
-        let ns = TestNamespace::new("again").await?;
+        let ns = TestNamespace::new("recreated").await?;
         let (proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
         ns.apply("other", small()).await?;
         ns.applied("other").await?;
-        let gate = hold_the_answer(&proxy);
+        let gate = hold_the_response(&proxy);
         ns.apply("tasks", small()).await?;
-        let first = made(&ns, "tasks", None).await?;
+        let first = created(&ns, "tasks", None).await?;
         ns.delete("tasks").await?;
         eventually("the old Service is deleted", async || {
             let service = ns.objects(Kind::Service).get_opt("tasks").await?;
@@ -94,7 +97,7 @@ fn a_recreated_app_does_not_reuse_state_of_the_deleted_one() -> Result<()> {
         watch_caught_up(&ns).await?;
         ns.apply("tasks", small()).await?;
         gate.open();
-        made(&ns, "tasks", Some(&first)).await?;
+        created(&ns, "tasks", Some(&first)).await?;
         ns.applied("tasks").await?;
         ns.delete("other").await?;
         converges_to(&ns, &expected).await

@@ -67,7 +67,7 @@ fn is_excepted(field: &str) -> bool {
 fn every_field_can_be_set_changed_changed_back_and_removed() -> Result<()> {
     block_on(async {
         let ns = TestNamespace::new("draw").await?;
-        let (_proxy, _operator) = everywhere(&ns).await?;
+        let (_proxy, _operator) = cluster_wide(&ns).await?;
         let judge = Arc::new(Judge::new(ns)?);
         let fields = generate::fields();
         ensure!(fields.len() > 250, "too few fields: {fields:#?}");
@@ -95,7 +95,7 @@ fn every_field_can_be_set_changed_changed_back_and_removed() -> Result<()> {
 }
 
 /// One operator, in a cluster with a Prometheus and all optional APIs.
-async fn everywhere(ns: &TestNamespace) -> Result<(Proxy, RunningOperator)> {
+async fn cluster_wide(ns: &TestNamespace) -> Result<(Proxy, RunningOperator)> {
     let client = &ns.client;
     for &kind in Kind::ALL.iter().filter(|kind| kind.is_optional()) {
         install(client, &serde_json::from_value(golden_tests::crd(kind)?)?).await?;
@@ -169,8 +169,8 @@ async fn attempt(ns: &TestNamespace, app: &str, trial: &Trial) -> Result<()> {
     ns.delete(app).await?;
     let with_service = trial.field.starts_with("service.");
     eventually("its Service is deleted", async || {
-        let there = with_service && ns.objects(Kind::Service).get_opt(app).await?.is_some();
-        Ok(if there { Err(String::new()) } else { Ok(()) })
+        let exists = with_service && ns.objects(Kind::Service).get_opt(app).await?.is_some();
+        Ok(if exists { Err(String::new()) } else { Ok(()) })
     })
     .await
 }

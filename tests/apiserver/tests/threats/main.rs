@@ -25,9 +25,9 @@ async fn create(ns: &TestNamespace, kind: Kind, name: &str, rest: Value) -> Resu
 fn the_user_can_only_create_apps_in_one_namespace() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-rights").await?;
-        let elsewhere = TestNamespace::new("threat-rights-elsewhere").await?;
+        let other_namespace = TestNamespace::new("threat-rights-other").await?;
         let own = &intruder.ns.name;
-        let other = &elsewhere.name;
+        let other = &other_namespace.name;
         for (method, url) in [
             ("GET", format!("/api/v1/namespaces/{own}/secrets")),
             ("GET", format!("/api/v1/namespaces/{other}/secrets")),
@@ -43,10 +43,10 @@ fn the_user_can_only_create_apps_in_one_namespace() -> Result<()> {
             ),
         ] {
             let body = json!({"apiVersion": "v1", "kind": "Any", "metadata": {"name": "a"}});
-            let answer = intruder
+            let response = intruder
                 .ask(method, &url, (method == "POST").then_some(&body))
                 .await?;
-            let refused = format!("{:?}", answer.unwrap_err());
+            let refused = format!("{:?}", response.unwrap_err());
             ensure!(refused.contains("forbidden"), "{method} {url}: {refused}");
         }
         Ok(())
@@ -93,10 +93,10 @@ fn a_secret_of_another_namespace_is_not_read() -> Result<()> {
         let encoded = "a25vd24tdG8tdGhlLXZpY3RpbQ";
         ensure!(!made.contains(encoded), "{made}");
         let calls = proxy.calls();
-        let asked = calls.iter().find(|call| {
+        let request = calls.iter().find(|call| {
             call.namespace.as_deref() == Some(&victim.name) && call.name.as_deref() == Some("vault")
         });
-        ensure!(asked.is_none(), "{asked:?}");
+        ensure!(request.is_none(), "{request:?}");
         ensure!(
             made.contains("Deployment/try-0"),
             "no objects were created: {made}"
@@ -131,8 +131,9 @@ fn a_path_of_the_host_is_not_mounted() -> Result<()> {
         // Dropped as an unknown field next to an allowed source.
         let beside = json!({"volumes": [{"name": "a", "emptyDir": {}, "hostPath": host}], "volumeMounts": mount(json!({}))});
         intruder.create("beside", beside).await?.unwrap();
-        let elsewhere = json!({"podTemplate": {"spec": {"volumes": [{"name": "b", "hostPath": host}]}}});
-        intruder.create("elsewhere", elsewhere).await?.unwrap();
+        let in_pod_template =
+            json!({"podTemplate": {"spec": {"volumes": [{"name": "b", "hostPath": host}]}}});
+        intruder.create("pod-template", in_pod_template).await?.unwrap();
         // A path out of a volume: reported by the operator, and not applied.
         let volumes = json!([{"name": "a", "emptyDir": {}}]);
         let out = json!({"volumes": volumes, "volumeMounts": mount(json!({"subPath": "../../etc"}))});
@@ -147,10 +148,10 @@ fn a_path_of_the_host_is_not_mounted() -> Result<()> {
             json!({"volumes": volumes, "volumeMounts": mount(json!({"mountPropagation": "Bidirectional"}))});
         intruder.create("back", back).await?.unwrap();
 
-        for app in ["back", "beside", "elsewhere"] {
+        for app in ["back", "beside", "pod-template"] {
             intruder.decided(app, "Applied").await?;
         }
-        ensure!(intruder.ns.names(Kind::Deployment).await? == ["back", "beside", "elsewhere"]);
+        ensure!(intruder.ns.names(Kind::Deployment).await? == ["back", "beside", "pod-template"]);
         let made = format!("{:?}", snapshot(&intruder.ns).await?);
         ensure!(
             !made.contains("hostPath") && !made.contains("Bidirectional"),
@@ -217,8 +218,8 @@ fn nothing_runs_privileged() -> Result<()> {
                 pod["containers"].as_array().map(Vec::len) == Some(1),
                 "{name}: {pod}"
             );
-            let answer = restricted.would_run(&deployment).await?.unwrap();
-            ensure!(answer.is_ok(), "{name}: {answer:?}");
+            let response = restricted.would_run(&deployment).await?.unwrap();
+            ensure!(response.is_ok(), "{name}: {response:?}");
         }
         Ok(())
     })

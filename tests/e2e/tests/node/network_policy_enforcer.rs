@@ -151,10 +151,10 @@ fn ip(args: &[&str]) {
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "{command:?} (this test needs root): {said}"
+        "{command:?} (this test needs root): {stderr}"
     );
 }
 

@@ -239,19 +239,23 @@ async fn logs_exec_and_port_forward_reach_a_pod() -> Result<()> {
 
     let mut exec = fixture
         .pods()
-        .exec("web", ["sh", "-c", "echo said; exit 3"], &AttachParams::default())
+        .exec(
+            "web",
+            ["sh", "-c", "echo output; exit 3"],
+            &AttachParams::default(),
+        )
         .await?;
-    let mut said = String::new();
+    let mut output = String::new();
     exec.stdout()
         .context("no output")?
-        .read_to_string(&mut said)
+        .read_to_string(&mut output)
         .await?;
     let status = exec
         .take_status()
         .context("no status")?
         .await
         .context("no exit status")?;
-    ensure!(said == "said\n", "{said}");
+    ensure!(output == "output\n", "{output}");
     ensure!(
         status
             .message

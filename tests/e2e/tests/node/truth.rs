@@ -62,8 +62,8 @@ async fn every_figure_is_what_users_counted() -> Result<()> {
     all_agree("just recovered", &cluster, &app, &truth).await?;
 
     // The other app gets no requests.
-    let nobody = Truth::begin(truth.rules_since);
-    all_agree("no traffic", &cluster, &idle, &nobody).await?;
+    let no_requests = Truth::begin(truth.rules_since);
+    all_agree("no traffic", &cluster, &idle, &no_requests).await?;
     namespace.delete().await
 }
 

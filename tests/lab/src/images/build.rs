@@ -168,9 +168,9 @@ pub(super) fn run(command: &mut Command) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let last: Vec<&str> = said.lines().rev().take(20).collect();
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    let last: Vec<&str> = printed.lines().rev().take(20).collect();
     let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
     bail!("`{program}` failed ({}): {last}", output.status)
 }
