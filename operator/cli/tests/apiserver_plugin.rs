@@ -403,7 +403,7 @@ fn from_a_cluster_without_the_api_to_sparklines() -> Result<()> {
         install(&client, &observedapp_api::crd()).await?;
         eventually("the namespace default exists", async || {
             let found = Api::<Namespace>::all(client.clone()).get_opt("default").await?;
-            Ok(found.map(drop).ok_or_else(String::new))
+            found.map(drop).context("not found")
         })
         .await?;
         let burning = example("burning");

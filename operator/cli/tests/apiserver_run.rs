@@ -87,11 +87,8 @@ impl Program {
     async fn says(&self, what: &str, line: impl Fn(&Value) -> bool) -> Result<Value> {
         eventually(what, async || {
             let log = self.log()?;
-            Ok(log
-                .iter()
-                .find(|one| line(one))
-                .cloned()
-                .ok_or(format!("{log:#?}")))
+            let found = log.iter().find(|one| line(one)).cloned();
+            found.with_context(|| format!("{log:#?}"))
         })
         .await
     }
@@ -109,7 +106,8 @@ impl Program {
     async fn is_ready(&self) -> Result<()> {
         eventually("it is ready", async || {
             let (code, text) = self.ask("/readyz").await?;
-            Ok(if code == 200 { Ok(()) } else { Err(text) })
+            ensure!(code == 200, "{text}");
+            Ok(())
         })
         .await
     }
@@ -118,13 +116,14 @@ impl Program {
         eventually("its metrics are as they should be", async || {
             let (_, text) = self.ask("/metrics").await?;
             let missing = metrics.iter().find(|metric| !text.contains(**metric));
-            Ok(missing.map_or(Ok(()), |metric| Err(format!("{metric} is not in\n{text}"))))
+            ensure!(missing.is_none(), "{missing:?} is not in\n{text}");
+            Ok(())
         })
         .await
     }
 
     /// Asks it to end as Kubernetes does.
-    async fn terminate(mut self) -> Result<Vec<Value>> {
+    fn terminate(mut self) -> Result<Vec<Value>> {
         let pid = self.child.id().to_string();
         ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success());
         let child = &mut self.child;
@@ -236,7 +235,7 @@ fn what_it_does_can_be_followed() -> Result<()> {
                 let parent = others.find(|span| span["spanId"] == patch["parentSpanId"])?;
                 Some((parent.clone(), patch.clone()))
             });
-            Ok(found.ok_or(format!("{all:#?}")))
+            found.with_context(|| format!("{all:#?}"))
         })
         .await?;
         assert_eq!(reconcile["name"], "reconcile");
@@ -265,7 +264,7 @@ fn what_it_does_can_be_followed() -> Result<()> {
             let failed = all.iter().find(|(_, span)| {
                 attribute(span, "error.type")["stringValue"] == "Forbidden" && span["status"]["code"] == 2
             });
-            Ok(failed.map(drop).ok_or(format!("{all:#?}")))
+            failed.map(drop).with_context(|| format!("{all:#?}"))
         })
         .await?;
         program
@@ -278,15 +277,13 @@ fn what_it_does_can_be_followed() -> Result<()> {
         eventually("the app's failures are counted", async || {
             let (_, text) = program.ask("/metrics").await?;
             let count = text.lines().find_map(|line| line.strip_prefix(&failures));
-            Ok(match count {
-                Some(count) if count != "0" => Ok(()),
-                _ => Err(text),
-            })
+            ensure!(count.is_some_and(|count| count != "0"), "{text}");
+            Ok(())
         })
         .await?;
         proxy.on_request(|_| Action::Pass);
         program.shows(&[&format!("{failures}0\n")]).await?;
-        program.terminate().await?;
+        program.terminate()?;
         Ok(())
     })
 }
@@ -343,11 +340,8 @@ fn one_that_stands_by_is_ready_and_takes_over_from_one_that_is_asked_to_end() ->
         let leads = async |who: &str| {
             eventually(&format!("{who} leads"), async || {
                 let holder = holder().await?;
-                Ok(if holder.as_deref() == Some(who) {
-                    Ok(())
-                } else {
-                    Err(format!("{holder:?}"))
-                })
+                ensure!(holder.as_deref() == Some(who), "{holder:?}");
+                Ok(())
             })
             .await
         };
@@ -368,7 +362,7 @@ fn one_that_stands_by_is_ready_and_takes_over_from_one_that_is_asked_to_end() ->
         );
         assert!(two.writes().is_empty(), "{:#?}", two.writes());
 
-        let log = first.terminate().await?;
+        let log = first.terminate()?;
         // Given up, not left to run out.
         assert!(
             log.iter().any(|line| line["message"] == "the lease is given up"),
@@ -380,7 +374,7 @@ fn one_that_stands_by_is_ready_and_takes_over_from_one_that_is_asked_to_end() ->
             .await?;
         space.applied("tasks").await?;
         second.shows(&["observedapp_leader 1", "app=\"tasks\""]).await?;
-        second.terminate().await?;
+        second.terminate()?;
         Ok(())
     })
 }

@@ -11,10 +11,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
-use apiserver_tests::{
-    Proxy, RunningOperator, TestNamespace, block_on, condition, eventually_within, options,
-};
+use anyhow::{Result, ensure};
+use apiserver_tests::{Proxy, RunningOperator, TestNamespace, block_on, condition, options};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -25,6 +23,7 @@ use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use kube::ResourceExt;
 use kube::api::ListParams;
+use lab::wait;
 use observedapp_desired::Kind;
 use recorded::RecordedApp;
 use serde_json::{Value, json};
@@ -80,7 +79,7 @@ async fn measure(apps: usize) -> Result<()> {
     let namespaces = format!("--namespaces={}", ns.name);
     let url = format!("--prometheus-url={}", counted.url);
     let operator = RunningOperator::start(options(&[&namespaces, &url]), proxy.config());
-    eventually_within(TIMEOUT, "every app is True by Prometheus", async || {
+    wait::eventually("every app is True by Prometheus", TIMEOUT, async || {
         let list = ns.apps().list(&ListParams::default()).await?;
         let done = list
             .iter()
@@ -90,11 +89,8 @@ async fn measure(apps: usize) -> Result<()> {
                     .all(|type_| condition(app, type_).0 == "True")
             })
             .count();
-        Ok(if done == apps {
-            Ok(())
-        } else {
-            Err(format!("{done} of {apps}"))
-        })
+        ensure!(done == apps, "{done} of {apps}");
+        Ok(())
     })
     .await?;
 
@@ -144,7 +140,7 @@ fn spec() -> Value {
 /// Runs an operator without a Prometheus until every app has its rules; returns the hash of each app's rules.
 async fn hashes_of_rules(ns: &TestNamespace, apps: usize) -> Result<BTreeMap<String, String>> {
     let (_proxy, operator) = RunningOperator::behind_proxy(ns).await?;
-    let hashes = eventually_within(TIMEOUT, "every app has its rules", async || {
+    let hashes = wait::eventually("every app has its rules", TIMEOUT, async || {
         let rules = ns
             .objects(Kind::PrometheusRule)
             .list(&ListParams::default())
@@ -153,11 +149,8 @@ async fn hashes_of_rules(ns: &TestNamespace, apps: usize) -> Result<BTreeMap<Str
             .iter()
             .filter_map(|rule| Some((rule.name_any(), recorded::hash(&rule.data)?.to_owned())))
             .collect();
-        Ok(if hashes.len() == apps {
-            Ok(hashes)
-        } else {
-            Err(format!("{} of {apps}", hashes.len()))
-        })
+        ensure!(hashes.len() == apps, "{} of {apps}", hashes.len());
+        Ok(hashes)
     })
     .await?;
     operator.stop().await?;

@@ -12,7 +12,7 @@ mod snapshot;
 
 pub use cluster::{block_on, cluster, install, kubeconfig, schemaless, schemaless_as};
 pub use dry_run::{Cause, causes};
-pub use namespace::{TestNamespace, condition, eventually, eventually_within};
+pub use namespace::{TestNamespace, condition, eventually};
 pub use operator::{RunningOperator, options, short_intervals};
 pub use proxy::{Action, Call, Event, EventAction, Gate, Proxy};
 pub use readiness::{keep_ready, pod, set_ready};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
@@ -119,10 +119,12 @@ impl TestNamespace {
             let app = self.apps().get(name).await?;
             let current =
                 app.status.as_ref().and_then(|status| status.observed_generation) == app.metadata.generation;
-            if current && holds(&app) {
-                return Ok(Ok(app));
-            }
-            Ok(Err(serde_json::to_string_pretty(&app.status)?))
+            ensure!(
+                current && holds(&app),
+                "{}",
+                serde_json::to_string_pretty(&app.status)?
+            );
+            Ok(app)
         })
         .await
     }
@@ -131,7 +133,8 @@ impl TestNamespace {
     pub async fn gone(&self, name: &str) -> Result<()> {
         eventually(&format!("{}/{name}: it is deleted", self.name), async || {
             let app = self.apps().get_opt(name).await?;
-            Ok(app.map_or(Ok(()), |app| Err(format!("{:?}", app.metadata))))
+            ensure!(app.is_none(), "{app:?}");
+            Ok(())
         })
         .await
     }
@@ -167,19 +170,10 @@ pub fn condition(app: &ObservedApp, type_: &str) -> (String, String, String) {
         .unwrap_or_default()
 }
 
-/// Waits until `attempt` succeeds; the error has its last result.
-pub async fn eventually<T>(what: &str, attempt: impl AsyncFn() -> Result<Result<T, String>>) -> Result<T> {
-    eventually_within(TIMEOUT, what, attempt).await
-}
-
-/// As [`eventually`], with another timeout.
-pub async fn eventually_within<T>(
-    timeout: Duration,
-    what: &str,
-    attempt: impl AsyncFn() -> Result<Result<T, String>>,
-) -> Result<T> {
-    wait::eventually(what, timeout, async || {
-        attempt().await?.map_err(anyhow::Error::msg)
-    })
-    .await
+/// Waits until `attempt` succeeds; the error has its last one.
+pub async fn eventually<T, F>(what: &str, attempt: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    wait::eventually(what, TIMEOUT, attempt).await
 }

@@ -137,11 +137,8 @@ async fn in_force(client: &Client, system: &str, namespace: &str, group: &str, r
         async || {
             let answer = reviews.create(&PostParams::default(), &review).await?;
             let status = answer.status.unwrap_or_default();
-            Ok(if status.allowed {
-                Ok(())
-            } else {
-                Err(format!("{status:?}"))
-            })
+            ensure!(status.allowed, "{status:?}");
+            Ok(())
         },
     )
     .await

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use futures::future::join_all;
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -77,11 +77,8 @@ pub async fn converges_to(ns: &TestNamespace, expected: &BTreeMap<String, String
         &format!("{}: it converges to the state of a run without faults", ns.name),
         async || {
             let found = snapshot(ns).await?;
-            Ok(if found == *expected {
-                Ok(())
-            } else {
-                Err(difference(expected, &found))
-            })
+            ensure!(found == *expected, "{}", difference(expected, &found));
+            Ok(())
         },
     )
     .await

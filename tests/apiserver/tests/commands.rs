@@ -54,7 +54,8 @@ async fn every_command_of_the_documents_succeeds() -> Result<()> {
     eventually("the sample app is applied", async || {
         let apps: Api<ObservedApp> = Api::namespaced(server.client(), "default");
         let (status, _, message) = condition(&apps.get("tasks").await?, "Applied");
-        Ok(if status == "True" { Ok(()) } else { Err(message) })
+        ensure!(status == "True", "{message}");
+        Ok(())
     })
     .await?;
     let sample = TestNamespace {
@@ -64,11 +65,8 @@ async fn every_command_of_the_documents_succeeds() -> Result<()> {
     set_ready(&sample, "tasks", 1).await?;
     eventually("the sample app is probed", async || {
         let probes = sample.names(Kind::Probe).await?;
-        Ok(if probes.is_empty() {
-            Err(String::new())
-        } else {
-            Ok(())
-        })
+        ensure!(!probes.is_empty());
+        Ok(())
     })
     .await?;
     run(&texts(runbooks))

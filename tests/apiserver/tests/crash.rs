@@ -91,7 +91,8 @@ async fn run_phases(crash: Crash, expected: Option<&[BTreeMap<String, String>]>)
             let write = || proxy.writes().into_iter().find(|call| call.write == Some(k));
             eventually("the API server has the write", async || {
                 let answered = write().is_some_and(|call| call.answer.is_some());
-                Ok(answered.then_some(()).ok_or_else(|| "no response yet".to_owned()))
+                ensure!(answered, "no response yet");
+                Ok(())
             })
             .await?;
         }
@@ -140,11 +141,8 @@ async fn run_to_the_end(
                 // The API may not be served.
                 left.extend(ns.names(*kind).await.unwrap_or_default());
             }
-            Ok(if left.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{left:?}"))
-            })
+            ensure!(left.is_empty(), "{left:?}");
+            Ok(())
         },
     )
     .await?;

@@ -20,13 +20,9 @@ async fn install_released(ns: &TestNamespace) -> Result<()> {
             async || {
                 let answer = ns.would_create(&kind.gvk(), kind.plural(), &unknown).await?;
                 let causes = answer.err().unwrap_or_default();
-                Ok(
-                    if causes.iter().any(|cause| cause.message.contains("unknown field")) {
-                        Ok(())
-                    } else {
-                        Err(format!("{causes:?}"))
-                    },
-                )
+                let refused = causes.iter().any(|cause| cause.message.contains("unknown field"));
+                ensure!(refused, "{causes:?}");
+                Ok(())
             },
         )
         .await?;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options, short_intervals,
 };
@@ -71,11 +71,8 @@ fn the_status_of_slos_follows_prometheus() -> Result<()> {
         let status = eventually("the objectives have a status", async || {
             let app = ns.apps().get("tasks").await?;
             let (met, ..) = condition(&app, "SLOsMet");
-            Ok(if met == "True" {
-                Ok(app.status.unwrap())
-            } else {
-                Err(met)
-            })
+            ensure!(met == "True", "{met}");
+            Ok(app.status.unwrap())
         })
         .await?;
         let of = |name: &str| status.slos.iter().find(|slo| slo.name == name).unwrap();

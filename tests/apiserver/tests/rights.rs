@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::rights::{self, Right};
 use apiserver_tests::{
     Call, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, install, keep_ready,
@@ -162,11 +162,8 @@ async fn cluster_wide() -> Result<BTreeSet<Right>> {
         ns.applied("tasks").await?;
         eventually("it has a Probe if its spec asks for one", async || {
             let probes = ns.names(Kind::Probe).await?;
-            Ok(if probes.is_empty() == is_probed {
-                Err(format!("{probes:?}"))
-            } else {
-                Ok(())
-            })
+            ensure!(probes.is_empty() != is_probed, "{probes:?}");
+            Ok(())
         })
         .await?;
     }
@@ -179,11 +176,8 @@ async fn cluster_wide() -> Result<BTreeSet<Right>> {
         let read = calls
             .iter()
             .any(|call| (call.verb, &*call.resource) == ("list", "events"));
-        Ok(if read {
-            Ok(())
-        } else {
-            Err(format!("{} calls", calls.len()))
-        })
+        ensure!(read, "{} calls", calls.len());
+        Ok(())
     })
     .await?;
     growth_on_a_class_that_cannot_is_refused(&ns).await?;

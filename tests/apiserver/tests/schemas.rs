@@ -2,7 +2,7 @@
 //! its CRDs.
 #![allow(clippy::unwrap_used)]
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, install, options, schemaless,
 };
@@ -37,10 +37,7 @@ fn an_object_of_an_older_schema_is_reported_and_blocks_no_other() -> Result<()> 
             "metadata": {"name": "bad"}, "spec": {"image": ["a", "list"], "replicas": "many"},
         }))?;
         eventually("the older schema is enforced", async || {
-            Ok(match untyped.create(&PostParams::default(), &bad).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.to_string()),
-            })
+            Ok(untyped.create(&PostParams::default(), &bad).await?)
         })
         .await?;
         install(&ns.client, &observedapp_api::crd()).await?;
@@ -70,11 +67,8 @@ fn an_optional_api_is_discovered_when_added_and_removed() -> Result<()> {
             crds.delete(&monitors.name_any(), &DeleteParams::default())
                 .await?;
             eventually("the API is deleted", async || {
-                Ok(if crds.get_opt(&monitors.name_any()).await?.is_none() {
-                    Ok(())
-                } else {
-                    Err(String::new())
-                })
+                ensure!(crds.get_opt(&monitors.name_any()).await?.is_none());
+                Ok(())
             })
             .await
         };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     Call, Proxy, RunningOperator, TestNamespace, block_on, converges_to, eventually, options, settled,
 };
@@ -41,11 +41,8 @@ fn an_app_gets_objects_and_status_and_retains_only_data_when_deleted() -> Result
         eventually("only the database's data is left", async || {
             let mut names = ns.names(Kind::Service).await?;
             names.extend(ns.names(Kind::Deployment).await?);
-            Ok(if names.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{names:?}"))
-            })
+            ensure!(names.is_empty(), "{names:?}");
+            Ok(())
         })
         .await?;
         assert_eq!(ns.names(Kind::PersistentVolumeClaim).await?, ["tasks-db"]);
@@ -101,7 +98,8 @@ fn nothing_is_written_or_read_at_rest() -> Result<()> {
         let watched = |call: &Call| call.verb == "watch" && call.resource == "observedapps";
         eventually("the restarted operator has listed", async || {
             let begun = proxy.calls().split_off(reads).iter().any(watched);
-            Ok(if begun { Ok(()) } else { Err(String::new()) })
+            ensure!(begun);
+            Ok(())
         })
         .await?;
         assert_eq!(settled(&ns).await?, before);

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use apiserver_tests::{
     Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, install, options, rights,
     schemaless_as,
@@ -96,11 +96,8 @@ async fn listed_twice(proxy: &Proxy) -> Result<()> {
     let before = looks();
     eventually("the Prometheus objects are listed twice more", async || {
         let now = looks();
-        Ok(if now >= before + 2 {
-            Ok(())
-        } else {
-            Err(format!("{now}"))
-        })
+        ensure!(now >= before + 2, "{now}");
+        Ok(())
     })
     .await
 }
@@ -175,12 +172,12 @@ fn an_untrusted_prometheus_changes_nothing() -> Result<()> {
         eventually("a younger Prometheus exists", async || {
             let created = create(&hostile, "everything", &everything, &everything).await?;
             if created.metadata.creation_timestamp > ours.metadata.creation_timestamp {
-                return Ok(Ok(()));
+                return Ok(());
             }
             prometheuses(&hostile)
                 .delete("everything", &DeleteParams::default())
                 .await?;
-            Ok(Err("it has the same age".to_owned()))
+            bail!("it has the same age")
         })
         .await?;
         for (name, selector) in [

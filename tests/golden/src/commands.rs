@@ -215,6 +215,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ("", "cargo fmt --all", Elsewhere(".ci/run", "cargo fmt --all")),
     (
         "",
+        "cargo clippy --workspace --test …",
+        Elsewhere(".ci/run", "cargo clippy --workspace --test '*'"),
+    ),
+    (
+        "",
         "cargo clippy --workspace --all-targets …",
         Elsewhere(".ci/run", "cargo clippy --workspace --all-targets"),
     ),

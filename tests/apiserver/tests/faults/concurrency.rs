@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{Action, Gate, Proxy, RunningOperator, TestNamespace, block_on, eventually, options};
 
 use super::small;
@@ -21,10 +21,10 @@ fn no_more_apps_are_reconciled_at_once_than_configured() -> Result<()> {
         let proxy = Proxy::start(&ns).await?;
         let gate = Gate::default();
         let (held, begun) = (gate.clone(), Arc::new(Mutex::new(BTreeSet::new())));
-        let begin = Arc::clone(&begun);
+        let record = Arc::clone(&begun);
         proxy.on_request(move |call| match (call.verb, &call.name) {
             ("patch", Some(name)) if call.resource == "serviceaccounts" => {
-                begin.lock().unwrap().insert(name.clone());
+                record.lock().unwrap().insert(name.clone());
                 Action::Hold(held.clone())
             }
             _ => Action::Pass,
@@ -33,11 +33,8 @@ fn no_more_apps_are_reconciled_at_once_than_configured() -> Result<()> {
         let _operator = RunningOperator::start(options(&arguments), proxy.config());
         eventually("as many apps as allowed are being reconciled", async || {
             let begun = begun.lock().unwrap().clone();
-            Ok(if begun.len() >= CONCURRENCY {
-                Ok(())
-            } else {
-                Err(format!("{begun:?}"))
-            })
+            ensure!(begun.len() >= CONCURRENCY, "{begun:?}");
+            Ok(())
         })
         .await?;
         gate.open();

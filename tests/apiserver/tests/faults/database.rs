@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     Action, Gate, RunningOperator, TestNamespace, block_on, condition, eventually, options,
 };
@@ -31,21 +31,15 @@ fn retained_data_is_reused_with_the_same_password() -> Result<()> {
         ns.applied("tasks").await?;
         eventually("the database is deleted and its data retained", async || {
             let sets = ns.names(Kind::StatefulSet).await?;
-            Ok(if sets.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{sets:?}"))
-            })
+            ensure!(sets.is_empty(), "{sets:?}");
+            Ok(())
         })
         .await?;
         assert_eq!(ns.names(Kind::PersistentVolumeClaim).await?, ["tasks-db"]);
         ns.delete("tasks").await?;
         eventually("the app is deleted", async || {
-            Ok(if ns.apps().get_opt("tasks").await?.is_none() {
-                Ok(())
-            } else {
-                Err(String::new())
-            })
+            ensure!(ns.apps().get_opt("tasks").await?.is_none());
+            Ok(())
         })
         .await?;
         ns.apply("tasks", with.clone()).await?;
@@ -82,11 +76,11 @@ fn a_secret_created_by_another_replica_is_used() -> Result<()> {
         let (proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
         let gate = Gate::default();
         let (held, arrived) = (gate.clone(), Arc::new(AtomicBool::new(false)));
-        let arrives = Arc::clone(&arrived);
+        let record = Arc::clone(&arrived);
         proxy.on_request(move |call| {
             // The name of a Secret to create is in the body, not in the path.
             if call.verb == "create" && call.resource == "secrets" {
-                arrives.store(true, Ordering::Relaxed);
+                record.store(true, Ordering::Relaxed);
                 Action::Hold(held.clone())
             } else {
                 Action::Pass
@@ -96,7 +90,8 @@ fn a_secret_created_by_another_replica_is_used() -> Result<()> {
             .await?;
         eventually("a password is generated", async || {
             let arrived = arrived.load(Ordering::Relaxed);
-            Ok(if arrived { Ok(()) } else { Err(String::new()) })
+            ensure!(arrived);
+            Ok(())
         })
         .await?;
         let secrets: Api<Secret> = Api::namespaced(ns.client.clone(), &ns.name);

@@ -1,6 +1,6 @@
 //! Objects of other owners with a name that an app needs, and changes by others to the operator's objects.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     EventAction, Gate, Proxy, RunningOperator, TestNamespace, block_on, condition, converges_to, eventually,
     settled,
@@ -102,11 +102,8 @@ fn a_conflict_is_reported_by_one_event() -> Result<()> {
             let all = events.list(&ListParams::default()).await?;
             let reasons: Vec<_> = all.iter().filter_map(|event| event.reason.clone()).collect();
             let is_reported = reasons.iter().any(|one| one == "ForeignObject");
-            Ok(if is_reported {
-                Ok(())
-            } else {
-                Err(format!("{reasons:?}"))
-            })
+            ensure!(is_reported, "{reasons:?}");
+            Ok(())
         })
         .await?;
         settled(&ns).await?;
@@ -129,11 +126,8 @@ fn a_conflict_is_reported_by_one_event() -> Result<()> {
                 .labels
                 .unwrap_or_default();
             let repaired = labels["app.kubernetes.io/part-of"] == "tasks";
-            Ok(if repaired {
-                Ok(())
-            } else {
-                Err(format!("{labels:?}"))
-            })
+            ensure!(repaired, "{labels:?}");
+            Ok(())
         })
         .await?;
         settled(&ns).await?;
@@ -171,11 +165,8 @@ fn drift_in_every_kind_is_repaired_and_foreign_fields_are_kept() -> Result<()> {
                         .get("app.kubernetes.io/part-of")
                         .cloned()
                         .unwrap_or_default();
-                    Ok(if part_of == "tasks" && labels.contains_key("theirs") {
-                        Ok(())
-                    } else {
-                        Err(format!("{labels:?}"))
-                    })
+                    ensure!(part_of == "tasks" && labels.contains_key("theirs"), "{labels:?}");
+                    Ok(())
                 })
                 .await?;
                 let patch = json!({"metadata": {"labels": {"theirs": null}}});
@@ -188,10 +179,9 @@ fn drift_in_every_kind_is_repaired_and_foreign_fields_are_kept() -> Result<()> {
                 eventually(
                     &format!("the {} {name} is recreated", kind.as_str()),
                     async || {
-                        Ok(match ns.objects(kind).get_opt(&name).await? {
-                            Some(object) if object.metadata.deletion_timestamp.is_none() => Ok(()),
-                            _ => Err("absent".to_owned()),
-                        })
+                        let object = ns.objects(kind).get(&name).await?;
+                        ensure!(object.metadata.deletion_timestamp.is_none(), "it is terminating");
+                        Ok(())
                     },
                 )
                 .await?;

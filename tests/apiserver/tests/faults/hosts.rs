@@ -1,6 +1,6 @@
 //! Several apps that claim one host.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     Action, Gate, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options, rights,
 };
@@ -31,11 +31,8 @@ async fn two_namespaces(purpose: &str) -> Result<([TestNamespace; 2], Proxy, Run
 async fn ingresses(ns: &TestNamespace, wanted: &[&str]) -> Result<()> {
     eventually(&format!("{} has the Ingresses {wanted:?}", ns.name), async || {
         let names = ns.names(Kind::Ingress).await?;
-        Ok(if names == wanted {
-            Ok(())
-        } else {
-            Err(format!("{names:?}"))
-        })
+        ensure!(names == wanted, "{names:?}");
+        Ok(())
     })
     .await
 }
@@ -119,11 +116,8 @@ fn one_of_two_concurrent_claims_to_a_host_wins() -> Result<()> {
                     .iter()
                     .filter(|call| call.resource == "ingresses" && call.verb == "patch");
                 let on_way = on_way.count();
-                Ok(if on_way == count {
-                    Ok(())
-                } else {
-                    Err(on_way.to_string())
-                })
+                ensure!(on_way == count, "{on_way}");
+                Ok(())
             })
             .await
         };
@@ -143,11 +137,8 @@ fn one_of_two_concurrent_claims_to_a_host_wins() -> Result<()> {
                     found.push((made, condition(&app, "Exposed").1 == "HostTaken"));
                 }
                 found.sort_unstable();
-                Ok(if found == [(0, true), (1, false)] {
-                    Ok(())
-                } else {
-                    Err(format!("{found:?}"))
-                })
+                ensure!(found == [(0, true), (1, false)], "{found:?}");
+                Ok(())
             },
         )
         .await

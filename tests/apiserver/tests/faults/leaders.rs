@@ -98,15 +98,15 @@ async fn delay_after(passing: usize, expected: &BTreeMap<String, String>) -> Res
     let gate = Gate::default();
     let held = gate.clone();
     let last = one.writes().len() + passing;
-    let lost = Arc::new(AtomicBool::new(false));
-    let is_lost = Arc::clone(&lost);
+    let late = Arc::new(AtomicBool::new(false));
+    let is_late = Arc::clone(&late);
     one.on_request(move |call| {
         if call.write.is_some_and(|write| write > last) {
-            is_lost.store(true, Ordering::Relaxed);
+            is_late.store(true, Ordering::Relaxed);
         }
         let is_read = matches!(call.verb, "get" | "list" | "watch");
         match &*call.resource {
-            _ if !is_lost.load(Ordering::Relaxed) => Action::Pass,
+            _ if !is_late.load(Ordering::Relaxed) => Action::Pass,
             // It never leads again: it sent every later write before it lost the Lease.
             "leases" => Action::DropRequest,
             _ if is_read => Action::Pass,
@@ -115,11 +115,8 @@ async fn delay_after(passing: usize, expected: &BTreeMap<String, String>) -> Res
     });
     ns.apply("tasks", phase(1)).await?;
     eventually("the leader has sent the write to delay", async || {
-        Ok(if lost.load(Ordering::Relaxed) {
-            Ok(())
-        } else {
-            Err(format!("{:#?}", one.writes().len()))
-        })
+        ensure!(late.load(Ordering::Relaxed), "{:#?}", one.writes().len());
+        Ok(())
     })
     .await?;
     let _second = candidate(&ns, &two, "two");
@@ -128,7 +125,8 @@ async fn delay_after(passing: usize, expected: &BTreeMap<String, String>) -> Res
     gate.open();
     eventually("every delayed write has a response", async || {
         let waiting = one.writes().into_iter().find(|call| call.answer.is_none());
-        Ok(waiting.map_or(Ok(()), |call| Err(format!("{call:?}"))))
+        ensure!(waiting.is_none(), "{waiting:?}");
+        Ok(())
     })
     .await?;
     // Late creations are deleted again, and late deletions restored, because the owner reconciles them; but no late
@@ -181,11 +179,8 @@ fn a_hanging_lease_request_is_retried_before_the_lease_expires() -> Result<()> {
         hang_once();
         eventually("the lease is renewed again", async || {
             let now = count("update", "leases");
-            Ok(if now >= renewals + 3 {
-                Ok(())
-            } else {
-                Err(now.to_string())
-            })
+            ensure!(now >= renewals + 3, "{now}");
+            Ok(())
         })
         .await?;
         ensure!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     Action, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options, rights,
 };
@@ -61,11 +61,8 @@ fn a_namespace_deleted_during_a_reconcile_terminates() -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(ns.client.clone());
         namespaces.delete(&ns.name, &DeleteParams::background()).await?;
         eventually("the namespace is deleted", async || {
-            Ok(if namespaces.get_opt(&ns.name).await?.is_none() {
-                Ok(())
-            } else {
-                Err(String::new())
-            })
+            ensure!(namespaces.get_opt(&ns.name).await?.is_none());
+            Ok(())
         })
         .await
     })

@@ -1,6 +1,6 @@
 //! The Probe is created when the app is available for the first time, and kept when it no longer is.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options, set_ready,
 };
@@ -28,11 +28,8 @@ fn an_app_is_probed_once_it_has_been_available() -> Result<()> {
         set_ready(&ns, "tasks", 1).await?;
         eventually("it is probed", async || {
             let probes = ns.names(Kind::Probe).await?;
-            Ok(if probes == ["tasks"] {
-                Ok(())
-            } else {
-                Err(format!("{probes:?}"))
-            })
+            ensure!(probes == ["tasks"], "{probes:?}");
+            Ok(())
         })
         .await?;
         set_ready(&ns, "tasks", 0).await?;

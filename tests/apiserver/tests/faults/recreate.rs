@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use apiserver_tests::{
     Action, Gate, Proxy, RunningOperator, TestNamespace, block_on, converges_to, eventually,
 };
@@ -34,10 +34,7 @@ async fn created(ns: &TestNamespace, name: &str, before: Option<&str>) -> Result
         async || {
             let service = ns.objects(Kind::Service).get_opt(name).await?;
             let uid = service.and_then(|service| service.uid());
-            Ok(match uid {
-                Some(uid) if before != Some(&uid) => Ok(uid),
-                other => Err(format!("{other:?}")),
-            })
+            uid.filter(|uid| before != Some(uid)).context("it does not exist")
         },
     )
     .await
@@ -91,7 +88,8 @@ fn a_recreated_app_does_not_reuse_state_of_the_deleted_one() -> Result<()> {
         ns.delete("tasks").await?;
         eventually("the old Service is deleted", async || {
             let service = ns.objects(Kind::Service).get_opt("tasks").await?;
-            Ok(service.map_or(Ok(()), |service| Err(format!("{:?}", service.metadata))))
+            ensure!(service.is_none(), "it still exists");
+            Ok(())
         })
         .await?;
         watch_caught_up(&ns).await?;

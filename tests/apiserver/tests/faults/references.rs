@@ -1,6 +1,6 @@
 //! Secrets and ConfigMaps that an app references and does not own.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{RunningOperator, TestNamespace, block_on, eventually};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -36,11 +36,8 @@ fn a_changed_secret_rolls_the_pods_and_unused_secrets_are_never_read() -> Result
             .await?;
         eventually("a new revision rolls out", async || {
             let now = generation().await?;
-            Ok(if now > first {
-                Ok(())
-            } else {
-                Err(format!("{now:?}"))
-            })
+            ensure!(now > first, "{now:?}");
+            Ok(())
         })
         .await?;
         let second = generation().await?;
@@ -51,11 +48,8 @@ fn a_changed_secret_rolls_the_pods_and_unused_secrets_are_never_read() -> Result
             .await?;
         eventually("a created Secret rolls the pods, too", async || {
             let now = generation().await?;
-            Ok(if now > second {
-                Ok(())
-            } else {
-                Err(format!("{now:?}"))
-            })
+            ensure!(now > second, "{now:?}");
+            Ok(())
         })
         .await?;
         let read: Vec<_> = proxy

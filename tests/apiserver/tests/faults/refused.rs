@@ -93,8 +93,8 @@ fn the_api_server_sends_the_messages_that_the_operator_matches() -> Result<()> {
             "apiVersion": "nowhere.example.com/v1", "kind": "Nothing", "name": "any", "uid": "1",
             "controller": true, "blockOwnerDeletion": true,
         });
-        let owned = json!({"metadata": {"name": "any", "ownerReferences": [owner]}});
-        let text = refusal(&ns, "/api/v1", "configmaps", &owned).await?;
+        let config_map = json!({"metadata": {"name": "any", "ownerReferences": [owner]}});
+        let text = refusal(&ns, "/api/v1", "configmaps", &config_map).await?;
         assert!(text.contains("cannot find RESTMapping"), "{text}");
 
         let class = format!("fixed-{}", ns.name);

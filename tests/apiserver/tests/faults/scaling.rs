@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     Action, Gate, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options,
 };
@@ -44,11 +44,8 @@ impl Counts {
     async fn reach(&self, count: i32) -> Result<Vec<i32>> {
         eventually(&format!("replicas is {count}"), async || {
             let mut seen = self.seen.lock().unwrap();
-            Ok(if seen.last() == Some(&count) {
-                Ok(std::mem::replace(&mut *seen, vec![count]))
-            } else {
-                Err(format!("{seen:?}"))
-            })
+            ensure!(seen.last() == Some(&count), "{seen:?}");
+            Ok(std::mem::replace(&mut *seen, vec![count]))
         })
         .await
     }
@@ -134,10 +131,10 @@ fn a_late_write_of_a_former_leader_keeps_the_autoscalers_replicas() -> Result<()
         ns.apply("tasks", spec("tasks:2", false)).await?;
         eventually("the write is sent", async || {
             let last = frozen.writes().pop();
-            Ok(match last {
-                Some(call) if call.answer.is_none() && call.resource == "deployments" => Ok(()),
-                other => Err(format!("{other:?}")),
-            })
+            let is_sent =
+                |call: &apiserver_tests::Call| call.answer.is_none() && call.resource == "deployments";
+            ensure!(last.as_ref().is_some_and(is_sent), "{last:?}");
+            Ok(())
         })
         .await?;
         let _second = RunningOperator::start(options(&arguments), other.config());
@@ -148,7 +145,8 @@ fn a_late_write_of_a_former_leader_keeps_the_autoscalers_replicas() -> Result<()
         gate.open();
         eventually("the late write has a response", async || {
             let waiting = frozen.writes().into_iter().find(|call| call.answer.is_none());
-            Ok(waiting.map_or(Ok(()), |call| Err(format!("{call:?}"))))
+            ensure!(waiting.is_none(), "{waiting:?}");
+            Ok(())
         })
         .await?;
         first.kill().await;

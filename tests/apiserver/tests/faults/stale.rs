@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     Action, EventAction, Gate, RunningOperator, TestNamespace, block_on, converges_to, eventually,
 };
@@ -145,11 +145,8 @@ fn an_app_recreated_between_two_events_keeps_its_data() -> Result<()> {
         eventually("the old Service is deleted", async || {
             let now = ns.objects(Kind::Service).get_opt("tasks").await?;
             let now = now.and_then(|now| now.metadata.uid);
-            Ok(if now == service {
-                Err(format!("{now:?}"))
-            } else {
-                Ok(())
-            })
+            ensure!(now != service, "{now:?}");
+            Ok(())
         })
         .await?;
         ns.apply("tasks", large()).await?;

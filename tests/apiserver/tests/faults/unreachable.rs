@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     Action, Proxy, RunningOperator, TestNamespace, block_on, converges_to, eventually, options,
 };
@@ -40,11 +40,8 @@ fn an_unreachable_api_server_is_retried_until_it_is_back() -> Result<()> {
             .await?;
         eventually("every watch and the lease request failed", async || {
             let refused = refused.load(Ordering::Relaxed);
-            Ok(if refused > 25 {
-                Ok(())
-            } else {
-                Err(format!("{refused} requests"))
-            })
+            ensure!(refused > 25, "{refused} requests");
+            Ok(())
         })
         .await?;
         proxy.on_request(|_| Action::Pass);

@@ -170,7 +170,8 @@ async fn attempt(ns: &TestNamespace, app: &str, trial: &Trial) -> Result<()> {
     let with_service = trial.field.starts_with("service.");
     eventually("its Service is deleted", async || {
         let exists = with_service && ns.objects(Kind::Service).get_opt(app).await?.is_some();
-        Ok(if exists { Err(String::new()) } else { Ok(()) })
+        ensure!(!exists);
+        Ok(())
     })
     .await
 }
@@ -217,11 +218,8 @@ async fn hold(ns: &TestNamespace, app: &str, trial: &Trial, promise: Promise) ->
 async fn comes_to(ns: &TestNamespace, app: &str, expected: &BTreeMap<String, String>) -> Result<()> {
     eventually("the objects are as before", async || {
         let found = objects_of(ns, app).await?;
-        Ok(if found == *expected {
-            Ok(())
-        } else {
-            Err(difference(expected, &found))
-        })
+        ensure!(found == *expected, "{}", difference(expected, &found));
+        Ok(())
     })
     .await
 }
@@ -255,7 +253,7 @@ async fn set(ns: &TestNamespace, app: &str, spec: &Value) -> Result<()> {
         // The Probe is created when the app is available for the first time.
         eventually("it is probed", async || {
             let probe = ns.objects(Kind::Probe).get_opt(&name).await?;
-            Ok(probe.map(drop).ok_or_else(String::new))
+            probe.map(drop).context("it has no Probe")
         })
         .await?;
     }

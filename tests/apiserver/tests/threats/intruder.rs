@@ -1,13 +1,12 @@
 //! The user who attacks.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
     Cause, Proxy, RunningOperator, TestNamespace, causes, condition, eventually, options, rights,
 };
 use http::Request;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{Api, PostParams};
-use observedapp_desired::Kind;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -42,11 +41,9 @@ impl Intruder {
         let intruder = Self { ns };
         // The authorizer sees a binding with a delay.
         eventually("the user may list apps", async || {
-            Ok(intruder
-                .ask("GET", &intruder.apps(), None)
-                .await?
-                .map(|_| ())
-                .map_err(|why| format!("{why:?}")))
+            let list = intruder.ask("GET", &intruder.apps(), None).await?;
+            ensure!(list.is_ok(), "{list:?}");
+            Ok(())
         })
         .await?;
         Ok(intruder)

@@ -364,13 +364,13 @@ fn no_rule_harms_the_shared_prometheus() -> Result<()> {
         ];
         for (i, spec) in tries.into_iter().enumerate() {
             let name = format!("try-{i}");
-            let tried = format!("{spec:.200}");
+            let attempt = format!("{spec:.200}");
             if intruder.create(&name, spec).await?.is_ok() {
                 let (valid, message) = intruder.decided(&name, "Valid").await?;
-                ensure!(valid == "False", "{tried} is taken");
+                ensure!(valid == "False", "{attempt} is taken");
                 ensure!(
                     message.contains("extra[0]") || message.contains("slos[0]"),
-                    "{tried}: {message}"
+                    "{attempt}: {message}"
                 );
             }
         }
