@@ -29,10 +29,10 @@ pub fn ensure_with(tools: &[Tool], bars: &MultiProgress) -> Result<BTreeMap<Tool
     let mut programs = BTreeMap::new();
     let mut missing = BTreeMap::new();
     for &tool in tools {
-        let path = cache::program_path(tool.recipe())?;
+        let path = cache::program_path(&tool.recipe())?;
         if path.is_file() {
             programs.insert(tool, path);
-        } else if let Some(own) = on_path::find(tool.recipe()) {
+        } else if let Some(own) = on_path::find(&tool.recipe()) {
             programs.insert(tool, own);
         } else {
             missing.insert(tool, path);
@@ -128,7 +128,7 @@ fn compile(tool: Tool, target: &Path, progress: &Progress) -> Result<()> {
     let mut go = with_parent_death_signal(
         go::go_in(&go::module_folder(recipe.module))
             .args(["build", "-p", PARALLEL])
-            .args(cache::build_flags(recipe))
+            .args(cache::build_flags(&recipe))
             .arg("-o")
             .args([target.as_os_str(), recipe.package.as_ref()]),
     )
@@ -147,7 +147,7 @@ fn compile(tool: Tool, target: &Path, progress: &Progress) -> Result<()> {
     if !status.success() {
         bail!(
             "{}",
-            failure(recipe, status, &fs::read_to_string(&log).unwrap_or_default())
+            failure(&recipe, status, &fs::read_to_string(&log).unwrap_or_default())
         );
     }
     fs::remove_file(&log).with_context(|| format!("cannot remove {}", log.display()))
@@ -315,7 +315,7 @@ mod tests {
     fn a_failure_shows_gos_errors_without_its_downloads() {
         use std::os::unix::process::ExitStatusExt as _;
         let log = "go: downloading example.com/x v1.0.0\npackage x: no such thing\n";
-        let text = failure(Tool::Etcd.recipe(), std::process::ExitStatus::from_raw(256), log);
+        let text = failure(&Tool::Etcd.recipe(), std::process::ExitStatus::from_raw(256), log);
         assert!(
             text.contains("package x: no such thing") && !text.contains("downloading"),
             "{text}"

@@ -162,30 +162,27 @@ mod tests {
         write("go.mod", "module x");
         write("go.sum", "a b");
         let etcd = Tool::Etcd.recipe();
-        let first = key(etcd, module.path()).unwrap();
+        let first = key(&etcd, module.path()).unwrap();
         assert!(first.starts_with("etcd-"), "{first}");
         assert_eq!(
             first,
-            key(etcd, module.path()).unwrap(),
+            key(&etcd, module.path()).unwrap(),
             "the same inputs, the same key"
         );
 
         write("go.sum", "a c");
-        let after_sum = key(etcd, module.path()).unwrap();
+        let after_sum = key(&etcd, module.path()).unwrap();
         assert_ne!(first, after_sum, "another go.sum");
         write("main.go", "package main");
         assert_ne!(
             after_sum,
-            key(etcd, module.path()).unwrap(),
+            key(&etcd, module.path()).unwrap(),
             "another source file"
         );
         fs::remove_file(module.path().join("main.go")).unwrap();
-        assert_eq!(after_sum, key(etcd, module.path()).unwrap());
+        assert_eq!(after_sum, key(&etcd, module.path()).unwrap());
 
-        let other_package = Recipe {
-            package: "y",
-            ..copy_of(etcd)
-        };
+        let other_package = Recipe { package: "y", ..etcd };
         assert_ne!(
             after_sum,
             key(&other_package, module.path()).unwrap(),
@@ -193,7 +190,7 @@ mod tests {
         );
         let other_flags = Recipe {
             variables: &[("main.version", "1")],
-            ..copy_of(etcd)
+            ..etcd
         };
         assert_ne!(
             after_sum,
@@ -208,12 +205,8 @@ mod tests {
         let key_of = |a: &str, b: &str| {
             fs::write(module.path().join("a"), a).unwrap();
             fs::write(module.path().join("b"), b).unwrap();
-            key(Tool::Etcd.recipe(), module.path()).unwrap()
+            key(&Tool::Etcd.recipe(), module.path()).unwrap()
         };
         assert_ne!(key_of("xy", "z"), key_of("x", "yz"));
-    }
-
-    fn copy_of(recipe: &Recipe) -> Recipe {
-        Recipe { ..*recipe }
     }
 }

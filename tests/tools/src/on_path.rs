@@ -79,13 +79,13 @@ mod tests {
         let etcd = Tool::Etcd.recipe();
 
         let path = env::join_paths([&older, &right]).unwrap();
-        assert_eq!(find_in(etcd, &path), Some(right.join("etcd")));
-        assert_eq!(find_in(etcd, older.as_os_str()), None);
+        assert_eq!(find_in(&etcd, &path), Some(right.join("etcd")));
+        assert_eq!(find_in(&etcd, older.as_os_str()), None);
     }
 
     #[test]
     fn programs_for_images_are_never_taken_from_path() {
         assert!(Tool::Coredns.recipe().version_args.is_none());
-        assert_eq!(find(Tool::Coredns.recipe()), None);
+        assert_eq!(find(&Tool::Coredns.recipe()), None);
     }
 }

@@ -3,7 +3,7 @@
 use super::Tool;
 
 /// How a program is built.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Recipe {
     /// The program's file name.
     pub name: &'static str,
@@ -31,7 +31,7 @@ const KUBERNETES_VARIABLES: &[(&str, &str)] = &[
     ("k8s.io/client-go/pkg/version.gitVersion", "v1.34.4"),
 ];
 
-const fn kubernetes(
+fn kubernetes(
     name: &'static str,
     package: &'static str,
     version_args: &'static [&'static str],
@@ -48,7 +48,7 @@ const fn kubernetes(
     }
 }
 
-const fn go(
+fn go(
     name: &'static str,
     module: &'static str,
     package: &'static str,
@@ -67,258 +67,60 @@ const fn go(
 }
 
 impl Recipe {
-    const fn with(mut self, variables: &'static [(&'static str, &'static str)]) -> Self {
+    fn with(mut self, variables: &'static [(&'static str, &'static str)]) -> Self {
         self.variables = variables;
         self
     }
 
-    const fn or_on_path(mut self, version_args: &'static [&'static str]) -> Self {
+    fn or_on_path(mut self, version_args: &'static [&'static str]) -> Self {
         self.version_args = Some(version_args);
         self
     }
 }
 
 impl Tool {
-    pub(crate) fn recipe(self) -> &'static Recipe {
+    /// One row per program.
+    #[rustfmt::skip]
+    pub(crate) fn recipe(self) -> Recipe {
         match self {
-            Self::Etcd => {
-                const { &go("etcd", "etcd", "go.etcd.io/etcd/server/v3", "3.6.6", 17).or_on_path(&["--version"]) }
-            }
-            Self::KubeApiserver => {
-                const {
-                    &kubernetes(
-                        "kube-apiserver",
-                        "k8s.io/kubernetes/cmd/kube-apiserver",
-                        &["--version"],
-                        270,
-                    )
-                }
-            }
-            Self::Kubectl => {
-                const {
-                    &kubernetes(
-                        "kubectl",
-                        "k8s.io/kubernetes/cmd/kubectl",
-                        &["version", "--client"],
-                        23,
-                    )
-                }
-            }
-            Self::KubeControllerManager => {
-                const {
-                    &kubernetes(
-                        "kube-controller-manager",
-                        "k8s.io/kubernetes/cmd/kube-controller-manager",
-                        &["--version"],
-                        51,
-                    )
-                }
-            }
-            Self::KubeScheduler => {
-                const {
-                    &kubernetes(
-                        "kube-scheduler",
-                        "k8s.io/kubernetes/cmd/kube-scheduler",
-                        &["--version"],
-                        5,
-                    )
-                }
-            }
-            Self::Kubelet => {
-                const { &kubernetes("kubelet", "k8s.io/kubernetes/cmd/kubelet", &["--version"], 18) }
-            }
-            Self::KubeProxy => {
-                const {
-                    &kubernetes(
-                        "kube-proxy",
-                        "k8s.io/kubernetes/cmd/kube-proxy",
-                        &["--version"],
-                        7,
-                    )
-                }
-            }
-            Self::Promtool => {
-                const {
-                    &go(
-                        "promtool",
-                        "stack",
-                        "github.com/prometheus/prometheus/cmd/promtool",
-                        "3.15.0",
-                        194,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "3.15.0")])
-                    .or_on_path(&["--version"])
-                }
-            }
-            Self::Prometheus => {
-                const {
-                    &go(
-                        "prometheus",
-                        "stack",
-                        "github.com/prometheus/prometheus/cmd/prometheus",
-                        "3.15.0",
-                        60,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "3.15.0")])
-                }
-            }
-            Self::Helm => {
-                const {
-                    &go("helm", "stack", "helm.sh/helm/v4/cmd/helm", "4.3.1", 95)
-                        .with(&[("helm.sh/helm/v4/internal/version.version", "v4.3.1")])
-                        .or_on_path(&["version", "--short"])
-                }
-            }
-            Self::Kubeconform => {
-                const {
-                    &go(
-                        "kubeconform",
-                        "stack",
-                        "github.com/yannh/kubeconform/cmd/kubeconform",
-                        "0.7.0",
-                        5,
-                    )
-                    .with(&[("main.version", "v0.7.0")])
-                    .or_on_path(&["-v"])
-                }
-            }
-            Self::Kstatus => {
-                const {
-                    &go(
-                        "kstatus",
-                        "kstatus",
-                        "observedapp.dev/tools/kstatus",
-                        "0.37.2",
-                        20,
-                    )
-                }
-            }
-            Self::Coredns => const { &go("coredns", "stack", "github.com/coredns/coredns", "1.15.0", 83) },
-            Self::BlackboxExporter => {
-                const {
-                    &go(
-                        "blackbox_exporter",
-                        "stack",
-                        "github.com/prometheus/blackbox_exporter",
-                        "0.28.0",
-                        10,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "0.28.0")])
-                }
-            }
-            Self::PostgresExporter => {
-                const {
-                    &go(
-                        "postgres_exporter",
-                        "stack",
-                        "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter",
-                        "0.17.1",
-                        10,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "0.17.1")])
-                }
-            }
-            Self::RedisExporter => {
-                const {
-                    &go(
-                        "redis_exporter",
-                        "stack",
-                        "github.com/oliver006/redis_exporter",
-                        "1.82.0",
-                        10,
-                    )
-                    .with(&[("main.BuildVersion", "1.82.0")])
-                }
-            }
-            Self::Alertmanager => {
-                const {
-                    &go(
-                        "alertmanager",
-                        "alertmanager",
-                        "github.com/prometheus/alertmanager/cmd/alertmanager",
-                        "0.28.1",
-                        17,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "0.28.1")])
-                }
-            }
-            Self::PrometheusOperator => {
-                const {
-                    &go(
-                        "operator",
-                        "prometheus-operator",
-                        "github.com/prometheus-operator/prometheus-operator/cmd/operator",
-                        "0.85.0",
-                        77,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "0.85.0")])
-                }
-            }
-            Self::PrometheusConfigReloader => {
-                const {
-                    &go(
-                        "prometheus-config-reloader",
-                        "prometheus-operator",
-                        "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader",
-                        "0.85.0",
-                        3,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "0.85.0")])
-                }
-            }
-            Self::LocalPathProvisioner => {
-                const {
-                    &go(
-                        "local-path-provisioner",
-                        "prometheus-operator",
-                        "github.com/rancher/local-path-provisioner",
-                        "0.0.30",
-                        49,
-                    )
-                    .with(&[("main.VERSION", "v0.0.30")])
-                }
-            }
-            Self::Pause => const { &go("pause", "pause", "observedapp.dev/tools/pause", "3.10.1", 2) },
-            Self::MetricsServer => {
-                const {
-                    &go(
-                        "metrics-server",
-                        "metrics-server",
-                        "sigs.k8s.io/metrics-server/cmd/metrics-server",
-                        "0.9.0",
-                        94,
-                    )
-                }
-            }
-            Self::Traefik => {
-                const {
-                    &go(
-                        "traefik",
-                        "traefik",
-                        "github.com/traefik/traefik/v3/cmd/traefik",
-                        "3.6.12",
-                        265,
-                    )
-                    .with(&[("github.com/traefik/traefik/v3/pkg/version.Version", "3.6.12")])
-                }
-            }
-            Self::Loki => {
-                const {
-                    &go("loki", "loki", "github.com/grafana/loki/v3/cmd/loki", "3.7.8", 49)
-                        .with(&[("github.com/grafana/loki/v3/pkg/util/build.Version", "3.7.8")])
-                }
-            }
-            Self::Otelcol => {
-                const {
-                    &go(
-                        "otelcol",
-                        "otelcol",
-                        "observedapp.dev/tools/otelcol",
-                        "0.160.0",
-                        109,
-                    )
-                }
-            }
+            Self::Etcd => go("etcd", "etcd", "go.etcd.io/etcd/server/v3", "3.6.6", 17).or_on_path(&["--version"]),
+            Self::KubeApiserver => kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", &["--version"], 270),
+            Self::Kubectl => kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl", &["version", "--client"], 23),
+            Self::KubeControllerManager => kubernetes("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", &["--version"], 51),
+            Self::KubeScheduler => kubernetes("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", &["--version"], 5),
+            Self::Kubelet => kubernetes("kubelet", "k8s.io/kubernetes/cmd/kubelet", &["--version"], 18),
+            Self::KubeProxy => kubernetes("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy", &["--version"], 7),
+            Self::Promtool => go("promtool", "stack", "github.com/prometheus/prometheus/cmd/promtool", "3.15.0", 194)
+                .with(&[("github.com/prometheus/common/version.Version", "3.15.0")]).or_on_path(&["--version"]),
+            Self::Prometheus => go("prometheus", "stack", "github.com/prometheus/prometheus/cmd/prometheus", "3.15.0", 60)
+                .with(&[("github.com/prometheus/common/version.Version", "3.15.0")]),
+            Self::Helm => go("helm", "stack", "helm.sh/helm/v4/cmd/helm", "4.3.1", 95)
+                .with(&[("helm.sh/helm/v4/internal/version.version", "v4.3.1")]).or_on_path(&["version", "--short"]),
+            Self::Kubeconform => go("kubeconform", "stack", "github.com/yannh/kubeconform/cmd/kubeconform", "0.7.0", 5)
+                .with(&[("main.version", "v0.7.0")]).or_on_path(&["-v"]),
+            Self::Kstatus => go("kstatus", "kstatus", "observedapp.dev/tools/kstatus", "0.37.2", 20),
+            Self::Coredns => go("coredns", "stack", "github.com/coredns/coredns", "1.15.0", 83),
+            Self::BlackboxExporter => go("blackbox_exporter", "stack", "github.com/prometheus/blackbox_exporter", "0.28.0", 10)
+                .with(&[("github.com/prometheus/common/version.Version", "0.28.0")]),
+            Self::PostgresExporter => go("postgres_exporter", "stack", "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter", "0.17.1", 10)
+                .with(&[("github.com/prometheus/common/version.Version", "0.17.1")]),
+            Self::RedisExporter => go("redis_exporter", "stack", "github.com/oliver006/redis_exporter", "1.82.0", 10)
+                .with(&[("main.BuildVersion", "1.82.0")]),
+            Self::Alertmanager => go("alertmanager", "alertmanager", "github.com/prometheus/alertmanager/cmd/alertmanager", "0.28.1", 17)
+                .with(&[("github.com/prometheus/common/version.Version", "0.28.1")]),
+            Self::PrometheusOperator => go("operator", "prometheus-operator", "github.com/prometheus-operator/prometheus-operator/cmd/operator", "0.85.0", 77)
+                .with(&[("github.com/prometheus/common/version.Version", "0.85.0")]),
+            Self::PrometheusConfigReloader => go("prometheus-config-reloader", "prometheus-operator", "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader", "0.85.0", 3)
+                .with(&[("github.com/prometheus/common/version.Version", "0.85.0")]),
+            Self::LocalPathProvisioner => go("local-path-provisioner", "prometheus-operator", "github.com/rancher/local-path-provisioner", "0.0.30", 49)
+                .with(&[("main.VERSION", "v0.0.30")]),
+            Self::Pause => go("pause", "pause", "observedapp.dev/tools/pause", "3.10.1", 2),
+            Self::MetricsServer => go("metrics-server", "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "0.9.0", 94),
+            Self::Traefik => go("traefik", "traefik", "github.com/traefik/traefik/v3/cmd/traefik", "3.6.12", 265)
+                .with(&[("github.com/traefik/traefik/v3/pkg/version.Version", "3.6.12")]),
+            Self::Loki => go("loki", "loki", "github.com/grafana/loki/v3/cmd/loki", "3.7.8", 49)
+                .with(&[("github.com/grafana/loki/v3/pkg/util/build.Version", "3.7.8")]),
+            Self::Otelcol => go("otelcol", "otelcol", "observedapp.dev/tools/otelcol", "0.160.0", 109),
         }
     }
 }
