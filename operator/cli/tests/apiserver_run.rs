@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, ensure};
-use apiserver_tests::{Proxy, TestNamespace, Action, block_on, eventually};
+use apiserver_tests::{Action, Proxy, TestNamespace, block_on, eventually};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -317,7 +317,7 @@ fn a_collector_that_takes_nothing_is_logged_once() -> Result<()> {
                 break;
             }
         }
-        let log = program.terminate().await?;
+        let log = program.terminate()?;
         let about = |line: &&Value| line.to_string().contains("export");
         let told: Vec<_> = log.iter().filter(about).collect();
         assert_eq!(told.len(), 1, "{told:#?}");
