@@ -1,4 +1,4 @@
--- How Argo CD judges an ObservedApp: by what the operator says of it, never by how much of an error budget is left.
+-- Argo CD's health check of an ObservedApp, by its conditions; a spent error budget is Healthy.
 local hs = {}
 if obj.spec ~= nil and obj.spec.paused then
   hs.status = "Suspended"

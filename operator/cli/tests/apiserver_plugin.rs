@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use apiserver_tests::{Space, block_on, eventually, install, kubeconfig};
+use apiserver_tests::{TestNamespace, block_on, eventually, install, kubeconfig};
 use golden_tests::prometheus::Prometheus;
 use k8s_openapi::api::core::v1::{Endpoints, Namespace, Pod, Service};
 use kube::Client;
@@ -83,7 +83,7 @@ async fn tell(api: &Api<ObservedApp>, name: &str, status: &Value) -> Result<()> 
 #[test]
 fn a_screen_tells_what_the_resource_says() -> Result<()> {
     block_on(async {
-        let space = Space::new("screen").await?;
+        let space = TestNamespace::new("screen").await?;
         let config = kubeconfig().await?;
         let burning = example("burning");
         make(&space.apps(), "tasks", &burning["spec"], &burning["status"]).await?;
@@ -120,7 +120,7 @@ fn a_screen_tells_what_the_resource_says() -> Result<()> {
 #[test]
 fn the_app_with_the_least_budget_is_on_top() -> Result<()> {
     block_on(async {
-        let space = Space::new("top").await?;
+        let space = TestNamespace::new("top").await?;
         let config = kubeconfig().await?;
         for (name, budget) in [("calm", "90%"), ("spent", "-4%"), ("low", "9%")] {
             let slo = json!({"name": "a", "objective": "99%", "window": "7d", "budgetRemaining": budget, "state": "Met"});
@@ -149,7 +149,7 @@ fn the_app_with_the_least_budget_is_on_top() -> Result<()> {
             .collect();
         assert_eq!(here, ["spent", "low", "calm", "young"]);
 
-        let empty = Space::new("empty").await?;
+        let empty = TestNamespace::new("empty").await?;
         let output = run(config, &["top", "-n", &empty.name]).await?;
         assert!(output.status.success() && output.stdout.is_empty());
         assert!(String::from_utf8(output.stderr)?.contains("-A looks in all"));
@@ -211,7 +211,7 @@ impl Drop for Watching {
 #[test]
 fn a_watch_shows_every_change_until_the_app_is_deleted() -> Result<()> {
     block_on(async {
-        let space = Space::new("watch").await?;
+        let space = TestNamespace::new("watch").await?;
         let healthy = example("healthy");
         make(&space.apps(), "tasks", &healthy["spec"], &healthy["status"]).await?;
         let command = plugin(
@@ -245,7 +245,7 @@ fn a_watch_shows_every_change_until_the_app_is_deleted() -> Result<()> {
 #[test]
 fn who_looks_in_the_wrong_place_is_told_the_right_one() -> Result<()> {
     block_on(async {
-        let space = Space::new("elsewhere").await?;
+        let space = TestNamespace::new("elsewhere").await?;
         let config = kubeconfig().await?;
         make(
             &space.apps(),
@@ -271,7 +271,7 @@ fn who_looks_in_the_wrong_place_is_told_the_right_one() -> Result<()> {
 #[test]
 fn who_may_not_is_told_what_to_ask_for() -> Result<()> {
     block_on(async {
-        let space = Space::new("forbidden").await?;
+        let space = TestNamespace::new("forbidden").await?;
         // The administrator in the shoes of somebody without any right.
         let config = kubeconfig().await?;
         let mut value: Value = serde_yaml::from_str(&fs::read_to_string(&config)?)?;
@@ -403,7 +403,7 @@ fn from_a_cluster_without_the_api_to_sparklines() -> Result<()> {
         install(&client, &observedapp_api::crd()).await?;
         eventually("the namespace default exists", async || {
             let found = Api::<Namespace>::all(client.clone()).get_opt("default").await?;
-            Ok(found.map(drop).ok_or_else(String::new))
+            found.map(drop).context("not found")
         })
         .await?;
         let burning = example("burning");

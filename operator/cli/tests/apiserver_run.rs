@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, ensure};
-use apiserver_tests::{Proxy, Space, Verdict, block_on, eventually};
+use apiserver_tests::{Action, Proxy, TestNamespace, block_on, eventually};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -37,7 +37,7 @@ struct Program {
 
 impl Program {
     fn start(
-        space: &Space,
+        space: &TestNamespace,
         proxy: &Proxy,
         folder: &Path,
         identity: &str,
@@ -87,11 +87,8 @@ impl Program {
     async fn says(&self, what: &str, line: impl Fn(&Value) -> bool) -> Result<Value> {
         eventually(what, async || {
             let log = self.log()?;
-            Ok(log
-                .iter()
-                .find(|one| line(one))
-                .cloned()
-                .ok_or(format!("{log:#?}")))
+            let found = log.iter().find(|one| line(one)).cloned();
+            found.with_context(|| format!("{log:#?}"))
         })
         .await
     }
@@ -109,7 +106,8 @@ impl Program {
     async fn is_ready(&self) -> Result<()> {
         eventually("it is ready", async || {
             let (code, text) = self.ask("/readyz").await?;
-            Ok(if code == 200 { Ok(()) } else { Err(text) })
+            ensure!(code == 200, "{text}");
+            Ok(())
         })
         .await
     }
@@ -118,13 +116,14 @@ impl Program {
         eventually("its metrics are as they should be", async || {
             let (_, text) = self.ask("/metrics").await?;
             let missing = metrics.iter().find(|metric| !text.contains(**metric));
-            Ok(missing.map_or(Ok(()), |metric| Err(format!("{metric} is not in\n{text}"))))
+            ensure!(missing.is_none(), "{missing:?} is not in\n{text}");
+            Ok(())
         })
         .await
     }
 
     /// Asks it to end as Kubernetes does.
-    async fn terminate(mut self) -> Result<Vec<Value>> {
+    fn terminate(mut self) -> Result<Vec<Value>> {
         let pid = self.child.id().to_string();
         ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success());
         let child = &mut self.child;
@@ -168,7 +167,7 @@ fn attribute<'a>(of: &'a Value, key: &str) -> &'a Value {
 }
 
 /// A pod of the app whose container the kubelet has started again so often.
-async fn restarted(space: &Space, name: &str, restarts: i32) -> Result<()> {
+async fn restarted(space: &TestNamespace, name: &str, restarts: i32) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(space.client.clone(), &space.name);
     let pod = json!({
         "metadata": {"name": name, "labels": {
@@ -190,7 +189,7 @@ async fn restarted(space: &Space, name: &str, restarts: i32) -> Result<()> {
 #[test]
 fn what_it_does_can_be_followed() -> Result<()> {
     block_on(async {
-        let space = Space::new("followed").await?;
+        let space = TestNamespace::new("followed").await?;
         let proxy = Proxy::start(&space).await?;
         let folder = tempfile::tempdir()?;
         let (endpoint, spans) = collector().await?;
@@ -236,7 +235,7 @@ fn what_it_does_can_be_followed() -> Result<()> {
                 let parent = others.find(|span| span["spanId"] == patch["parentSpanId"])?;
                 Some((parent.clone(), patch.clone()))
             });
-            Ok(found.ok_or(format!("{all:#?}")))
+            found.with_context(|| format!("{all:#?}"))
         })
         .await?;
         assert_eq!(reconcile["name"], "reconcile");
@@ -250,9 +249,9 @@ fn what_it_does_can_be_followed() -> Result<()> {
         assert_ne!(reconcile["status"]["code"], 2, "nothing failed");
         assert_eq!(attribute(&patch, "http.response.status_code")["intValue"], "201");
 
-        proxy.judge(|call| match (call.verb, &*call.resource) {
-            ("patch", "services") => Verdict::Fail(403),
-            _ => Verdict::Pass,
+        proxy.on_request(|call| match (call.verb, &*call.resource) {
+            ("patch", "services") => Action::Fail(403),
+            _ => Action::Pass,
         });
         space
             .apply(
@@ -265,7 +264,7 @@ fn what_it_does_can_be_followed() -> Result<()> {
             let failed = all.iter().find(|(_, span)| {
                 attribute(span, "error.type")["stringValue"] == "Forbidden" && span["status"]["code"] == 2
             });
-            Ok(failed.map(drop).ok_or(format!("{all:#?}")))
+            failed.map(drop).with_context(|| format!("{all:#?}"))
         })
         .await?;
         program
@@ -278,15 +277,13 @@ fn what_it_does_can_be_followed() -> Result<()> {
         eventually("the app's failures are counted", async || {
             let (_, text) = program.ask("/metrics").await?;
             let count = text.lines().find_map(|line| line.strip_prefix(&failures));
-            Ok(match count {
-                Some(count) if count != "0" => Ok(()),
-                _ => Err(text),
-            })
+            ensure!(count.is_some_and(|count| count != "0"), "{text}");
+            Ok(())
         })
         .await?;
-        proxy.judge(|_| Verdict::Pass);
+        proxy.on_request(|_| Action::Pass);
         program.shows(&[&format!("{failures}0\n")]).await?;
-        program.terminate().await?;
+        program.terminate()?;
         Ok(())
     })
 }
@@ -294,7 +291,7 @@ fn what_it_does_can_be_followed() -> Result<()> {
 #[test]
 fn a_collector_that_takes_nothing_is_logged_once() -> Result<()> {
     block_on(async {
-        let space = Space::new("unheard").await?;
+        let space = TestNamespace::new("unheard").await?;
         let proxy = Proxy::start(&space).await?;
         let folder = tempfile::tempdir()?;
         let refused = Arc::new(AtomicUsize::new(0));
@@ -320,7 +317,7 @@ fn a_collector_that_takes_nothing_is_logged_once() -> Result<()> {
                 break;
             }
         }
-        let log = program.terminate().await?;
+        let log = program.terminate()?;
         let about = |line: &&Value| line.to_string().contains("export");
         let told: Vec<_> = log.iter().filter(about).collect();
         assert_eq!(told.len(), 1, "{told:#?}");
@@ -332,7 +329,7 @@ fn a_collector_that_takes_nothing_is_logged_once() -> Result<()> {
 #[test]
 fn one_that_stands_by_is_ready_and_takes_over_from_one_that_is_asked_to_end() -> Result<()> {
     block_on(async {
-        let space = Space::new("handover").await?;
+        let space = TestNamespace::new("handover").await?;
         let [one, two] = [Proxy::start(&space).await?, Proxy::start(&space).await?];
         let folder = tempfile::tempdir()?;
         let leases: Api<Lease> = Api::namespaced(space.client.clone(), &space.name);
@@ -343,11 +340,8 @@ fn one_that_stands_by_is_ready_and_takes_over_from_one_that_is_asked_to_end() ->
         let leads = async |who: &str| {
             eventually(&format!("{who} leads"), async || {
                 let holder = holder().await?;
-                Ok(if holder.as_deref() == Some(who) {
-                    Ok(())
-                } else {
-                    Err(format!("{holder:?}"))
-                })
+                ensure!(holder.as_deref() == Some(who), "{holder:?}");
+                Ok(())
             })
             .await
         };
@@ -368,7 +362,7 @@ fn one_that_stands_by_is_ready_and_takes_over_from_one_that_is_asked_to_end() ->
         );
         assert!(two.writes().is_empty(), "{:#?}", two.writes());
 
-        let log = first.terminate().await?;
+        let log = first.terminate()?;
         // Given up, not left to run out.
         assert!(
             log.iter().any(|line| line["message"] == "the lease is given up"),
@@ -380,7 +374,7 @@ fn one_that_stands_by_is_ready_and_takes_over_from_one_that_is_asked_to_end() ->
             .await?;
         space.applied("tasks").await?;
         second.shows(&["observedapp_leader 1", "app=\"tasks\""]).await?;
-        second.terminate().await?;
+        second.terminate()?;
         Ok(())
     })
 }

@@ -81,7 +81,7 @@ impl Context {
             self.references.secret_keys(&self.store, &key)
         };
         let referred = match progress {
-            Progress::Applied { .. } | Progress::Paused(_) => self.references_of(app),
+            Progress::Applied { .. } | Progress::Paused(_) => Self::references_of(app),
             Progress::Unobserved(_) | Progress::Invalid(_) => BTreeSet::new(),
         };
         Facts {

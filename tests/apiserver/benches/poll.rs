@@ -1,5 +1,5 @@
-//! What asking Prometheus costs for many apps together, and that nothing is written while nothing moves: real apps on a
-//! real API server, and a real Prometheus that has their series.
+//! The cost of polling Prometheus for many apps, and that nothing is written while nothing changes: real apps on a real
+//! API server, and a real Prometheus that has their series.
 //!
 //! ```text
 //! cargo bench -p apiserver-tests --bench poll              # 1,000 apps
@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
-use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually_within, options};
+use anyhow::{Result, ensure};
+use apiserver_tests::{Proxy, RunningOperator, TestNamespace, block_on, condition, options};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -23,6 +23,7 @@ use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use kube::ResourceExt;
 use kube::api::ListParams;
+use lab::wait;
 use observedapp_desired::Kind;
 use recorded::RecordedApp;
 use serde_json::{Value, json};
@@ -33,14 +34,14 @@ mod promises;
 #[path = "support/recorded.rs"]
 mod recorded;
 
-/// What may be asked and received in one round, whatever the number of apps.
+/// The most requests and bytes of one polling round, whatever the number of apps.
 const MOST_REQUESTS: f64 = 10.0;
 const MOST_MIB: f64 = 2.0;
 const SLOS: [&str; 2] = ["availability", "latency"];
-/// For as many apps as one may ask for, on whatever machine.
-const PATIENCE: Duration = Duration::from_mins(20);
+/// Enough for any number of apps on a slow machine.
+const TIMEOUT: Duration = Duration::from_mins(20);
 const REST: Duration = Duration::from_mins(2);
-/// Asked once a round, so that it counts the rounds.
+/// Requested once a round, so its count is the number of rounds.
 const ONCE: &str = "/api/v1/status/runtimeinfo";
 
 fn main() -> Result<ExitCode> {
@@ -53,20 +54,20 @@ fn main() -> Result<ExitCode> {
 }
 
 async fn measure(apps: usize) -> Result<()> {
-    let space = Space::new("poll").await?;
+    let ns = TestNamespace::new("poll").await?;
     stream::iter(0..apps)
         .map(|number| {
-            let space = space.clone();
-            async move { space.apply(&format!("app-{number}"), spec()).await }
+            let ns = ns.clone();
+            async move { ns.apply(&format!("app-{number}"), spec()).await }
         })
         .buffer_unordered(16)
         .try_collect::<Vec<_>>()
         .await?;
-    let recorded: Vec<RecordedApp> = hashes_of_rules(&space, apps)
+    let recorded: Vec<RecordedApp> = hashes_of_rules(&ns, apps)
         .await?
         .into_iter()
         .map(|(name, hash)| RecordedApp {
-            namespace: space.name.clone(),
+            namespace: ns.name.clone(),
             name,
             hash,
         })
@@ -74,13 +75,13 @@ async fn measure(apps: usize) -> Result<()> {
 
     let prometheus = Prometheus::with_openmetrics(&recorded::series(&recorded, &SLOS)?);
     let counted = Counted::start(prometheus.url()).await?;
-    let proxy = Proxy::start(&space).await?;
-    let namespaces = format!("--namespaces={}", space.name);
+    let proxy = Proxy::start(&ns).await?;
+    let namespaces = format!("--namespaces={}", ns.name);
     let url = format!("--prometheus-url={}", counted.url);
-    let operator = Running::start(options(&[&namespaces, &url]), proxy.config());
-    eventually_within(PATIENCE, "Prometheus proves every app", async || {
-        let list = space.apps().list(&ListParams::default()).await?;
-        let proven = list
+    let operator = RunningOperator::start(options(&[&namespaces, &url]), proxy.config());
+    wait::eventually("every app is True by Prometheus", TIMEOUT, async || {
+        let list = ns.apps().list(&ListParams::default()).await?;
+        let done = list
             .iter()
             .filter(|app| {
                 ["Monitored", "RulesLoaded", "SLOsMet"]
@@ -88,11 +89,8 @@ async fn measure(apps: usize) -> Result<()> {
                     .all(|type_| condition(app, type_).0 == "True")
             })
             .count();
-        Ok(if proven == apps {
-            Ok(())
-        } else {
-            Err(format!("{proven} of {apps}"))
-        })
+        ensure!(done == apps, "{done} of {apps}");
+        Ok(())
     })
     .await?;
 
@@ -116,7 +114,7 @@ async fn measure(apps: usize) -> Result<()> {
     promises::promise(&format!("at most {MOST_MIB} MiB a round"), mib <= MOST_MIB);
     promises::promise(
         &format!(
-            "nothing is written in {} s in which nothing moves: {written} writes",
+            "nothing is written in {} s without changes: {written} writes",
             REST.as_secs()
         ),
         written == 0,
@@ -139,11 +137,11 @@ fn spec() -> Value {
     })
 }
 
-/// Lets an operator that has no Prometheus make every app's rules, and reads by what hash Prometheus would know them.
-async fn hashes_of_rules(space: &Space, apps: usize) -> Result<BTreeMap<String, String>> {
-    let (_proxy, operator) = Running::calm(space).await?;
-    let hashes = eventually_within(PATIENCE, "every app has its rules", async || {
-        let rules = space
+/// Runs an operator without a Prometheus until every app has its rules; returns the hash of each app's rules.
+async fn hashes_of_rules(ns: &TestNamespace, apps: usize) -> Result<BTreeMap<String, String>> {
+    let (_proxy, operator) = RunningOperator::behind_proxy(ns).await?;
+    let hashes = wait::eventually("every app has its rules", TIMEOUT, async || {
+        let rules = ns
             .objects(Kind::PrometheusRule)
             .list(&ListParams::default())
             .await?;
@@ -151,22 +149,19 @@ async fn hashes_of_rules(space: &Space, apps: usize) -> Result<BTreeMap<String, 
             .iter()
             .filter_map(|rule| Some((rule.name_any(), recorded::hash(&rule.data)?.to_owned())))
             .collect();
-        Ok(if hashes.len() == apps {
-            Ok(hashes)
-        } else {
-            Err(format!("{} of {apps}", hashes.len()))
-        })
+        ensure!(hashes.len() == apps, "{} of {apps}", hashes.len());
+        Ok(hashes)
     })
     .await?;
     operator.stop().await?;
     Ok(hashes)
 }
 
-/// What was asked and received so far.
+/// Requests and bytes so far.
 #[derive(Clone, Debug, Default)]
 struct Traffic {
     asked: BTreeMap<String, u32>,
-    /// Of the answers' bodies, as they came.
+    /// Of the response bodies, compressed.
     bytes: usize,
 }
 
@@ -180,7 +175,7 @@ impl Traffic {
     }
 }
 
-/// A way to a Prometheus that counts.
+/// A reverse proxy to Prometheus that counts requests.
 struct Counted {
     url: String,
     traffic: Arc<Mutex<Traffic>>,
@@ -211,7 +206,7 @@ impl Counted {
         let router = Router::new().fallback(pass_on).with_state(way);
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
-                eprintln!("the way to Prometheus has ended: {error}");
+                eprintln!("the proxy to Prometheus has ended: {error}");
             }
         });
         Ok(Self {
@@ -245,7 +240,7 @@ async fn pass_on(
             .send()
             .await?;
         let (code, mut headers) = (sent.status(), sent.headers().clone());
-        // The body goes on whole, however it came.
+        // The body is forwarded unchanged, still compressed.
         headers.remove(TRANSFER_ENCODING);
         reqwest::Result::Ok((code, headers, sent.bytes().await?))
     };

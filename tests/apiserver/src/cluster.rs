@@ -1,4 +1,4 @@
-//! The one API server of a test program.
+//! The API server that all tests of a program share.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
-/// One runtime for all tests of a program: the server outlives the test that happened to start it.
+/// One runtime for all tests of a program: the server outlives the test that starts it.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
@@ -25,12 +25,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 static SERVER: OnceCell<ApiServer> = OnceCell::const_new();
 
-/// Runs a test to its end.
 pub fn block_on(test: impl Future<Output = Result<()>>) -> Result<()> {
     RUNTIME.block_on(test)
 }
 
-/// The administrator's client of the server, with the ObservedApp CRD and the optional APIs installed.
+/// An administrator's client; the ObservedApp CRD and the optional APIs are installed.
 pub async fn cluster() -> Result<Client> {
     Ok(server().await?.client())
 }
@@ -68,12 +67,12 @@ pub async fn install(client: &Client, crd: &CustomResourceDefinition) -> Result<
     Ok(())
 }
 
-/// A CRD that takes anything: the APIs of others are optional, and what is in them is tested elsewhere.
+/// A CRD without a schema: the optional APIs of others are tested with their real schemas in `golden.rs`.
 pub fn schemaless(kind: Kind) -> Result<CustomResourceDefinition> {
     schemaless_as(&kind.gvk(), kind.plural())
 }
 
-/// The same for an API of which the operator makes nothing.
+/// The same for an API of which the operator creates no objects.
 pub fn schemaless_as(gvk: &GroupVersionKind, plural: &str) -> Result<CustomResourceDefinition> {
     Ok(serde_json::from_value(json!({
         "apiVersion": "apiextensions.k8s.io/v1",

@@ -1,4 +1,4 @@
-//! What the API server would say, without anything being stored.
+//! Server-side dry runs.
 
 use anyhow::Result;
 use http::Request;
@@ -7,9 +7,9 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
-use crate::Space;
+use crate::TestNamespace;
 
-/// A refusal: the field and what is wrong with it.
+/// Why an object is refused: the field and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cause {
     /// Empty where the API server names none.
@@ -17,9 +17,8 @@ pub struct Cause {
     pub message: String,
 }
 
-impl Space {
-    /// Whether the API server would create this object in the namespace, taking no field that it does not know; else
-    /// why not.
+impl TestNamespace {
+    /// Whether the API server would create this object in the namespace, with strict field validation.
     pub async fn would_create(
         &self,
         gvk: &GroupVersionKind,
@@ -42,8 +41,8 @@ impl Space {
     }
 }
 
-impl Space {
-    /// From now on the namespace takes no pod that breaks the restricted Pod Security Standard.
+impl TestNamespace {
+    /// Enforces the restricted Pod Security Standard in the namespace.
     pub async fn enforce_restricted(&self) -> Result<()> {
         let labels = json!({"metadata": {"labels": {
             "pod-security.kubernetes.io/enforce": "restricted",
@@ -56,7 +55,7 @@ impl Space {
         Ok(())
     }
 
-    /// Whether the namespace would take a pod of this Deployment or StatefulSet; nothing for other objects.
+    /// Whether the namespace would admit a pod of this Deployment or StatefulSet; `None` for other kinds.
     pub async fn would_run(&self, object: &Value) -> Result<Option<Result<Value, Vec<Cause>>>> {
         let Some(template) = object["spec"].get("template") else {
             return Ok(None);
@@ -71,17 +70,17 @@ impl Space {
     }
 }
 
-/// Why the API server refused something; fails where it did not even answer.
+/// The causes in a refusal of the API server; an error if there was no response.
 pub fn causes(error: kube::Error) -> Result<Vec<Cause>> {
     let kube::Error::Api(status) = error else {
         return Err(error.into());
     };
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let mut causes: Vec<Cause> = causes
-        // Said beside the causes when the schema is broken: no cause of its own.
+        // Added by the API server when the schema is violated; no cause of its own.
         .filter(|cause| !cause.message.contains("some validation rules were not checked"))
         .map(|cause| Cause {
-            // The scale subresource's check spells its field so.
+            // The scale subresource spells this field differently.
             field: cause
                 .field
                 .replace("<nil>", "")

@@ -1,4 +1,4 @@
-//! Operators that can be killed.
+//! Operators that run in the test's process and can be killed.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use observedapp_controller::{LeaseTiming, Operator, RunError, RunOptions, Timing
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Proxy, Space};
+use crate::{Proxy, TestNamespace};
 
-/// The options that these arguments give, on a port that the kernel chooses unless they name one.
+/// Parses the arguments of `observedapp run`; the metrics port is chosen by the kernel unless they name one.
 pub fn options(arguments: &[&str]) -> RunOptions {
     let command = RunOptions::augment_args(Command::new("run").args_override_self(true));
     let arguments = ["run", "--listen=127.0.0.1:0"].iter().chain(arguments);
@@ -17,10 +17,10 @@ pub fn options(arguments: &[&str]) -> RunOptions {
     RunOptions::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// Everything that happens by itself happens soon.
-pub fn hasty() -> Timing {
+/// Short intervals, so that tests need not wait for periodic work.
+pub fn short_intervals() -> Timing {
     Timing {
-        // Long enough not to be lost on a busy machine by one that is well.
+        // Long enough for a busy machine.
         lease: LeaseTiming {
             duration: Duration::from_secs(8),
             deadline: Duration::from_secs(6),
@@ -34,23 +34,23 @@ pub fn hasty() -> Timing {
     }
 }
 
-/// An operator that runs.
+/// A running operator.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningOperator {
     task: Option<JoinHandle<Result<(), RunError>>>,
     stop: CancellationToken,
 }
 
-impl Running {
-    /// One for this namespace, with nothing in the way that is not put there later, and what becomes of its requests.
-    pub async fn calm(space: &Space) -> anyhow::Result<(Proxy, Self)> {
-        let proxy = Proxy::start(space).await?;
-        let operator = Self::start(options(&["--namespaces", &space.name]), proxy.config());
+impl RunningOperator {
+    /// Starts an operator for this namespace behind a proxy, which injects no faults until a test asks for some.
+    pub async fn behind_proxy(ns: &TestNamespace) -> anyhow::Result<(Proxy, Self)> {
+        let proxy = Proxy::start(ns).await?;
+        let operator = Self::start(options(&["--namespaces", &ns.name]), proxy.config());
         Ok((proxy, operator))
     }
 
     pub fn start(options: RunOptions, config: kube::Config) -> Self {
-        Self::start_timed(options, config, hasty())
+        Self::start_timed(options, config, short_intervals())
     }
 
     pub fn start_timed(options: RunOptions, config: kube::Config, timing: Timing) -> Self {
@@ -63,7 +63,7 @@ impl Running {
         }
     }
 
-    /// Ends it at once, in the middle of whatever it does.
+    /// Aborts it without a shutdown.
     pub async fn kill(mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
@@ -71,7 +71,7 @@ impl Running {
         }
     }
 
-    /// Asks it to end, and waits for that.
+    /// Shuts it down and waits until it has ended.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.stop.cancel();
         if let Some(task) = self.task.take() {
@@ -81,7 +81,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningOperator {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();

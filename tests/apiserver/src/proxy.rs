@@ -1,7 +1,7 @@
-//! A proxy between an operator and the API server: it counts, it makes things go wrong, and it lends the operator the
-//! rights that the chart gives, and no others.
+//! A proxy between an operator and the API server: it records requests, injects faults, and impersonates a user that
+//! has exactly the chart's rights.
 
-mod watched;
+mod watch_events;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,48 +18,48 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::Space;
-pub use watched::{Event, EventVerdict};
+use crate::TestNamespace;
+pub use watch_events::{Event, EventAction};
 
-/// A request on its way.
+/// A request of the operator.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub method: Method,
-    /// As RBAC calls it: `get`, `list`, `watch`, `create`, `update`, `patch` or `delete`.
+    /// The verb of RBAC: `get`, `list`, `watch`, `create`, `update`, `patch` or `delete`.
     pub verb: &'static str,
     pub group: String,
-    /// The resource, with its subresource: `observedapps/status`; empty when the API itself is asked what it serves.
+    /// The resource, with its subresource: `observedapps/status`; empty for discovery.
     pub resource: String,
     pub namespace: Option<String>,
     pub name: Option<String>,
     pub path: String,
-    /// The number of this write, from 1; absent for reads, Leases and Events.
+    /// The number of this write, from 1; `None` for reads, Leases and Events.
     pub write: Option<usize>,
-    /// The code that the API server answered with.
+    /// The status code of the API server's response.
     pub answer: Option<u16>,
 }
 
-/// What is to become of it.
+/// What the proxy does with a request.
 #[derive(Clone, Debug)]
-pub enum Verdict {
+pub enum Action {
     Pass,
-    /// It never reaches the API server, which answers with this code.
+    /// The API server does not get it; the proxy responds with this code.
     Fail(u16),
-    /// It never reaches the API server, and nobody answers.
-    Swallow,
-    /// It reaches the API server, and the answer is lost.
-    LoseAnswer,
-    /// It reaches the API server late.
+    /// The API server does not get it, and there is no response.
+    DropRequest,
+    /// The API server gets it; its response is dropped.
+    DropResponse,
+    /// The API server gets it after a delay.
     Delay(Duration),
-    /// It reaches the API server when this opens, even if nobody waits for the answer any more.
+    /// The API server gets it once the gate opens, even if the operator no longer waits for the response.
     Hold(Gate),
-    /// It reaches the API server, whose answer comes when this opens.
-    HoldAnswer(Gate),
-    /// The API server remembers nothing as old as what this watch wants to begin with.
+    /// The API server gets it; its response is forwarded once the gate opens.
+    HoldResponse(Gate),
+    /// The resource version of this watch is expired.
     Expired,
 }
 
-/// What waits at it goes on when it is opened.
+/// Holds requests back until it is opened.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(watch::Sender<bool>);
 
@@ -69,26 +69,26 @@ impl Gate {
     }
 
     async fn passed(&self) {
-        // The sender lives as long as `self`.
+        // It cannot fail: `self` keeps the sender.
         let _ = self.0.subscribe().wait_for(|open| *open).await;
     }
 }
 
-type Judge = dyn Fn(&Call) -> Verdict + Send + Sync;
+type Hook = dyn Fn(&Call) -> Action + Send + Sync;
 
 struct Inner {
     client: Client,
     user: HeaderValue,
-    judge: Mutex<Arc<Judge>>,
-    events: Mutex<Option<Arc<watched::Judge>>>,
+    hook: Mutex<Arc<Hook>>,
+    events: Mutex<Option<Arc<watch_events::Hook>>>,
     calls: Mutex<Vec<Call>>,
     forbidden: Mutex<Vec<String>>,
     tokens: Mutex<Vec<String>>,
-    /// How often all watches were cut.
+    /// How often all watches were closed.
     cuts: watch::Sender<usize>,
 }
 
-/// The proxy; dropping it ends it, and fails the test if the operator lacked a right.
+/// Dropping it stops the proxy, and fails the test if the operator lacked a right.
 pub struct Proxy {
     inner: Arc<Inner>,
     url: http::Uri,
@@ -104,9 +104,9 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// For an operator that is confined to this namespace.
-    pub async fn start(space: &Space) -> Result<Self> {
-        Self::start_as(space.client.clone(), &space.operator()).await
+    /// For an operator with the chart's rights in this namespace only.
+    pub async fn start(ns: &TestNamespace) -> Result<Self> {
+        Self::start_as(ns.client.clone(), &ns.operator()).await
     }
 
     /// For an operator that acts as this user.
@@ -114,7 +114,7 @@ impl Proxy {
         let inner = Arc::new(Inner {
             client,
             user: user.parse()?,
-            judge: Mutex::new(Arc::new(|_: &Call| Verdict::Pass)),
+            hook: Mutex::new(Arc::new(|_: &Call| Action::Pass)),
             events: Mutex::default(),
             calls: Mutex::default(),
             forbidden: Mutex::default(),
@@ -136,7 +136,7 @@ impl Proxy {
         })
     }
 
-    /// How an operator reaches the API server through it.
+    /// The client configuration that sends requests through the proxy.
     pub fn config(&self) -> kube::Config {
         lab::tls::choose();
         kube::Config::new(self.url.clone())
@@ -146,17 +146,17 @@ impl Proxy {
         self.url.to_string()
     }
 
-    /// From now on requests are judged by this.
-    pub fn judge(&self, judge: impl Fn(&Call) -> Verdict + Send + Sync + 'static) {
-        *lock(&self.inner.judge) = Arc::new(judge);
+    /// From now on this decides about every request.
+    pub fn on_request(&self, hook: impl Fn(&Call) -> Action + Send + Sync + 'static) {
+        *lock(&self.inner.hook) = Arc::new(hook);
     }
 
-    /// From now on every event of every watch is judged by this, also of those that have begun.
-    pub fn judge_events(&self, judge: impl Fn(&Call, &Event) -> EventVerdict + Send + Sync + 'static) {
-        *lock(&self.inner.events) = Some(Arc::new(judge));
+    /// From now on this decides about every watch event, also of watches that are open already.
+    pub fn on_event(&self, hook: impl Fn(&Call, &Event) -> EventAction + Send + Sync + 'static) {
+        *lock(&self.inner.events) = Some(Arc::new(hook));
     }
 
-    /// Ends every watch.
+    /// Closes every watch.
     pub fn cut_watches(&self) {
         self.inner.cuts.send_modify(|cuts| *cuts += 1);
     }
@@ -174,7 +174,7 @@ impl Proxy {
             .collect()
     }
 
-    /// Every bearer token that was shown, each once.
+    /// Every bearer token of the requests so far, each once.
     pub fn tokens(&self) -> Vec<String> {
         lock(&self.inner.tokens).clone()
     }
@@ -212,33 +212,33 @@ async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response 
         calls.push(call.clone());
         (calls.len() - 1, call)
     };
-    let judge = Arc::clone(&lock(&inner.judge));
+    let hook = Arc::clone(&lock(&inner.hook));
     let pass = pass(Arc::clone(&inner), number, call.clone(), request);
-    match judge(&call) {
-        Verdict::Pass => pass.await,
-        Verdict::Fail(code) => refusal(code),
-        Verdict::Swallow => std::future::pending().await,
-        Verdict::LoseAnswer => {
+    match hook(&call) {
+        Action::Pass => pass.await,
+        Action::Fail(code) => refusal(code),
+        Action::DropRequest => std::future::pending().await,
+        Action::DropResponse => {
             pass.await;
             std::future::pending().await
         }
-        Verdict::Delay(delay) => {
+        Action::Delay(delay) => {
             tokio::time::sleep(delay).await;
             pass.await
         }
-        Verdict::Hold(gate) => {
+        Action::Hold(gate) => {
             let late = tokio::spawn(async move {
                 gate.passed().await;
                 pass.await
             });
             late.await.unwrap_or_else(|_| refusal(502))
         }
-        Verdict::HoldAnswer(gate) => {
+        Action::HoldResponse(gate) => {
             let answer = pass.await;
             gate.passed().await;
             answer
         }
-        Verdict::Expired => watched::expired(),
+        Action::Expired => watch_events::expired(),
     }
 }
 
@@ -261,7 +261,7 @@ async fn pass(inner: Arc<Inner>, number: usize, call: Call, request: Request) ->
     if let Some(call) = lock(&inner.calls).get_mut(number) {
         call.answer = Some(parts.status.as_u16());
     }
-    // The body arrives unpacked and is sent in pieces of its own.
+    // The body is already decompressed and is sent in chunks.
     parts.headers.remove(http::header::CONTENT_ENCODING);
     parts.headers.remove(http::header::CONTENT_LENGTH);
     parts.headers.remove(http::header::TRANSFER_ENCODING);
@@ -269,21 +269,21 @@ async fn pass(inner: Arc<Inner>, number: usize, call: Call, request: Request) ->
     if parts.status == StatusCode::FORBIDDEN {
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&body);
-        // Quotas and namespaces that end forbid things too, whatever the rights.
+        // Quotas and terminating namespaces cause 403, too.
         if text.contains(" cannot ") {
             lock(&inner.forbidden).push(text.into_owned());
         }
         return Response::from_parts(parts, Body::from(body));
     }
     if call.verb == "watch" {
-        return Response::from_parts(parts, watched::body(inner, call, body));
+        return Response::from_parts(parts, watch_events::body(inner, call, body));
     }
     Response::from_parts(parts, body)
 }
 
 fn refusal(code: u16) -> Response {
     let message = match code {
-        // As the authorizer says it: admission answers with the same code.
+        // The authorizer's wording: admission also responds with 403.
         403 => r#"User "proxy" cannot write resource "any": injected by the proxy"#,
         _ => "injected by the proxy",
     };

@@ -1,4 +1,4 @@
-//! The chart's own rights, as it renders them, for the operators of the tests.
+//! Grants the operators of the tests the rights in the rendered chart.
 
 use std::collections::BTreeSet;
 
@@ -12,22 +12,22 @@ use serde_json::{Value, json};
 
 use crate::eventually;
 
-/// The chart with `namespaces={shop,mail}`.
-const CONFINED: &str = include_str!("../../golden/chart/namespaced.yaml");
-/// The chart as it is without any value.
-const EVERYWHERE: &str = include_str!("../../golden/chart/defaults.yaml");
-/// The namespace that both are rendered for.
+/// Rendered with `namespaces={shop,mail}`.
+const NAMESPACED: &str = include_str!("../../golden/chart/namespaced.yaml");
+/// Rendered with the default values.
+const CLUSTER_WIDE: &str = include_str!("../../golden/chart/defaults.yaml");
+/// The release namespace of both.
 pub const SYSTEM: &str = "observedapp-system";
 
-/// The user that an operator in this namespace is.
+/// The user name of an operator's service account.
 pub fn operator_in(namespace: &str) -> String {
     format!("system:serviceaccount:{namespace}:observedapp")
 }
 
-/// Gives an operator in `system` the rights that the chart gives it in these namespaces.
-pub async fn confine(client: &Client, system: &str, namespaces: &[&str]) -> Result<()> {
+/// Grants an operator in `system` the chart's rights in these namespaces.
+pub async fn grant_in_namespaces(client: &Client, system: &str, namespaces: &[&str]) -> Result<()> {
     for namespace in namespaces {
-        let objects = rights(CONFINED)?.into_iter().filter(|object| {
+        let objects = rights(NAMESPACED)?.into_iter().filter(|object| {
             let of = object["metadata"]["namespace"].as_str();
             of == Some("shop") || (of == Some(SYSTEM) && namespace == &namespaces[0])
         });
@@ -39,14 +39,14 @@ pub async fn confine(client: &Client, system: &str, namespaces: &[&str]) -> Resu
     in_force(client, system, system, "coordination.k8s.io", "leases").await
 }
 
-/// Gives an operator in the namespace `observedapp-system` the rights that the chart gives it everywhere.
-pub async fn unconfine(client: &Client) -> Result<()> {
+/// Grants an operator in `observedapp-system` the chart's cluster-wide rights.
+pub async fn grant_cluster_wide(client: &Client) -> Result<()> {
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}});
     let params = PatchParams::apply("tests").force();
     Api::<Namespace>::all(client.clone())
         .patch(SYSTEM, &params, &Patch::Apply(namespace))
         .await?;
-    for object in rights(EVERYWHERE)? {
+    for object in rights(CLUSTER_WIDE)? {
         grant(client, &object).await?;
     }
     in_force(client, SYSTEM, "default", "apps", "deployments").await?;
@@ -56,10 +56,10 @@ pub async fn unconfine(client: &Client) -> Result<()> {
 /// A right: API group, resource, verb.
 pub type Right = (String, String, String);
 
-/// Every right that the chart gives an operator that runs everywhere.
-pub fn given_everywhere() -> Result<BTreeSet<Right>> {
+/// Every right that the chart grants cluster-wide.
+pub fn granted_cluster_wide() -> Result<BTreeSet<Right>> {
     let mut given = BTreeSet::new();
-    for rule in rights(EVERYWHERE)?
+    for rule in rights(CLUSTER_WIDE)?
         .iter()
         .flat_map(|object| object["rules"].as_array().into_iter().flatten())
     {
@@ -71,7 +71,7 @@ pub fn given_everywhere() -> Result<BTreeSet<Right>> {
             }
         }
     }
-    ensure!(!given.is_empty(), "the rendered chart gives no rights");
+    ensure!(!given.is_empty(), "the rendered chart grants no rights");
     Ok(given)
 }
 
@@ -79,9 +79,9 @@ fn texts(list: &Value) -> impl Iterator<Item = &str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// The objects of RBAC in a rendered chart.
+/// The RBAC objects in a rendered chart.
 fn rights(rendered: &str) -> Result<Vec<Value>> {
-    let all: Vec<Value> = serde_yaml::from_multiple(rendered).context("the rendered chart is no YAML")?;
+    let all: Vec<Value> = serde_yaml::from_multiple(rendered).context("the rendered chart is not YAML")?;
     Ok(all
         .into_iter()
         .filter(|object| {
@@ -122,7 +122,7 @@ async fn grant(client: &Client, object: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The API server learns of rights a little later than it stores them.
+/// Waits until the authorizer has seen the bindings.
 async fn in_force(client: &Client, system: &str, namespace: &str, group: &str, resource: &str) -> Result<()> {
     let review: SubjectAccessReview = serde_json::from_value(json!({
         "metadata": {},
@@ -137,11 +137,8 @@ async fn in_force(client: &Client, system: &str, namespace: &str, group: &str, r
         async || {
             let answer = reviews.create(&PostParams::default(), &review).await?;
             let status = answer.status.unwrap_or_default();
-            Ok(if status.allowed {
-                Ok(())
-            } else {
-                Err(format!("{status:?}"))
-            })
+            ensure!(status.allowed, "{status:?}");
+            Ok(())
         },
     )
     .await

@@ -1,9 +1,9 @@
-//! All that exists in a namespace, without what differs from one run to the next.
+//! The state of a namespace as comparable text, without what differs between runs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use futures::future::join_all;
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -11,58 +11,58 @@ use observedapp_api::AppRef;
 use observedapp_desired::{Kind, dashboard_uid};
 use serde_json::Value;
 
-use crate::{Space, eventually};
+use crate::{TestNamespace, eventually};
 
-/// Every object of every kind that the operator makes, and every app, as text that can be compared.
-pub async fn snapshot(space: &Space) -> Result<BTreeMap<String, String>> {
-    let mut all = objects(space, |_| true).await?;
-    for app in space.apps().list(&ListParams::default()).await? {
-        let value = normalised(&serde_json::to_value(&app)?, &space.name);
+/// All apps and all objects of the kinds that the operator creates.
+pub async fn snapshot(ns: &TestNamespace) -> Result<BTreeMap<String, String>> {
+    let mut all = objects(ns, |_| true).await?;
+    for app in ns.apps().list(&ListParams::default()).await? {
+        let value = normalised(&serde_json::to_value(&app)?, &ns.name);
         all.insert(format!("ObservedApp/{}", app.name_any()), value);
     }
     Ok(all)
 }
 
 /// The objects of one app.
-pub async fn objects_of(space: &Space, app: &str) -> Result<BTreeMap<String, String>> {
-    objects(space, |name| {
+pub async fn objects_of(ns: &TestNamespace, app: &str) -> Result<BTreeMap<String, String>> {
+    objects(ns, |name| {
         name.strip_prefix(app)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     })
     .await
 }
 
-async fn objects(space: &Space, which: impl Fn(&str) -> bool) -> Result<BTreeMap<String, String>> {
+async fn objects(ns: &TestNamespace, which: impl Fn(&str) -> bool) -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     let lists = Kind::ALL.iter().map(|&kind| async move {
-        let list = space.objects(kind).list(&ListParams::default()).await;
+        let list = ns.objects(kind).list(&ListParams::default()).await;
         (kind, list)
     });
     for (kind, list) in join_all(lists).await {
         let Ok(list) = list else {
-            continue; // an API that is not served holds nothing
+            continue; // the API is not served
         };
         for object in list {
             let name = object.name_any();
             if ["kube-root-ca.crt", "default"].contains(&name.as_str()) || !which(&name) {
                 continue;
             }
-            let value = normalised(&serde_json::to_value(&object)?, &space.name);
+            let value = normalised(&serde_json::to_value(&object)?, &ns.name);
             all.insert(format!("{}/{name}", kind.as_str()), value);
         }
     }
     Ok(all)
 }
 
-/// What exists, once it has stopped changing.
-pub async fn settled(space: &Space) -> Result<BTreeMap<String, String>> {
-    // As long as several of the operator's polls and of the controllers' rounds: on a busy machine they come late.
+/// The snapshot once it has stopped changing.
+pub async fn settled(ns: &TestNamespace) -> Result<BTreeMap<String, String>> {
+    // Longer than several polls of the operator and of the controllers, also on a busy machine.
     const QUIET: Duration = Duration::from_secs(3);
-    let mut last = snapshot(space).await?;
+    let mut last = snapshot(ns).await?;
     let mut since = Instant::now();
     while since.elapsed() < QUIET {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        let now = snapshot(space).await?;
+        let now = snapshot(ns).await?;
         if now != last {
             last = now;
             since = Instant::now();
@@ -71,23 +71,20 @@ pub async fn settled(space: &Space) -> Result<BTreeMap<String, String>> {
     Ok(last)
 }
 
-/// Waits until all that exists is as expected.
-pub async fn ends_as(space: &Space, expected: &BTreeMap<String, String>) -> Result<()> {
+/// Waits until the snapshot is as expected.
+pub async fn converges_to(ns: &TestNamespace, expected: &BTreeMap<String, String>) -> Result<()> {
     eventually(
-        &format!("{}: all ends as it does when nothing goes wrong", space.name),
+        &format!("{}: it converges to the state of a run without faults", ns.name),
         async || {
-            let found = snapshot(space).await?;
-            Ok(if found == *expected {
-                Ok(())
-            } else {
-                Err(difference(expected, &found))
-            })
+            let found = snapshot(ns).await?;
+            ensure!(found == *expected, "{}", difference(expected, &found));
+            Ok(())
         },
     )
     .await
 }
 
-/// How one snapshot differs from another, line by line.
+/// The difference of two snapshots, by line.
 pub fn difference(expected: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> String {
     let mut lines = Vec::new();
     let new = found.keys().filter(|key| !expected.contains_key(*key));
@@ -128,10 +125,10 @@ fn normalised(value: &Value, namespace: &str) -> String {
         || value["data"]["uri"].is_string()
     {
         for (_, secret) in value["data"].as_object_mut().into_iter().flatten() {
-            *secret = "drawn".into();
+            *secret = "random".into();
         }
     }
-    // A dashboard's uid is made of the namespace and the name.
+    // A dashboard's uid is derived from namespace and name.
     let name = value["metadata"]["labels"]["app.kubernetes.io/instance"]
         .as_str()
         .unwrap_or_default();
@@ -141,7 +138,7 @@ fn normalised(value: &Value, namespace: &str) -> String {
         .replace(namespace, "NAMESPACE")
 }
 
-/// Removes what no two runs have in common.
+/// Removes what differs between runs.
 fn strip(value: &mut Value) {
     const DIFFERS: [&str; 13] = [
         "uid",
@@ -161,7 +158,7 @@ fn strip(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|key, _| !DIFFERS.contains(&key.as_str()));
-            // Digests of contents that were drawn at random, and of names with the namespace in them.
+            // Digests of random contents, or of names that include the namespace.
             for (key, value) in map.iter_mut() {
                 if ["digest", "hash", "observedapp.dev/references"]
                     .iter()

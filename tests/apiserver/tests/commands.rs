@@ -1,5 +1,5 @@
-//! The commands of the documents, as they stand, with the real Helm and kubectl before a real API server. A server of its
-//! own: they install the operator's chart, and name no namespace.
+//! The commands in the documents, run by the real Helm and kubectl against a real API server. The server is not shared:
+//! the commands install the chart and use the default namespace.
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write as _;
@@ -7,7 +7,9 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
-use apiserver_tests::{Running, Space, answers, condition, eventually, install, options, schemaless};
+use apiserver_tests::{
+    RunningOperator, TestNamespace, condition, eventually, install, options, schemaless, set_ready,
+};
 use golden_tests::commands::{Proof, documented, proof, root};
 use kube::api::Api;
 use lab::apiserver::ApiServer;
@@ -21,7 +23,7 @@ async fn every_command_of_the_documents_succeeds() -> Result<()> {
     for kind in [Kind::ServiceMonitor, Kind::Probe, Kind::PrometheusRule] {
         install(&server.client(), &schemaless(kind)?).await?;
     }
-    // The operator itself runs here: no node would run its pods.
+    // The operator runs in this process: there is no node for its pods.
     let run = |commands: &[String]| shell(&server, commands);
     let (readme, runbooks): (Vec<_>, Vec<_>) = documented()?
         .into_iter()
@@ -41,7 +43,7 @@ async fn every_command_of_the_documents_succeeds() -> Result<()> {
         &kube::config::KubeConfigOptions::default(),
     )
     .await?;
-    let _operator = Running::start(
+    let _operator = RunningOperator::start(
         options(&[
             "--leader-elect",
             "--leader-elect-namespace=observedapp-system",
@@ -52,41 +54,39 @@ async fn every_command_of_the_documents_succeeds() -> Result<()> {
     eventually("the sample app is applied", async || {
         let apps: Api<ObservedApp> = Api::namespaced(server.client(), "default");
         let (status, _, message) = condition(&apps.get("tasks").await?, "Applied");
-        Ok(if status == "True" { Ok(()) } else { Err(message) })
+        ensure!(status == "True", "{message}");
+        Ok(())
     })
     .await?;
-    let sample = Space {
+    let sample = TestNamespace {
         client: server.client(),
         name: "default".to_owned(),
     };
-    answers(&sample, "tasks", 1).await?;
+    set_ready(&sample, "tasks", 1).await?;
     eventually("the sample app is probed", async || {
         let probes = sample.names(Kind::Probe).await?;
-        Ok(if probes.is_empty() {
-            Err(String::new())
-        } else {
-            Ok(())
-        })
+        ensure!(!probes.is_empty());
+        Ok(())
     })
     .await?;
     run(&texts(runbooks))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_way_without_helm_works_too() -> Result<()> {
+async fn the_install_manifest_works_without_helm() -> Result<()> {
     let server = ApiServer::start().await?;
     let command = "kubectl apply --server-side -f manifests/install.yaml";
     let readme = std::fs::read_to_string(root().join("README.md"))?;
     ensure!(
         readme.contains(&format!("`{command}`")),
-        "README.md does not say {command} any more"
+        "README.md lacks {command}"
     );
     shell(&server, &[command.to_owned()])
 }
 
-/// What a sentence mentions is for a situation that is not this one: that its program understands it is what can be told.
+/// Commands within sentences cannot be run here; this checks that the program parses them.
 #[test]
-fn commands_in_sentences_are_understood() -> Result<()> {
+fn inline_commands_parse() -> Result<()> {
     let programs = built(&[Tool::Kubectl, Tool::Promtool])?;
     let mut understood = 0;
     for command in documented()? {
@@ -99,16 +99,16 @@ fn commands_in_sentences_are_understood() -> Result<()> {
             .find(|(tool, _)| tool.name() == name)
             .map(|(_, path)| path.display());
         let Some(program) = program else {
-            bail!("{}: nobody knows how to ask {name}", command.document)
+            bail!("{}: this test cannot check {name}", command.document)
         };
         let output = Command::new("bash")
             .args(["-c", &format!("{program} {arguments}")])
-            // There is no such cluster: whoever gets as far as to miss it has understood.
+            // The cluster does not exist: a command that fails to connect was parsed.
             .env("KUBECONFIG", "/dev/null")
             .envs([("NS", "default"), ("APP", "tasks")])
             .stdin(std::process::Stdio::null())
             .output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         for complaint in [
             "unknown",
             "unexpected",
@@ -118,8 +118,8 @@ fn commands_in_sentences_are_understood() -> Result<()> {
             "must specify",
         ] {
             ensure!(
-                !said.contains(complaint),
-                "{}: `{}`: {said}",
+                !stderr.contains(complaint),
+                "{}: `{}`: {stderr}",
                 command.document,
                 command.text
             );
@@ -130,7 +130,7 @@ fn commands_in_sentences_are_understood() -> Result<()> {
     Ok(())
 }
 
-/// Runs commands one after the other in one shell, at the repository's root.
+/// Runs commands in one shell at the repository's root.
 fn shell(server: &ApiServer, commands: &[String]) -> Result<()> {
     let programs = tempfile::tempdir()?;
     for (tool, path) in built(&[Tool::Helm, Tool::Kubectl])? {
@@ -138,7 +138,7 @@ fn shell(server: &ApiServer, commands: &[String]) -> Result<()> {
     }
     let mut script = String::from("export NS=default APP=tasks NAMESPACE=default NAME=tasks\n");
     for command in commands {
-        // The runbooks of the operator's own alerts name an app like this.
+        // The runbooks of the operator's alerts name an app like this.
         let command = command
             .replace(" NAMESPACE", " default")
             .replace(" NAME", " tasks")
@@ -153,7 +153,7 @@ fn shell(server: &ApiServer, commands: &[String]) -> Result<()> {
         .current_dir(root())
         .env("PATH", std::env::join_paths(all)?)
         .env("KUBECONFIG", server.kubeconfig())
-        // Helm's caches are no business of the user's.
+        // Helm must not write to the user's caches.
         .env("HELM_CACHE_HOME", programs.path())
         .env("HELM_CONFIG_HOME", programs.path())
         .env("HELM_DATA_HOME", programs.path())

@@ -1,32 +1,28 @@
-//! Every golden object before a real API server, with the CRDs as prometheus-operator and CloudNativePG release them. A
-//! server of its own: other tests let those APIs take anything.
+//! Every golden object is validated by a real API server, with the released CRDs of prometheus-operator and
+//! CloudNativePG. The server is not shared: other tests install these CRDs without schemas.
 #![allow(clippy::unwrap_used)]
 
 use anyhow::{Result, ensure};
-use apiserver_tests::{Space, block_on, eventually, install};
+use apiserver_tests::{TestNamespace, block_on, eventually, install};
 use golden_tests::Case;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use kube::api::{Api, PostParams};
 use observedapp_desired::{Kind, desired};
 use serde_json::{Value, json};
 
-/// The schemas that were released, in force.
-async fn install_released(space: &Space) -> Result<()> {
+/// Installs the released CRDs and waits until they are enforced.
+async fn install_released(ns: &TestNamespace) -> Result<()> {
     for &kind in Kind::ALL.iter().filter(|kind| kind.is_optional()) {
-        install(&space.client, &serde_json::from_value(golden_tests::crd(kind)?)?).await?;
-        let unknown = object_of(kind, space, "unknown", json!({"observedapp": true}));
+        install(&ns.client, &serde_json::from_value(golden_tests::crd(kind)?)?).await?;
+        let unknown = object_of(kind, ns, "unknown", json!({"observedapp": true}));
         eventually(
             &format!("a {} with an unknown field is refused", kind.as_str()),
             async || {
-                let answer = space.would_create(&kind.gvk(), kind.plural(), &unknown).await?;
+                let answer = ns.would_create(&kind.gvk(), kind.plural(), &unknown).await?;
                 let causes = answer.err().unwrap_or_default();
-                Ok(
-                    if causes.iter().any(|cause| cause.message.contains("unknown field")) {
-                        Ok(())
-                    } else {
-                        Err(format!("{causes:?}"))
-                    },
-                )
+                let refused = causes.iter().any(|cause| cause.message.contains("unknown field"));
+                ensure!(refused, "{causes:?}");
+                Ok(())
             },
         )
         .await?;
@@ -34,18 +30,18 @@ async fn install_released(space: &Space) -> Result<()> {
     Ok(())
 }
 
-fn object_of(kind: Kind, space: &Space, name: &str, spec: Value) -> Value {
+fn object_of(kind: Kind, ns: &TestNamespace, name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": kind.gvk().api_version(), "kind": kind.as_str(),
-        "metadata": {"name": name, "namespace": space.name}, "spec": spec,
+        "metadata": {"name": name, "namespace": ns.name}, "spec": spec,
     })
 }
 
 #[test]
-fn every_object_is_accepted_with_not_a_field_unknown() -> Result<()> {
+fn every_object_passes_strict_field_validation() -> Result<()> {
     block_on(async {
-        let space = Space::new("golden").await?;
-        install_released(&space).await?;
+        let ns = TestNamespace::new("golden").await?;
+        install_released(&ns).await?;
         let mut refused = Vec::new();
         let mut accepted = 0;
         for case in Case::all()? {
@@ -58,8 +54,8 @@ fn every_object_is_accepted_with_not_a_field_unknown() -> Result<()> {
                 objects.push((Kind::Secret, serde_json::to_value(secret)?));
             }
             for (kind, mut object) in objects {
-                object["metadata"]["namespace"] = json!(space.name);
-                match space.would_create(&kind.gvk(), kind.plural(), &object).await? {
+                object["metadata"]["namespace"] = json!(ns.name);
+                match ns.would_create(&kind.gvk(), kind.plural(), &object).await? {
                     Ok(_) => accepted += 1,
                     Err(causes) => refused.push(format!("{}: {}: {causes:?}", case.name, kind.as_str())),
                 }
@@ -74,11 +70,11 @@ fn every_object_is_accepted_with_not_a_field_unknown() -> Result<()> {
 #[test]
 fn every_pod_passes_the_restricted_standard() -> Result<()> {
     block_on(async {
-        let space = Space::new("restricted").await?;
-        space.enforce_restricted().await?;
+        let ns = TestNamespace::new("restricted").await?;
+        ns.enforce_restricted().await?;
         let class: PriorityClass =
             serde_json::from_value(json!({"metadata": {"name": "important"}, "value": 1}))?;
-        Api::<PriorityClass>::all(space.client.clone())
+        Api::<PriorityClass>::all(ns.client.clone())
             .create(&PostParams::default(), &class)
             .await?;
 
@@ -89,10 +85,10 @@ fn every_pod_passes_the_restricted_standard() -> Result<()> {
                 for object in desired(&case.validate().unwrap()).objects {
                     let what = format!("{}: {} {}", case.name, object.kind().as_str(), object.name());
                     let is_the_app = object.kind() == Kind::Deployment && object.name() == "tasks";
-                    let Some(answer) = space.would_run(&serde_json::to_value(&object)?).await? else {
+                    let Some(answer) = ns.would_run(&serde_json::to_value(&object)?).await? else {
                         continue;
                     };
-                    // Root is what an app may ask for, and what such a namespace then refuses.
+                    // An app can ask for root, which this standard refuses.
                     if as_root && is_the_app {
                         let causes = format!("{:?}", answer.unwrap_err());
                         ensure!(causes.contains("runAsNonRoot"), "{what}: {causes}");

@@ -1,14 +1,14 @@
-//! The chart's rights: no fewer than are needed, which every test shows, and no more. A server of its own: an operator
-//! that runs everywhere would take the apps of other tests.
+//! The chart grants all rights that are used, which every test shows, and no others. The server is not shared: an
+//! operator for all namespaces would reconcile the apps of other tests.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::rights::{self, Right};
 use apiserver_tests::{
-    Call, Proxy, Running, Space, answering, block_on, condition, eventually, install, options, pod,
-    schemaless, schemaless_as,
+    Call, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, install, keep_ready,
+    options, pod, schemaless, schemaless_as,
 };
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -17,19 +17,19 @@ use kube::core::{ApiResource, GroupVersionKind};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
 
-/// Rights that no request of a full life shows, each with its reason: group, resource, verb.
+/// Rights that no request in this test uses, each with its reason: group, resource, verb.
 const UNSEEN: &[(&str, &str, &str, &str)] = &[
     (
         "observedapp.dev",
         "observedapps/finalizers",
         "update",
-        "admission asks for it of who sets a blocking owner reference",
+        "admission requires it for a blocking owner reference",
     ),
     (
         "observedapp.dev",
         "observedapps",
         "get",
-        "an app that cannot be read as one is read as it is: schemas.rs",
+        "an app that does not parse is read as a dynamic object: schemas.rs",
     ),
 ];
 
@@ -55,15 +55,15 @@ fn bare() -> Value {
     })
 }
 
-/// Two namespaces and no other, with the Lease in a third.
-async fn confined() -> Result<()> {
+/// An operator for two namespaces, with the Lease in a third.
+async fn namespaced() -> Result<()> {
     let [system, shop, mail, other] = [
-        Space::new("system").await?,
-        Space::new("shop").await?,
-        Space::new("mail").await?,
-        Space::new("other").await?,
+        TestNamespace::new("system").await?,
+        TestNamespace::new("shop").await?,
+        TestNamespace::new("mail").await?,
+        TestNamespace::new("other").await?,
     ];
-    rights::confine(&system.client, &system.name, &[&shop.name, &mail.name]).await?;
+    rights::grant_in_namespaces(&system.client, &system.name, &[&shop.name, &mail.name]).await?;
     let proxy = Proxy::start(&system).await?;
     let namespaces = format!("--namespaces={},{}", shop.name, mail.name);
     let arguments = [
@@ -72,31 +72,34 @@ async fn confined() -> Result<()> {
         "--leader-elect-namespace",
         &system.name,
     ];
-    let operator = Running::start(options(&arguments), proxy.config());
+    let operator = RunningOperator::start(options(&arguments), proxy.config());
     other.apply("tasks", bare()).await?;
-    for space in [&shop, &mail] {
+    for ns in [&shop, &mail] {
         for spec in [large(), bare()] {
             let mut spec = spec;
             if spec["ingress"].is_object() {
-                spec["ingress"]["host"] = format!("{}.example.com", space.name).into();
+                spec["ingress"]["host"] = format!("{}.example.com", ns.name).into();
             }
-            space.apply("tasks", spec).await?;
-            space.applied("tasks").await?;
+            ns.apply("tasks", spec).await?;
+            ns.applied("tasks").await?;
         }
     }
     let status = other.apps().get("tasks").await?.status.unwrap_or_default();
-    assert!(status.conditions.is_empty(), "not its namespace: {status:?}");
+    assert!(
+        status.conditions.is_empty(),
+        "it is not the operator's namespace: {status:?}"
+    );
     other.delete("tasks").await?;
     operator.stop().await
 }
 
-/// Only an operator that may read StorageClasses can tell before it tries.
-async fn growth_on_a_class_that_cannot_is_refused(space: &Space) -> Result<()> {
+/// Only an operator that may read StorageClasses can report this before it tries.
+async fn growth_on_a_class_that_cannot_is_refused(ns: &TestNamespace) -> Result<()> {
     let class = json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fixed"},
         "provisioner": "example.com/fixed",
     });
-    Api::<StorageClass>::all(space.client.clone())
+    Api::<StorageClass>::all(ns.client.clone())
         .patch("fixed", &PatchParams::apply("tests"), &Patch::Apply(&class))
         .await?;
     let of_size = |size: &str| {
@@ -104,10 +107,10 @@ async fn growth_on_a_class_that_cannot_is_refused(space: &Space) -> Result<()> {
             "deletionPolicy": "Delete", "storage": {"size": size, "className": "fixed"},
         }}})
     };
-    space.apply("tasks", of_size("1Gi")).await?;
-    space.applied("tasks").await?;
-    space.apply("tasks", of_size("5Gi")).await?;
-    let app = space
+    ns.apply("tasks", of_size("1Gi")).await?;
+    ns.applied("tasks").await?;
+    ns.apply("tasks", of_size("5Gi")).await?;
+    let app = ns
         .until("tasks", "the growth is refused", |app| {
             condition(app, "Valid").1 == "InvalidSpecDatabaseBuiltinStorageSize"
         })
@@ -117,13 +120,13 @@ async fn growth_on_a_class_that_cannot_is_refused(space: &Space) -> Result<()> {
         message.contains("StorageClass fixed does not let claims grow"),
         "{message}"
     );
-    space.apply("tasks", of_size("1Gi")).await?;
-    space.applied("tasks").await?;
+    ns.apply("tasks", of_size("1Gi")).await?;
+    ns.applied("tasks").await?;
     Ok(())
 }
 
 /// A Prometheus that selects namespaces by their labels.
-async fn select_namespaces(space: &Space) -> Result<()> {
+async fn select_namespaces(ns: &TestNamespace) -> Result<()> {
     let resource = ApiResource::from_gvk_with_plural(&prometheus(), "prometheuses");
     let object = serde_json::from_value(json!({
         "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": {"name": "one"},
@@ -132,43 +135,40 @@ async fn select_namespaces(space: &Space) -> Result<()> {
             "serviceMonitorNamespaceSelector": {"matchLabels": {"monitored": "true"}},
         },
     }))?;
-    Api::<DynamicObject>::namespaced_with(space.client.clone(), &space.name, &resource)
+    Api::<DynamicObject>::namespaced_with(ns.client.clone(), &ns.name, &resource)
         .create(&PostParams::default(), &object)
         .await?;
     Ok(())
 }
 
-/// Everything that an operator does in its life, and which rights that took.
-async fn everywhere() -> Result<BTreeSet<Right>> {
-    let space = Space::new("life").await?;
-    rights::unconfine(&space.client).await?;
-    select_namespaces(&space).await?;
-    let proxy = Proxy::start_as(space.client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
+/// Uses every capability of the operator; returns the rights that its requests used.
+async fn cluster_wide() -> Result<BTreeSet<Right>> {
+    let ns = TestNamespace::new("rights").await?;
+    rights::grant_cluster_wide(&ns.client).await?;
+    select_namespaces(&ns).await?;
+    let proxy = Proxy::start_as(ns.client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
     let arguments = [
         "--leader-elect",
         "--leader-elect-namespace",
         rights::SYSTEM,
         "--prober-url=blackbox.monitoring.svc:9115",
     ];
-    let operator = Running::start(options(&arguments), proxy.config());
-    let _answering = answering(&space);
+    let operator = RunningOperator::start(options(&arguments), proxy.config());
+    let _ready = keep_ready(&ns);
     let cloud = json!({"image": "tasks:1", "database": {"cloudNativePG": {"deletionPolicy": "Delete"}}});
     for spec in [large(), bare(), cloud, bare()] {
         let is_probed = spec["probe"].is_object();
-        space.apply("tasks", spec).await?;
-        space.applied("tasks").await?;
-        eventually("it is probed if it is to be", async || {
-            let probes = space.names(Kind::Probe).await?;
-            Ok(if probes.is_empty() == is_probed {
-                Err(format!("{probes:?}"))
-            } else {
-                Ok(())
-            })
+        ns.apply("tasks", spec).await?;
+        ns.applied("tasks").await?;
+        eventually("it has a Probe if its spec asks for one", async || {
+            let probes = ns.names(Kind::Probe).await?;
+            ensure!(probes.is_empty() != is_probed, "{probes:?}");
+            Ok(())
         })
         .await?;
     }
-    // A pod that does not become ready and does not say why.
-    let pods: Api<Pod> = Api::namespaced(space.client.clone(), &space.name);
+    // A pod that is not ready, without a reason in its status.
+    let pods: Api<Pod> = Api::namespaced(ns.client.clone(), &ns.name);
     pods.create(&PostParams::default(), &pod("tasks", "tasks-1"))
         .await?;
     eventually("its Events are read", async || {
@@ -176,31 +176,27 @@ async fn everywhere() -> Result<BTreeSet<Right>> {
         let read = calls
             .iter()
             .any(|call| (call.verb, &*call.resource) == ("list", "events"));
-        Ok(if read {
-            Ok(())
-        } else {
-            Err(format!("{} calls", calls.len()))
-        })
+        ensure!(read, "{} calls", calls.len());
+        Ok(())
     })
     .await?;
-    growth_on_a_class_that_cannot_is_refused(&space).await?;
-    space.apply("tasks", bare()).await?;
-    space.applied("tasks").await?;
-    // Of what happens twice the Event is written once and then counted.
+    growth_on_a_class_that_cannot_is_refused(&ns).await?;
+    ns.apply("tasks", bare()).await?;
+    ns.applied("tasks").await?;
+    // A repeated Event is created once and then patched.
     for _ in 0..2 {
         let mut nonsense = bare();
         nonsense["alerts"]["extra"] = json!([{"alert": "Nonsense", "expr": "sum by ("}]);
-        space.apply("tasks", nonsense).await?;
-        space
-            .until("tasks", "it makes no sense", |app| {
-                condition(app, "Valid").0 == "False"
-            })
-            .await?;
-        space.apply("tasks", bare()).await?;
-        space.applied("tasks").await?;
+        ns.apply("tasks", nonsense).await?;
+        ns.until("tasks", "it is invalid", |app| {
+            condition(app, "Valid").0 == "False"
+        })
+        .await?;
+        ns.apply("tasks", bare()).await?;
+        ns.applied("tasks").await?;
     }
-    space.delete("tasks").await?;
-    space.gone("tasks").await?;
+    ns.delete("tasks").await?;
+    ns.gone("tasks").await?;
     operator.stop().await?;
     Ok(proxy.calls().iter().flat_map(used).collect())
 }
@@ -208,40 +204,40 @@ async fn everywhere() -> Result<BTreeSet<Right>> {
 fn used(call: &Call) -> Vec<Right> {
     let right = |verb: &str| (call.group.clone(), call.resource.clone(), verb.to_owned());
     match (call.verb, call.answer) {
-        // Who applies what does not exist creates it.
+        // Applying a missing object needs `create`.
         ("patch", Some(201)) => vec![right("patch"), right("create")],
         (verb, _) => vec![right(verb)],
     }
 }
 
 #[test]
-fn the_chart_gives_what_is_needed_and_no_more() -> Result<()> {
+fn the_chart_grants_exactly_the_rights_that_are_used() -> Result<()> {
     block_on(async {
         let client = apiserver_tests::cluster().await?;
         install(&client, &schemaless(Kind::Cluster)?).await?;
         install(&client, &schemaless_as(&prometheus(), "prometheuses")?).await?;
-        confined().await?;
-        let used = everywhere().await?;
+        namespaced().await?;
+        let used = cluster_wide().await?;
         let unseen: BTreeSet<Right> = UNSEEN
             .iter()
             .map(|(group, resource, verb, _)| {
                 ((*group).to_owned(), (*resource).to_owned(), (*verb).to_owned())
             })
             .collect();
-        let given = rights::given_everywhere()?;
+        let given = rights::granted_cluster_wide()?;
         let spare: Vec<_> = given
             .difference(&used)
             .filter(|right| !unseen.contains(*right))
             .collect();
-        assert!(
-            spare.is_empty(),
-            "the chart gives rights that nothing needs: {spare:#?}"
-        );
+        assert!(spare.is_empty(), "the chart grants unused rights: {spare:#?}");
         let seen: Vec<_> = unseen.intersection(&used).collect();
-        assert!(seen.is_empty(), "these need no excuse any more: {seen:#?}");
+        assert!(
+            seen.is_empty(),
+            "these rights are used; remove them from UNSEEN: {seen:#?}"
+        );
         assert!(
             unseen.is_subset(&given),
-            "an excuse for a right that is not given"
+            "UNSEEN lists a right that the chart does not grant"
         );
         Ok(())
     })

@@ -1,8 +1,11 @@
-//! APIs that come, go and change under the operator's feet. A server of its own: these tests change what all share.
+//! APIs that are installed, removed and changed while the operator runs. The server is not shared: these tests change
+//! its CRDs.
 #![allow(clippy::unwrap_used)]
 
-use anyhow::Result;
-use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually, install, options, schemaless};
+use anyhow::{Result, ensure};
+use apiserver_tests::{
+    Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, install, options, schemaless,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
@@ -12,12 +15,12 @@ use observedapp_desired::Kind;
 use serde_json::json;
 
 #[test]
-fn an_object_of_an_older_schema_says_so_and_starves_no_other() -> Result<()> {
+fn an_object_of_an_older_schema_is_reported_and_blocks_no_other() -> Result<()> {
     block_on(async {
-        let space = Space::new("unreadable").await?;
+        let ns = TestNamespace::new("unreadable").await?;
         let mut older = observedapp_api::crd();
         for version in &mut older.spec.versions {
-            // The scale subresource would insist on a number of replicas.
+            // The scale subresource would require a number of replicas.
             version
                 .subresources
                 .iter_mut()
@@ -26,82 +29,74 @@ fn an_object_of_an_older_schema_says_so_and_starves_no_other() -> Result<()> {
                 "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
             }))?;
         }
-        install(&space.client, &older).await?;
+        install(&ns.client, &older).await?;
         let resource = ApiResource::erase::<ObservedApp>(&());
-        let untyped: Api<DynamicObject> = Api::namespaced_with(space.client.clone(), &space.name, &resource);
+        let untyped: Api<DynamicObject> = Api::namespaced_with(ns.client.clone(), &ns.name, &resource);
         let bad: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
             "metadata": {"name": "bad"}, "spec": {"image": ["a", "list"], "replicas": "many"},
         }))?;
-        eventually("the older schema is in force", async || {
-            Ok(match untyped.create(&PostParams::default(), &bad).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.to_string()),
-            })
+        eventually("the older schema is enforced", async || {
+            Ok(untyped.create(&PostParams::default(), &bad).await?)
         })
         .await?;
-        install(&space.client, &observedapp_api::crd()).await?;
+        install(&ns.client, &observedapp_api::crd()).await?;
 
-        let proxy = Proxy::start(&space).await?;
-        let _operator = Running::start(options(&["--namespaces", &space.name]), proxy.config());
-        space.apply("good", json!({"image": "tasks:1"})).await?;
-        space.applied("good").await?;
-        // Where the API server takes a status for such an object at all, it says what is wrong.
-        let told = proxy
+        let proxy = Proxy::start(&ns).await?;
+        let _operator = RunningOperator::start(options(&["--namespaces", &ns.name]), proxy.config());
+        ns.apply("good", json!({"image": "tasks:1"})).await?;
+        ns.applied("good").await?;
+        // If the API server accepts a status for such an object, it says what is wrong.
+        let reported = proxy
             .calls()
             .iter()
             .any(|call| call.resource == "observedapps/status" && call.name.as_deref() == Some("bad"));
-        assert!(told, "nothing was said of the bad object");
+        assert!(reported, "the invalid object has no status");
         untyped.delete("bad", &DeleteParams::default()).await?;
         Ok(())
     })
 }
 
 #[test]
-fn an_optional_api_is_noticed_when_it_comes_and_when_it_goes() -> Result<()> {
+fn an_optional_api_is_discovered_when_added_and_removed() -> Result<()> {
     block_on(async {
-        let space = Space::new("optional").await?;
-        let crds: Api<CustomResourceDefinition> = Api::all(space.client.clone());
+        let ns = TestNamespace::new("optional").await?;
+        let crds: Api<CustomResourceDefinition> = Api::all(ns.client.clone());
         let monitors = schemaless(Kind::ServiceMonitor)?;
-        let gone = async || {
+        let removed = async || {
             crds.delete(&monitors.name_any(), &DeleteParams::default())
                 .await?;
-            eventually("the API is gone", async || {
-                Ok(if crds.get_opt(&monitors.name_any()).await?.is_none() {
-                    Ok(())
-                } else {
-                    Err(String::new())
-                })
+            eventually("the API is deleted", async || {
+                ensure!(crds.get_opt(&monitors.name_any()).await?.is_none());
+                Ok(())
             })
             .await
         };
-        gone().await?;
-        let proxy = Proxy::start(&space).await?;
-        let _operator = Running::start(options(&["--namespaces", &space.name]), proxy.config());
-        space
-            .apply("tasks", json!({"image": "tasks:1", "metrics": {}}))
+        removed().await?;
+        let proxy = Proxy::start(&ns).await?;
+        let _operator = RunningOperator::start(options(&["--namespaces", &ns.name]), proxy.config());
+        ns.apply("tasks", json!({"image": "tasks:1", "metrics": {}}))
             .await?;
         let missing = async || {
-            space
-                .until("tasks", "the missing API is named", |app| {
-                    condition(app, "Applied").1 == "ApiMissing"
-                })
-                .await
+            ns.until("tasks", "the missing API is reported", |app| {
+                condition(app, "Applied").1 == "ApiMissing"
+            })
+            .await
         };
         let app = missing().await?;
         assert!(condition(&app, "Applied").2.contains("ServiceMonitor"));
         assert_eq!(
-            space.names(Kind::Deployment).await?,
+            ns.names(Kind::Deployment).await?,
             ["tasks"],
-            "all else is made"
+            "all other objects are created"
         );
-        install(&space.client, &monitors).await?;
-        space.applied("tasks").await?;
-        assert_eq!(space.names(Kind::ServiceMonitor).await?, ["tasks"]);
-        gone().await?;
+        install(&ns.client, &monitors).await?;
+        ns.applied("tasks").await?;
+        assert_eq!(ns.names(Kind::ServiceMonitor).await?, ["tasks"]);
+        removed().await?;
         missing().await?;
-        install(&space.client, &monitors).await?;
-        space.applied("tasks").await?;
+        install(&ns.client, &monitors).await?;
+        ns.applied("tasks").await?;
         Ok(())
     })
 }

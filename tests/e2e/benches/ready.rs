@@ -1,5 +1,5 @@
-//! How long from `kubectl apply` of the sample to `Ready`, and to all conditions True, beside a floor measured in the
-//! same run: a bare Deployment of the same image, with no database to wait for and nobody to ask.
+//! The time from `kubectl apply` of the sample to `Ready`, and to all conditions True, next to a floor from the same
+//! run: a bare Deployment of the same image, without a database.
 //!
 //!     export KUBECONFIG=…   # as `cargo lab kubeconfig` prints it
 //!     cargo bench -p e2e-tests --bench ready
@@ -18,7 +18,7 @@ mod promises;
 
 const SAMPLE: &str = include_str!("../../../manifests/samples/tasks.yaml");
 const ROUNDS: usize = 3;
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 const READY_LIMIT: f64 = 30.0;
 const TRUE_LIMIT: f64 = 90.0;
 
@@ -52,7 +52,7 @@ async fn round(cluster: &Cluster) -> Result<Round> {
     let began = Instant::now();
     cluster.apply(&namespace.name, BARE).await?;
     let deployments = Api::<Deployment>::namespaced(cluster.client.clone(), &namespace.name);
-    eventually("the bare Deployment is ready", PATIENCE, async || {
+    eventually("the bare Deployment is ready", TIMEOUT, async || {
         let status = deployments.get("bare").await?.status.context("no status")?;
         ensure!(status.ready_replicas == Some(1), "{status:?}");
         anyhow::Ok(())
@@ -62,9 +62,9 @@ async fn round(cluster: &Cluster) -> Result<Round> {
 
     let began = Instant::now();
     let app = App::apply(cluster, &namespace.name, SAMPLE).await?;
-    app.condition("Ready", "True", PATIENCE).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
     let ready = began.elapsed().as_secs_f64();
-    app.all_true(PATIENCE).await?;
+    app.all_true(TIMEOUT).await?;
     let all = began.elapsed().as_secs_f64();
     namespace.delete().await?;
     Ok(Round { bare, ready, all })

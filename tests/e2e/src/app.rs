@@ -1,4 +1,4 @@
-//! An ObservedApp under test: its conditions, its objects, its HTTP.
+//! An ObservedApp under test.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use observedapp_api::ObservedApp;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{Cluster, eventually};
 
-/// The task service with nothing beside it: one pod, its metrics, one objective.
+/// The task service alone: one pod, its metrics, one objective.
 pub const SMALL: &str = r#"
 apiVersion: observedapp.dev/v1alpha1
 kind: ObservedApp
@@ -29,6 +29,27 @@ spec:
   - {name: availability, objective: 99.9, indicator: {availability: {}}}
 "#;
 
+/// A server next to a busy loop, which uses all CPU of its limit.
+pub fn busy(more: &str) -> String {
+    format!(
+        r#"
+apiVersion: observedapp.dev/v1alpha1
+kind: ObservedApp
+metadata: {{name: busy}}
+spec:
+  image: docker.io/library/redis:8
+  port: 6379
+  command: [bash, -c]
+  args: ["redis-server --save '' & while :; do :; done"]
+  securityContext: {{runAsUser: 999}}
+  resources:
+    requests: {{cpu: 20m, memory: 32Mi}}
+    limits: {{cpu: 100m, memory: 64Mi}}
+  {more}
+"#
+    )
+}
+
 /// An app on the lab's cluster.
 #[derive(Debug)]
 pub struct App<'a> {
@@ -37,7 +58,7 @@ pub struct App<'a> {
     pub name: String,
 }
 
-/// An HTTP answer.
+/// An HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
@@ -45,6 +66,33 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Sends a request over a connection, which the server closes after its response.
+    pub async fn exchange(
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        host: &str,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Result<Self> {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await?;
+        let response = String::from_utf8_lossy(&response);
+        let status = response.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let body = response
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body.to_owned())
+            .unwrap_or_default();
+        Ok(Self {
+            status: status.with_context(|| format!("not an HTTP response: {response}"))?,
+            body,
+        })
+    }
+
     pub fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.body).with_context(|| format!("{self:?} is not JSON"))
     }
@@ -83,19 +131,19 @@ impl<'a> App<'a> {
         Ok(())
     }
 
-    /// Deletes the app and waits until it and its pods are gone.
+    /// Deletes the app and waits until it and its pods are deleted.
     pub async fn delete(&self) -> Result<()> {
         self.api().delete(&self.name, &DeleteParams::background()).await?;
         eventually(
-            &format!("{} and its pods are gone", self.name),
+            &format!("{} and its pods are deleted", self.name),
             Duration::from_mins(2),
             async || {
                 if self.api().get_opt(&self.name).await?.is_some() {
-                    bail!("the app is still there");
+                    bail!("the app still exists");
                 }
                 let pods = self.pods("").await?;
                 if !pods.is_empty() {
-                    bail!("{} pods are still there", pods.len());
+                    bail!("{} pods still exist", pods.len());
                 }
                 anyhow::Ok(())
             },
@@ -103,7 +151,7 @@ impl<'a> App<'a> {
         .await
     }
 
-    /// Waits until a condition of the current generation has this status.
+    /// Waits until a condition of the current generation has this status; returns its message.
     pub async fn condition(&self, condition: &str, status: &str, timeout: Duration) -> Result<String> {
         let what = format!(
             "{}/{}: condition {condition} is {status}",
@@ -113,7 +161,7 @@ impl<'a> App<'a> {
             let app = self.api().get(&self.name).await?;
             let generation = app.metadata.generation;
             let conditions = app.status.map(|status| status.conditions).unwrap_or_default();
-            let said: Vec<String> = conditions
+            let printed: Vec<String> = conditions
                 .iter()
                 .filter(|c| c.status != "True")
                 .map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message))
@@ -123,17 +171,17 @@ impl<'a> App<'a> {
                     Ok(found.message.clone())
                 }
                 Some(found) => Err(anyhow!(
-                    "it is {} of generation {:?}; {said:?}",
+                    "it is {} of generation {:?}; {printed:?}",
                     found.status,
                     found.observed_generation
                 )),
-                None => Err(anyhow!("there is no such condition yet; {said:?}")),
+                None => Err(anyhow!("the condition does not exist yet; {printed:?}")),
             }
         })
         .await
     }
 
-    /// Waits until every condition there is, is True.
+    /// Waits until all conditions are True.
     pub async fn all_true(&self, timeout: Duration) -> Result<()> {
         let what = format!("{}/{}: all conditions are True", self.namespace, self.name);
         eventually(&what, timeout, async || {
@@ -161,7 +209,7 @@ impl<'a> App<'a> {
         self.cluster.pods(&self.namespace, &labels).await
     }
 
-    /// Asks the app through its Service.
+    /// Sends a request to the app's Service, through the API server's proxy.
     pub async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Reply> {
         let uri = format!(
             "/api/v1/namespaces/{}/services/{}:http/proxy{path}",
@@ -188,7 +236,7 @@ impl<'a> App<'a> {
         })
     }
 
-    /// Asks one of the app's pods at a port of its own, by port-forward.
+    /// Sends a request to one of the app's pods, by port-forward.
     pub async fn pod_request(
         &self,
         port: u16,
@@ -201,7 +249,7 @@ impl<'a> App<'a> {
         self.one_pod_request(&pod, port, method, path, body).await
     }
 
-    /// Asks one named pod at a port of its own, by port-forward.
+    /// Sends a request to this pod, by port-forward.
     pub async fn one_pod_request(
         &self,
         pod: &str,
@@ -216,29 +264,12 @@ impl<'a> App<'a> {
             .take_stream(port)
             .context("the port was not forwarded")?;
         let body = body.map(Value::to_string).unwrap_or_default();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {pod}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
-        drop(stream);
-        let answer = String::from_utf8_lossy(&answer);
-        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let body = answer
-            .split_once("\r\n\r\n")
-            .map(|(_, body)| body.to_owned())
-            .unwrap_or_default();
-        Ok(Reply {
-            status: status.with_context(|| format!("not an HTTP answer: {answer}"))?,
-            body,
-        })
+        Reply::exchange(&mut stream, pod, method, path, &body).await
     }
 }
 
-/// Waits until a condition has this status, and its message names each of these.
-pub async fn told(
+/// Waits until a condition has this status, and its message contains all words.
+pub async fn condition_reports(
     app: &App<'_>,
     condition: &str,
     status: &str,
@@ -260,7 +291,7 @@ pub async fn told(
             .into_iter()
             .flatten()
             .find(|found| found.type_ == condition)
-            .context("there is no such condition yet")?;
+            .context("the condition does not exist yet")?;
         if found.status == status && words.iter().all(|word| found.message.contains(word)) {
             Ok(())
         } else {

@@ -1,4 +1,4 @@
-//! The lab's cluster, and namespaces that go with their test.
+//! A client of the lab's cluster, and namespaces that are deleted with their test.
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::{Discovery, Scope};
-use kube::{Api, Client, Config, ResourceExt};
+use kube::{Api, Client, ResourceExt};
+use lab::controlplane;
+use lab::prometheus::Prometheus;
 use serde_json::json;
 
 use crate::eventually;
@@ -17,7 +18,6 @@ use crate::eventually;
 /// The field manager of what the tests apply: a user's, not the operator's.
 const MANAGER: &str = "e2e-tests";
 
-/// A connection to the lab's cluster.
 #[derive(Clone)]
 pub struct Cluster {
     pub client: Client,
@@ -31,23 +31,18 @@ impl Debug for Cluster {
 }
 
 impl Cluster {
-    /// The cluster that `KUBECONFIG` names. There is no default: a test must never touch a cluster nobody named.
+    /// Connects to the cluster in `KUBECONFIG`. There is no default: tests must not touch any other cluster.
     pub async fn connect() -> Result<Self> {
         let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG").context(
             r#"KUBECONFIG is not set: run these tests by `cargo lab test --layer node`, or `eval "$(cargo lab kubeconfig)"` first"#,
         )?);
-        let config = Kubeconfig::read_from(&kubeconfig)
-            .with_context(|| format!("read {}; is the lab up? `cargo lab up`", kubeconfig.display()))?;
-        // Built together, the workspace's programs bring two kinds of cryptography, and then none is the default.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
-        Ok(Self {
-            client: Client::try_from(config)?,
-            kubeconfig,
-        })
+        let client = controlplane::client(&kubeconfig)
+            .await
+            .context("is the lab up? `cargo lab up`")?;
+        Ok(Self { client, kubeconfig })
     }
 
-    /// A namespace of its own for one test, under the restricted Pod Security Standard.
+    /// Creates a namespace for one test, under the restricted Pod Security Standard.
     pub async fn temp_namespace(&self, prefix: &str) -> Result<TempNamespace> {
         let namespace: Namespace = serde_json::from_value(json!({
             "metadata": {
@@ -65,7 +60,7 @@ impl Cluster {
         })
     }
 
-    /// Makes a namespace, unless there is one by this name, under the restricted Pod Security Standard.
+    /// Creates a namespace if it does not exist, under the restricted Pod Security Standard.
     pub async fn ensure_namespace(&self, name: &str) -> Result<()> {
         let namespace: Namespace = serde_json::from_value(json!({
             "apiVersion": "v1",
@@ -78,26 +73,26 @@ impl Cluster {
         Ok(())
     }
 
-    /// Deletes a namespace, if there is one, and waits until it is gone.
-    pub async fn forget_namespace(&self, name: &str) -> Result<()> {
+    /// Deletes a namespace, if it exists, and waits until it is deleted.
+    pub async fn delete_namespace(&self, name: &str) -> Result<()> {
         let api = Api::<Namespace>::all(self.client.clone());
         match api.delete(name, &DeleteParams::background()).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
             deleted => deleted?,
         };
         eventually(
-            &format!("namespace {name} is gone"),
+            &format!("namespace {name} is deleted"),
             Duration::from_mins(2),
             async || match api.get_opt(name).await {
                 Ok(None) => Ok(()),
-                Ok(Some(_)) => Err("it is still there".to_owned()),
+                Ok(Some(_)) => Err("it still exists".to_owned()),
                 Err(error) => Err(error.to_string()),
             },
         )
         .await
     }
 
-    /// Applies every document of some YAML to a namespace, as `kubectl apply --server-side` does.
+    /// Applies every document of a YAML stream in a namespace, as `kubectl apply --server-side` does.
     pub async fn apply(&self, namespace: &str, yaml: &str) -> Result<Vec<DynamicObject>> {
         let discovery = Discovery::new(self.client.clone()).run().await?;
         let mut applied = Vec::new();
@@ -136,7 +131,7 @@ impl Cluster {
         }
     }
 
-    /// The answer of a Service, through the API server's proxy: works on every cluster, from everywhere.
+    /// GETs a path of a Service through the API server's proxy, which works on every cluster.
     pub async fn service_get(
         &self,
         namespace: &str,
@@ -145,21 +140,26 @@ impl Cluster {
         path: &str,
     ) -> Result<String> {
         let uri = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}");
-        let request = http::Request::get(&uri).body(Vec::new())?;
+        self.get(&uri).await
+    }
+
+    /// GETs a path of a pod through the API server's proxy.
+    pub async fn pod_get(&self, namespace: &str, pod: &str, port: &str, path: &str) -> Result<String> {
+        let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
+        self.get(&uri).await
+    }
+
+    async fn get(&self, uri: &str) -> Result<String> {
+        let request = http::Request::get(uri).body(Vec::new())?;
         self.client
             .request_text(request)
             .await
             .with_context(|| format!("GET {uri}"))
     }
 
-    /// The answer of a pod, through the API server's proxy.
-    pub async fn pod_get(&self, namespace: &str, pod: &str, port: &str, path: &str) -> Result<String> {
-        let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
-        let request = http::Request::get(&uri).body(Vec::new())?;
-        self.client
-            .request_text(request)
-            .await
-            .with_context(|| format!("GET {uri}"))
+    /// The stack's Prometheus.
+    pub fn prometheus(&self) -> Prometheus {
+        Prometheus::new(self.client.clone())
     }
 
     /// The pods with these labels.
@@ -171,7 +171,6 @@ impl Cluster {
     }
 }
 
-/// A namespace that one test has for itself.
 #[derive(Debug)]
 pub struct TempNamespace {
     cluster: Cluster,
@@ -179,8 +178,8 @@ pub struct TempNamespace {
 }
 
 impl TempNamespace {
-    /// Deletes the namespace and waits until it is gone. A test that fails leaves it behind, to be looked at.
+    /// Deletes the namespace and waits until it is deleted. A failed test keeps its namespace for inspection.
     pub async fn delete(self) -> Result<()> {
-        self.cluster.forget_namespace(&self.name).await
+        self.cluster.delete_namespace(&self.name).await
     }
 }

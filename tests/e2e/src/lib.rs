@@ -1,17 +1,16 @@
-//! What the end-to-end tests share: the lab's cluster, conditions to await, Prometheus and Alertmanager to ask.
+//! Support for the end-to-end tests: the lab's cluster, conditions to await, Prometheus and Alertmanager.
 //!
-//! The tests run on the cluster that `cargo lab up` made, which `cargo lab test --layer node` names in `KUBECONFIG`.
+//! They run on the cluster in `KUBECONFIG`, which `cargo lab test --layer node` sets to the lab's.
 
 mod app;
 mod cluster;
 mod monitoring;
 pub mod truth;
-mod wait;
 
-pub use app::{App, Reply, SMALL, told};
+pub use app::{App, Reply, SMALL, busy, condition_reports};
 pub use cluster::{Cluster, TempNamespace};
-pub use monitoring::{Alert, Alertmanager, Prometheus, Sample, filled_in};
-pub use wait::eventually;
+pub use lab::wait::eventually;
+pub use monitoring::{Alert, Alertmanager, HOSTILE_PROMETHEUS, substitute_variables};
 
 /// Where `cargo lab up` installs the operator.
 pub const OPERATOR_NAMESPACE: &str = "observedapp-system";

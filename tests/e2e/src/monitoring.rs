@@ -1,4 +1,4 @@
-//! Prometheus and Alertmanager, asked through the API server.
+//! Alertmanager, through the API server's proxy, and the queries of dashboards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,80 +11,38 @@ use crate::{Cluster, eventually};
 /// The namespace of the lab's observability stack.
 const NAMESPACE: &str = "monitoring";
 
-/// The lab's Prometheus.
-#[derive(Debug)]
-pub struct Prometheus<'a>(pub &'a Cluster);
-
-/// One sample of an instant query.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
-    pub labels: BTreeMap<String, String>,
-    pub value: f64,
-}
-
-impl Prometheus<'_> {
-    async fn get(&self, path: &str) -> Result<Value> {
-        let text = self
-            .0
-            .service_get(NAMESPACE, "prometheus-operated", "9090", path)
-            .await?;
-        let answer: Value = serde_json::from_str(&text).with_context(|| format!("{path}: {text}"))?;
-        if answer["status"] != "success" {
-            bail!("{path}: {answer}");
-        }
-        Ok(answer["data"].clone())
-    }
-
-    /// The samples of an instant query.
-    pub async fn query(&self, promql: &str) -> Result<Vec<Sample>> {
-        let query = percent_encoding::utf8_percent_encode(promql, percent_encoding::NON_ALPHANUMERIC);
-        let data = self.get(&format!("/api/v1/query?query={query}")).await?;
-        let samples = data["result"]
-            .as_array()
-            .with_context(|| format!("{promql}: {data}"))?;
-        samples
-            .iter()
-            .map(|sample| {
-                Ok(Sample {
-                    labels: serde_json::from_value(sample["metric"].clone())?,
-                    value: sample["value"][1]
-                        .as_str()
-                        .context("a sample without value")?
-                        .parse()?,
-                })
-            })
-            .collect()
-    }
-
-    /// The one sample of an instant query.
-    pub async fn value(&self, promql: &str) -> Result<f64> {
-        match self.query(promql).await?.as_slice() {
-            [sample] => Ok(sample.value),
-            samples => bail!("{promql}: {} samples instead of one", samples.len()),
-        }
-    }
-
-    /// The health and last error of every active target of a job.
-    pub async fn targets(&self, namespace: &str, job: &str) -> Result<Vec<(String, String)>> {
-        let data = self.get("/api/v1/targets?state=active").await?;
-        Ok(data["activeTargets"]
-            .as_array()
-            .context("no targets")?
-            .iter()
-            .filter(|target| target["labels"]["namespace"] == namespace && target["labels"]["job"] == job)
-            .map(|target| {
-                let text = |key: &str| target[key].as_str().unwrap_or_default().to_owned();
-                (text("health"), text("lastError"))
-            })
-            .collect())
-    }
-}
+/// Prometheus objects that sort first and select everything; one selects a label that no object can have. No pods run.
+pub const HOSTILE_PROMETHEUS: &str = r#"
+apiVersion: monitoring.coreos.com/v1
+kind: Prometheus
+metadata: {name: aaa}
+spec:
+  replicas: 0
+  serviceMonitorSelector: {}
+  serviceMonitorNamespaceSelector: {}
+  probeSelector: {}
+  probeNamespaceSelector: {}
+  ruleSelector: {}
+  ruleNamespaceSelector: {}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: Prometheus
+metadata: {name: aab}
+spec:
+  replicas: 0
+  serviceMonitorSelector: {matchLabels: {release: "not valid"}}
+  serviceMonitorNamespaceSelector: {}
+  probeSelector: {matchLabels: {release: "not valid"}}
+  probeNamespaceSelector: {}
+  ruleSelector: {matchLabels: {release: "not valid"}}
+  ruleNamespaceSelector: {}
+"#;
 
 /// The lab's Alertmanager.
 #[derive(Debug)]
 pub struct Alertmanager<'a>(pub &'a Cluster);
 
-/// An alert as Alertmanager has it.
+/// An alert in Alertmanager.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
     pub labels: BTreeMap<String, String>,
@@ -115,7 +73,7 @@ impl Alertmanager<'_> {
             .collect()
     }
 
-    /// Waits until an alert of a namespace is there, of one objective where that is named, or is not.
+    /// Waits until an alert of a namespace (and objective, if given) is firing or resolved.
     pub async fn until(
         &self,
         namespace: &str,
@@ -143,8 +101,8 @@ impl Alertmanager<'_> {
     }
 }
 
-/// A query with its variables replaced, as Grafana does before it asks.
-pub fn filled_in(dashboard: &Value, query: &str) -> String {
+/// Substitutes a query's variables, as Grafana does.
+pub fn substitute_variables(dashboard: &Value, query: &str) -> String {
     let mut query = query
         .replace("$__rate_interval", "1m")
         .replace("$__range", "1h")

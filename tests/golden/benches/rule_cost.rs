@@ -324,10 +324,10 @@ impl Server {
 
     /// How many series a selector finds now.
     fn count(&self, selector: &str) -> f64 {
-        let query: String = format!("count({selector})")
-            .bytes()
-            .map(|byte| format!("%{byte:02X}"))
-            .collect();
+        let mut query = String::new();
+        for byte in format!("count({selector})").bytes() {
+            write!(query, "%{byte:02X}").unwrap();
+        }
         let answer = self.get(&format!("/api/v1/query?query={query}")).unwrap();
         let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
         let count = &body["data"]["result"][0]["value"][1];

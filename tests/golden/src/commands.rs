@@ -65,6 +65,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
         "cargo lab test --with ingress,logs,autoscaling",
         Elsewhere("tests/lab/src/layers.rs", r#""addons""#),
     ),
+    (
+        "",
+        "cargo lab test --long",
+        Elsewhere("tests/lab/src/layers.rs", "cargo.env(LONG"),
+    ),
     ("", "cargo lab test", Elsewhere(".ci/run", "cargo lab test")),
     (
         "",
@@ -74,19 +79,22 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     (
         "",
         "cargo lab up --cluster minikube",
-        Unproven("a minikube; what it is started with is tested in tests/lab/src/elsewhere.rs"),
+        Unproven("a minikube; what it is started with is tested in tests/lab/src/external_cluster.rs"),
     ),
     (
         "",
         "cargo lab logs",
-        Elsewhere("tests/lab/src/pods.rs", "a_pod_is_found_by_its_name_its_label"),
+        Elsewhere(
+            "tests/lab/src/pods.rs",
+            "a_pod_is_found_by_name_label_or_name_prefix",
+        ),
     ),
     (
         "",
         "cargo lab status",
         Elsewhere(
             "tests/e2e/tests/node/status.rs",
-            "the_lab_says_where_things_answer",
+            "lab_status_prints_addresses_and_lab_logs_prints_pod_logs",
         ),
     ),
     // The lab builds the same Dockerfiles, but from programs that it has compiled itself.
@@ -172,7 +180,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
         "…",
         Elsewhere(
             "tests/e2e/tests/node/walkthrough.rs",
-            "the_first_hour_is_as_it_is_told",
+            "the_first_hour_prints_what_it_promises",
         ),
     ),
     (
@@ -185,7 +193,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
         "kubectl apply --server-side -f manifests/install.yaml",
         Elsewhere(
             "tests/apiserver/tests/commands.rs",
-            "the_way_without_helm_works_too",
+            "the_install_manifest_works_without_helm",
         ),
     ),
     (
@@ -205,6 +213,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     // These stand in sentences.
     ("", "cargo fmt --all", Elsewhere(".ci/run", "cargo fmt --all")),
+    (
+        "",
+        "cargo clippy --workspace --test …",
+        Elsewhere(".ci/run", "cargo clippy --workspace --test '*'"),
+    ),
     (
         "",
         "cargo clippy --workspace --all-targets …",

@@ -1,5 +1,5 @@
 //! A real Prometheus over blocks made for a test, and promtool.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used)]
 
 use std::fs;
 use std::net::TcpListener;

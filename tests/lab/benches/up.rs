@@ -1,4 +1,4 @@
-//! How long one waits for the lab, against what is promised.
+//! How long the lab takes to start, compared with what is promised.
 //!
 //! ```text
 //! cargo bench -p lab --bench up              # an API server for tests, and a second `up` after `down` (as root)
@@ -40,7 +40,7 @@ fn main() -> Result<ExitCode> {
         Duration::from_secs(6),
     );
 
-    // Images are taken up and volumes are made the first time.
+    // The first `up` also imports images and creates volumes.
     lab(&["up", "--no-product"], None)?;
     lab(&["down"], None)?;
     let took = time(|| lab(&["up", "--no-product"], None))?;
@@ -69,7 +69,7 @@ fn time(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
     Ok(began.elapsed())
 }
 
-/// Runs `cargo lab`; with everything that is built or kept in this folder, if one is given.
+/// Runs `cargo lab`, with its caches in this folder if one is given.
 fn lab(arguments: &[&str], caches: Option<&Path>) -> Result<()> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
     command.arg("--cluster=embedded").args(arguments);

@@ -1,4 +1,4 @@
-//! What the node runs only when it is asked for: `cargo lab up --with ingress,logs,autoscaling`.
+//! Optional parts of the node: `cargo lab up --with ingress,logs,autoscaling`.
 
 use std::{fs, net::IpAddr, path::Path, time::Duration};
 
@@ -15,21 +15,21 @@ const TRAEFIK: &str = include_str!("../manifests/traefik.yaml");
 const LOGS: &str = include_str!("../manifests/logs.yaml");
 const METRICS_SERVER: &str = include_str!("../manifests/metrics-server.yaml");
 
-/// Where the node answers for Ingresses.
+/// The node port of the ingress controller.
 pub const INGRESS_PORT: u16 = 30080;
-/// Where the node answers for Loki.
+/// The node port of Loki.
 pub const LOKI_PORT: u16 = 30100;
 
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
-/// One thing beyond the base that a lab can have.
+/// An optional part of the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum AddOn {
     /// An ingress controller (Traefik), the default IngressClass
     Ingress,
-    /// Loki, and a shipper that sends it every pod's log
+    /// Loki, and a collector that sends it every pod's log
     Logs,
-    /// metrics-server: `kubectl top`, and figures for autoscaling
+    /// metrics-server: `kubectl top`, and metrics for autoscaling
     Autoscaling,
 }
 
@@ -42,18 +42,20 @@ impl AddOn {
         }
     }
 
-    /// What to say to the user once it is there.
+    /// Printed once it is installed.
     pub fn how_to_reach(self, node_ip: IpAddr) -> String {
         match self {
             Self::Ingress => {
-                format!("Ingresses of class `traefik`, or of none, answer at http://{node_ip}:{INGRESS_PORT}")
+                format!(
+                    "Ingresses of class `traefik`, or without a class, are served at http://{node_ip}:{INGRESS_PORT}"
+                )
             }
             Self::Logs => format!("Loki has every pod's log: http://{node_ip}:{LOKI_PORT}"),
-            Self::Autoscaling => "`kubectl top pods --all-namespaces` knows what is used".to_owned(),
+            Self::Autoscaling => "`kubectl top pods --all-namespaces` shows CPU and memory".to_owned(),
         }
     }
 
-    /// The images it is made of; their programs are built when these are.
+    /// Its images; building them builds their programs.
     pub fn images(self) -> &'static [Image] {
         match self {
             Self::Ingress => &[images::TRAEFIK],
@@ -62,9 +64,9 @@ impl AddOn {
         }
     }
 
-    /// Brings it about on a node that has its images, and waits until it answers.
+    /// Installs it on a node that has its images, and waits until it is available.
     pub async fn install(self, kubectl: &Kubectl, node_ip: IpAddr, pod_logs: &Path) -> Result<()> {
-        let available = |namespace, object| kubectl.wait(namespace, object, "condition=Available", PATIENCE);
+        let available = |namespace, object| kubectl.wait(namespace, object, "condition=Available", TIMEOUT);
         match self {
             Self::Ingress => {
                 kubectl
@@ -78,9 +80,7 @@ impl AddOn {
                     .await?;
                 available("logs", "deployment/loki").await?;
                 let shipping = "jsonpath={.status.numberReady}=1";
-                kubectl
-                    .wait("logs", "daemonset/otelcol", shipping, PATIENCE)
-                    .await
+                kubectl.wait("logs", "daemonset/otelcol", shipping, TIMEOUT).await
             }
             Self::Autoscaling => {
                 let rights = tokio::task::spawn_blocking(metrics_server_base).await??;
@@ -92,7 +92,7 @@ impl AddOn {
     }
 }
 
-/// Its rights, and the API that it adds, from the very module that it is built of.
+/// Its RBAC objects and APIService, from the Go module that it is built from.
 fn metrics_server_base() -> Result<String> {
     let dir = module_dir(Module::METRICS_SERVER)?.join("manifests/base");
     let read = |name: &str| {

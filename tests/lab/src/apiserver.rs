@@ -1,5 +1,5 @@
-//! A Kubernetes API server for tests: etcd and kube-apiserver on ports of their own, as many side by side as
-//! are wanted. No scheduler, no kubelet: nothing that is created here ever runs.
+//! A Kubernetes API server for tests: etcd and kube-apiserver on free ports, any number side by side. No scheduler and
+//! no kubelet: pods never run.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -28,19 +28,19 @@ use crate::{
     programs::program,
 };
 
-/// What `with_controller_manager` runs. There are no pods, so nothing else would have anything to do.
+/// The controllers of `with_controller_manager`. Without pods, others have nothing to do.
 const CONTROLLERS: [&str; 4] = [
     "garbage-collector-controller",
     "namespace-controller",
-    // Without it a claim that is deleted would never go.
+    // Without it, a deleted claim keeps its finalizer.
     "persistentvolumeclaim-protection-controller",
     "validatingadmissionpolicy-status-controller",
 ];
 
-/// How often a start is tried when another program takes a port between its choice and its use.
+/// Attempts if another program takes a port between its choice and its use.
 const TRIES: u32 = 3;
 
-/// A running API server. Dropping it ends its programs and removes all that they wrote.
+/// A running API server. Dropping it ends its processes and removes their files.
 pub struct ApiServer {
     plane: ControlPlane,
     client: Client,
@@ -48,7 +48,7 @@ pub struct ApiServer {
     lifetime: Lifetime,
 }
 
-/// How an API server is to be started.
+/// The options of an API server.
 #[derive(Debug, Clone)]
 pub struct Configuration {
     controller_manager: bool,
@@ -57,21 +57,21 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Also runs the controllers that delete what a deleted owner or namespace leaves behind.
+    /// Also runs the controllers that delete the dependents of deleted owners and namespaces.
     #[must_use]
     pub fn with_controller_manager(mut self) -> Self {
         self.controller_manager = true;
         self
     }
 
-    /// Passes one more argument to kube-apiserver. A flag that is given twice takes the later value.
+    /// Adds an argument of kube-apiserver. The last value of a flag counts.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// Leaves it running when this process ends, until `cargo lab down`.
+    /// Keeps it running after this process, until `cargo lab down`.
     #[must_use]
     pub fn detached(mut self) -> Self {
         self.lifetime = Lifetime::Detached;
@@ -100,7 +100,7 @@ impl Configuration {
         let plane = ControlPlane::new(&dir, None, port)?;
         plane.write_admin_kubeconfig()?;
         let supervisor = Supervisor::new(&dir, self.lifetime);
-        // From here on an early return ends what has been started.
+        // On an early return, this ends what has been started.
         let guard = Guard {
             supervisor: &supervisor,
             dir: &dir,
@@ -113,7 +113,7 @@ impl Configuration {
         let etcd = Etcd::new(&etcd_binary, &dir, etcd_port, Durability::None, &plane.authority)?;
         supervisor.ensure(&etcd.program)?;
         let apiserver = plane.apiserver(&apiserver_binary, &etcd)?.args([
-            // Pods are only ever stored here: nothing makes the service accounts that they would need.
+            // Pods are only stored: no controller creates service accounts.
             "--disable-admission-plugins=ServiceAccount",
         ]);
         supervisor.ensure(&apiserver.args(self.args.iter().cloned()))?;
@@ -133,7 +133,7 @@ impl Configuration {
 }
 
 impl ApiServer {
-    /// Starts one with the usual settings: RBAC and `OwnerReferencesPermissionEnforcement`.
+    /// Starts one with the default settings: RBAC and `OwnerReferencesPermissionEnforcement`.
     pub async fn start() -> Result<Self> {
         Self::configure().start().await
     }
@@ -160,12 +160,12 @@ impl ApiServer {
         self.client.clone()
     }
 
-    /// The folder of its programs' logs.
+    /// The folder of its logs.
     pub fn logs(&self) -> PathBuf {
         self.plane.dir.join("logs")
     }
 
-    /// Ends its programs and removes all that they wrote.
+    /// Ends its processes and removes their files.
     pub fn stop(self) -> Result<()> {
         let (supervisor, dir) = (self.supervisor.clone(), self.plane.dir.clone());
         stop(&supervisor, &dir)
@@ -180,12 +180,12 @@ impl fmt::Debug for ApiServer {
     }
 }
 
-/// Where `cargo lab test` wants what would explain a failure. A test that fails by returning an error cannot be told
-/// from one that succeeds here, so all leave their logs, and the lab removes them when the whole layer has passed.
-fn leave_evidence(dir: &Path) {
+/// Moves the logs to where `cargo lab test` collects them. A failed test cannot be told from a passed one here, so all
+/// keep their logs, and the lab removes them when the whole layer has passed.
+fn keep_logs(dir: &Path) {
     if let (Some(folder), Some(name)) = (std::env::var_os(FAILURES), dir.file_name()) {
         let folder = Path::new(&folder).join("apiservers");
-        // Of a test that failed the failure matters more than what could not be kept.
+        // The test's own failure matters more than missing logs.
         let _ = fs::create_dir_all(&folder).and_then(|()| fs::rename(dir.join("logs"), folder.join(name)));
     }
 }
@@ -193,7 +193,7 @@ fn leave_evidence(dir: &Path) {
 impl Drop for ApiServer {
     fn drop(&mut self) {
         if self.lifetime == Lifetime::Owned {
-            leave_evidence(&self.plane.dir);
+            keep_logs(&self.plane.dir);
         }
         if self.lifetime == Lifetime::Owned
             && let Err(error) = stop(&self.supervisor, &self.plane.dir)
@@ -224,7 +224,7 @@ impl Drop for Guard<'_> {
             && let Err(error) = stop(self.supervisor, self.dir)
         {
             eprintln!(
-                "what was started at {} could not be removed: {error:#}",
+                "the incomplete API server at {} could not be removed: {error:#}",
                 self.dir.display()
             );
         }
@@ -256,7 +256,7 @@ fn dirs() -> impl Iterator<Item = PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path()))
 }
 
-/// A test that was killed could not remove its server's files; its programs ended with it.
+/// Removes the files of tests that were killed; their processes ended with them.
 fn remove_abandoned() -> Result<()> {
     for dir in dirs() {
         let Ok(owner) = fs::read(dir.join("owner.json")) else {
@@ -270,7 +270,7 @@ fn remove_abandoned() -> Result<()> {
     Ok(())
 }
 
-/// Ends the detached servers; those of running tests are the tests' own.
+/// Ends the detached servers; those of running tests are not touched.
 pub fn stop_detached() -> Result<usize> {
     remove_abandoned()?;
     let mut stopped = 0;
@@ -281,7 +281,7 @@ pub fn stop_detached() -> Result<usize> {
     Ok(stopped)
 }
 
-/// The kubeconfigs of the detached servers that run.
+/// The kubeconfigs of the running detached servers.
 pub fn detached() -> Vec<PathBuf> {
     dirs()
         .filter(|dir| {

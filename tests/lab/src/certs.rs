@@ -1,4 +1,4 @@
-//! One certificate authority for the lab, and what it signs.
+//! The lab's certificate authority and its certificates.
 
 use std::{
     fs,
@@ -21,17 +21,17 @@ pub struct Pair {
     pub key: PathBuf,
 }
 
-/// Who a certificate speaks for, and under which names it may be reached.
+/// The user of a certificate, and the names and addresses that it is valid for.
 #[derive(Debug, Clone, Default)]
 pub struct Subject<'a> {
     pub user: &'a str,
-    /// A certificate carries one group at most, and none when this is empty.
+    /// At most one group; none if it is empty.
     pub group: &'a str,
     pub dns: &'a [&'a str],
     pub ips: &'a [IpAddr],
 }
 
-/// The authority whose files lie in one folder.
+/// A certificate authority with its files in one folder.
 #[derive(Debug)]
 pub struct Authority {
     dir: PathBuf,
@@ -39,7 +39,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Takes up the folder's authority, or makes one.
+    /// Loads the folder's authority, or creates one.
     pub fn open(dir: &Path) -> Result<Self> {
         paths::create_dir(dir)?;
         let (cert, key) = (dir.join("ca.crt"), dir.join("ca.key"));
@@ -50,7 +50,7 @@ impl Authority {
         (params.not_before, params.not_after) = validity();
         let key_pair = match fs::read_to_string(&key) {
             Ok(pem) if cert.exists() => KeyPair::from_pem(&pem)
-                .with_context(|| format!("{} holds no key; remove it", key.display()))?,
+                .with_context(|| format!("{} is not a key; remove it", key.display()))?,
             _ => {
                 let key_pair = KeyPair::generate()?;
                 paths::write_private(&key, key_pair.serialize_pem())?;
@@ -58,7 +58,7 @@ impl Authority {
                 key_pair
             }
         };
-        // The issuer is made of the constant parameters and the stored key, so the certificate need not be parsed.
+        // The issuer follows from constant parameters and the stored key, so the certificate is not parsed.
         Ok(Self {
             dir: dir.to_path_buf(),
             issuer: Issuer::new(params, key_pair),
@@ -73,8 +73,8 @@ impl Authority {
         self.dir.join("ca.key")
     }
 
-    /// Signs a certificate under `name`, for clients and, where it has names or addresses, for servers. One that
-    /// was signed for the same subject before is kept, so that a second `up` restarts nothing.
+    /// Issues a certificate under `file`, for clients and, if it has names or addresses, for servers. A certificate of
+    /// the same subject is reused, so that a second `up` restarts nothing.
     pub fn issue(&self, file: &str, subject: &Subject<'_>) -> Result<Pair> {
         let pair = Pair {
             cert: self.dir.join(format!("{file}.crt")),
@@ -112,7 +112,7 @@ impl Authority {
         Ok(pair)
     }
 
-    /// The key pair that signs the tokens of service accounts: `cert` is its public half.
+    /// The key pair that signs service account tokens; `cert` is its public key.
     pub fn service_account_keys(&self) -> Result<Pair> {
         let pair = Pair {
             cert: self.dir.join("service-account.pub"),
@@ -136,7 +136,7 @@ fn name(user: &str, group: &str) -> DistinguishedName {
     name
 }
 
-/// The lab's certificates protect one machine's own cluster for as long as it is kept; their keys never leave it.
+/// These certificates protect a cluster on one machine, and their keys stay there.
 fn validity() -> (time::OffsetDateTime, time::OffsetDateTime) {
     (date_time_ymd(2020, 1, 1), date_time_ymd(2100, 1, 1))
 }
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_signed_anew_only_for_another_subject() {
+    fn a_certificate_is_reissued_only_for_another_subject() {
         let dir = tempfile::tempdir().unwrap();
         let subject = |ips| Subject {
             user: "node",
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_the_owners_alone() {
+    fn keys_are_readable_by_the_owner_only() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::open(dir.path()).unwrap();

@@ -1,4 +1,4 @@
-//! The control groups that the kubelet made for pods.
+//! The pods' control groups.
 
 use std::{
     fs,
@@ -8,15 +8,12 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{
-    process::Identity,
-    wait::{self, Look},
-};
+use crate::{process::Identity, wait};
 
-/// The kubelet's own name for the group of all pods.
+/// The kubelet's name of the group of all pods.
 const PODS: &str = "kubepods";
 
-/// Ends every process of every pod, and removes their groups.
+/// Kills every process of every pod, and removes the groups.
 pub async fn remove_pods() -> Result<()> {
     wait::until("the pods' processes", Duration::from_secs(30), || async {
         let roots = roots();
@@ -29,14 +26,14 @@ pub async fn remove_pods() -> Result<()> {
             remove(root);
         }
         Ok(match roots.iter().find(|root| root.exists()) {
-            None => Look::Met,
-            Some(root) => Look::NotYet(format!("{} is still in use", root.display())),
+            None => Ok(()),
+            Some(root) => Err(format!("{} is still in use", root.display())),
         })
     })
     .await
 }
 
-/// One for each controller under cgroup v1, a single one under v2.
+/// One per controller under cgroup v1, a single one under v2.
 pub(crate) fn roots() -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     mounts
@@ -65,7 +62,7 @@ fn processes(dir: &Path) -> Vec<i32> {
     all
 }
 
-/// A group goes when it holds neither processes nor groups; one that does not yet is tried again.
+/// Removes empty groups; others are tried again.
 fn remove(dir: &Path) {
     for child in children(dir) {
         remove(&child);

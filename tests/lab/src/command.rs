@@ -1,16 +1,16 @@
-//! Running a program to its end.
+//! Runs a program to its end.
 
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use tokio::{io::AsyncWriteExt, process::Command};
 
-/// Runs it and gives what it printed; a failure tells what it said.
+/// Returns its standard output; an error has its standard error.
 pub async fn output(command: &mut Command) -> Result<String> {
     run(command, None).await
 }
 
-/// As `output`, with `input` to read.
+/// As `output`, with `input` on standard input.
 pub async fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
     run(command, Some(input)).await
 }
@@ -29,13 +29,13 @@ async fn run(command: &mut Command, input: Option<&str>) -> Result<String> {
         .spawn()
         .with_context(|| format!("cannot run `{shown}`"))?;
     if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
-        // One that ends without reading says why by its exit code.
+        // A program that ends without reading its input reports why.
         let _ = pipe.write_all(input.as_bytes()).await;
     }
     let output = child.wait_with_output().await?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`{shown}` failed ({}): {}", output.status, said.trim());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("`{shown}` failed ({}): {}", output.status, stderr.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

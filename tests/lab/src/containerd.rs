@@ -1,4 +1,4 @@
-//! The node's own containerd, beside any other that the machine has.
+//! The node's containerd, independent of any other on the machine.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,15 +12,15 @@ use tokio::process::Command;
 use crate::{
     command, paths,
     process::{Identity, Program, Supervisor},
-    wait::{self, Look},
+    wait,
 };
 
 pub const CNI_PLUGINS: &str = "/usr/lib/cni";
-/// The namespace that the kubelet's containers and images live in.
+/// The containerd namespace of the kubelet's containers and images.
 pub const NAMESPACE: &str = "k8s.io";
 
-/// Folders outside the lab's own that the kubelet and the network plugins write to by a fixed name. The node sees
-/// empty ones in their place, which end with it.
+/// Folders outside the lab's that the kubelet and CNI plugins write to by a fixed path. In the node's mount namespace,
+/// empty ones are mounted over them.
 const HIDDEN: [&str; 4] = [
     "/var/log/containers",
     "/var/lib/cni",
@@ -30,7 +30,7 @@ const HIDDEN: [&str; 4] = [
 
 #[derive(Debug, Clone)]
 pub struct Containerd {
-    /// Images and layers, which stay from one cluster to the next.
+    /// Images and layers, which are kept between clusters.
     root: PathBuf,
     config: PathBuf,
     cni_config: PathBuf,
@@ -49,7 +49,7 @@ impl Containerd {
         Path::new(paths::RUN).join("containerd.sock")
     }
 
-    /// The folder of containerd's running containers, gone after a reboot.
+    /// The state of running containers, which a reboot removes.
     pub fn state() -> PathBuf {
         Path::new(paths::RUN).join("containerd")
     }
@@ -58,19 +58,15 @@ impl Containerd {
         &self.cni_config
     }
 
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Starts it, in a mount namespace that the whole node shares: whatever containerd and the kubelet mount goes
-    /// when their last process goes, even when that is killed.
+    /// Starts it in a mount namespace that all programs of the node share: mounts of containerd and the kubelet
+    /// disappear with their last process, even if that is killed.
     pub async fn ensure(&self, supervisor: &Supervisor) -> Result<()> {
         paths::create_dir(&self.root)?;
         paths::create_dir(Path::new(paths::RUN))?;
         paths::write(&self.config, self.configuration())?;
         let mounts = node_mounts(supervisor).await?;
         if supervisor.running("containerd").is_none() && !has_shims() {
-            // Left by a machine that was switched off: containerd would look for those containers.
+            // Stale after a power loss: containerd would look for those containers.
             paths::remove_dir(&Self::state())?;
         }
         let args = ["--config".to_owned(), self.config.display().to_string()];
@@ -82,10 +78,8 @@ impl Containerd {
         ))?;
         wait::until("containerd", Duration::from_secs(30), || async {
             supervisor.check("containerd")?;
-            Ok(match command::output(ctr().arg("version")).await {
-                Ok(_) => Look::Met,
-                Err(error) => Look::NotYet(error.to_string()),
-            })
+            let version = command::output(ctr().arg("version")).await;
+            Ok(version.map(drop).map_err(|error| error.to_string()))
         })
         .await
     }
@@ -122,18 +116,18 @@ SystemdCgroup = false
         )
     }
 
-    /// Forgets the containers of a cluster that is gone, of which nothing runs any more.
-    pub async fn forget_containers(&self) -> Result<()> {
-        let known = command::output(ctr().args(["-n", NAMESPACE, "containers", "ls", "-q"])).await?;
-        let known: Vec<&str> = known.split_whitespace().collect();
-        if !known.is_empty() {
-            command::output(ctr().args(["-n", NAMESPACE, "containers", "rm"]).args(known)).await?;
+    /// Removes the records of a former cluster's containers, none of which runs any more.
+    pub async fn delete_containers(&self) -> Result<()> {
+        let containers = command::output(ctr().args(["-n", NAMESPACE, "containers", "ls", "-q"])).await?;
+        let containers: Vec<&str> = containers.split_whitespace().collect();
+        if !containers.is_empty() {
+            command::output(ctr().args(["-n", NAMESPACE, "containers", "rm"]).args(containers)).await?;
         }
         Ok(())
     }
 }
 
-/// `ctr`, speaking to the lab's containerd.
+/// `ctr` for the lab's containerd.
 pub fn ctr() -> Command {
     let mut command = Command::new("ctr");
     command.arg("--address").arg(Containerd::socket());
@@ -144,13 +138,13 @@ fn has_shims() -> bool {
     !crate::process::marked(|value| value.ends_with(":containerd")).is_empty()
 }
 
-/// The process that holds the node's mount namespace.
+/// The process that keeps the node's mount namespace.
 async fn node_mounts(supervisor: &Supervisor) -> Result<Identity> {
     const NAME: &str = "node-mounts";
     let hide = HIDDEN
         .map(|dir| format!("mkdir -p {dir} && mount -t tmpfs lab {dir} && "))
         .concat();
-    // Shared within the node, so that a pod may ask to see what is mounted later.
+    // Shared within the node, so that a pod with mount propagation sees later mounts.
     let script = format!("mount --make-rshared / && {hide} exec sleep infinity");
     supervisor.ensure(&Program::new(NAME, "unshare").args([
         "--mount",
@@ -162,22 +156,17 @@ async fn node_mounts(supervisor: &Supervisor) -> Result<Identity> {
     ]))?;
     wait::until("the node's mount namespace", Duration::from_secs(10), || async {
         supervisor.check(NAME)?;
-        let holder = supervisor.running(NAME);
-        let comm = holder.and_then(|it| std::fs::read_to_string(format!("/proc/{}/comm", it.pid)).ok());
-        // It sleeps when all is mounted.
-        Ok(if comm.as_deref() == Some("sleep\n") {
-            Look::Met
-        } else {
-            Look::NotYet("its folders are not mounted".to_owned())
-        })
+        let holder = supervisor.running(NAME).filter(|holder| {
+            let comm = std::fs::read_to_string(format!("/proc/{}/comm", holder.pid));
+            // `sleep` runs once everything is mounted.
+            comm.is_ok_and(|comm| comm == "sleep\n")
+        });
+        Ok(holder.ok_or_else(|| "its folders are not mounted".to_owned()))
     })
-    .await?;
-    supervisor
-        .running(NAME)
-        .context("the node's mount namespace has gone")
+    .await
 }
 
-/// A program that runs in the node's mount namespace.
+/// Runs a program in the node's mount namespace.
 fn in_node_mounts(
     mounts: &Identity,
     name: &str,
@@ -205,10 +194,10 @@ pub fn beside_containerd(
     Ok(in_node_mounts(&mounts, name, binary, args))
 }
 
-/// Removes what the mount points left outside the lab's folders, unless someone else uses them.
+/// Removes the empty mount points outside the lab's folders.
 pub fn remove_mount_points() {
     for dir in HIDDEN {
-        // Only an empty one can be removed, and of one that is not the lab knows nothing.
+        // `remove_dir` fails for a folder that is in use.
         let _ = std::fs::remove_dir(dir);
     }
 }

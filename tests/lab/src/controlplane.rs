@@ -1,4 +1,4 @@
-//! The Kubernetes control plane's programs and their arguments.
+//! The programs of the control plane and their arguments.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -17,20 +17,20 @@ use crate::{
     etcd::Etcd,
     kubeconfig,
     process::{Program, Supervisor},
-    wait::{self, Look},
+    wait,
 };
 
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
-/// The first address of `SERVICE_CIDR`, which the API server takes for `kubernetes.default.svc`.
+/// The first address of `SERVICE_CIDR`, which `kubernetes.default.svc` gets.
 const SERVICE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
 
-/// What every control plane here has in common, a test's and the node's.
+/// What the control planes of tests and of the node share.
 #[derive(Debug)]
 pub struct ControlPlane {
     pub dir: PathBuf,
     pub authority: Authority,
     pub url: String,
-    /// Where the API server listens beside the loopback address, and what it tells pods to use.
+    /// The API server's address for pods, beside the loopback address.
     pub node_ip: Option<IpAddr>,
     pub port: u16,
     service_account: Pair,
@@ -51,12 +51,12 @@ impl ControlPlane {
         })
     }
 
-    /// The kubeconfig of the cluster's administrator.
+    /// The administrator's kubeconfig.
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
     }
 
-    /// The kubeconfig of one of the cluster's own programs.
+    /// The kubeconfig of a component.
     pub fn component_kubeconfig(&self, name: &str) -> PathBuf {
         self.dir.join("certs").join(format!("{name}.kubeconfig"))
     }
@@ -134,7 +134,7 @@ impl ControlPlane {
             format!("--kubelet-certificate-authority={}", file(&ca)),
             format!("--kubelet-client-certificate={}", file(&kubelet_client.cert)),
             format!("--kubelet-client-key={}", file(&kubelet_client.key)),
-            // Without it `kubectl logs` and `exec` look the node's name up in DNS.
+            // Otherwise `kubectl logs` and `exec` resolve the node's name by DNS.
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
             format!("--requestheader-client-ca-file={}", file(&ca)),
             "--requestheader-allowed-names=front-proxy-client".to_owned(),
@@ -151,7 +151,7 @@ impl ControlPlane {
                 format!("--advertise-address={ip}"),
                 "--allow-privileged=true".to_owned(),
             ]),
-            // No pod will ever look for it, and an endpoint must not be a loopback address.
+            // No pod connects to it, and an endpoint must not be a loopback address.
             None => args.extend([
                 "--bind-address=127.0.0.1".to_owned(),
                 "--endpoint-reconciler-type=none".to_owned(),
@@ -160,13 +160,12 @@ impl ControlPlane {
         Ok(Program::new("kube-apiserver", binary).args(args))
     }
 
-    /// The controllers; all of them, or those named.
+    /// The controller manager, with all controllers or only these.
     pub fn controller_manager(&self, binary: &Path, port: u16, only: &[&str]) -> Result<Program> {
         let path = self.component_kubeconfig("controller-manager");
         let (user, group) = match only {
             [] => ("system:kube-controller-manager", ""),
-            // On its own rights it may only make service accounts for its controllers, and a few controllers do
-            // not need that detour.
+            // Otherwise each controller needs a service account of its own.
             _ => ("lab-controller-manager", "system:masters"),
         };
         self.write_kubeconfig(&path, "controller-manager", user, group)?;
@@ -209,28 +208,21 @@ impl ControlPlane {
         ]))
     }
 
-    /// Waits until the API server says of itself that it is ready, and gives the administrator's client.
+    /// Waits until the API server is ready; returns the administrator's client.
     pub async fn ready(&self, supervisor: &Supervisor) -> Result<Client> {
         let client = client(&self.admin_kubeconfig()).await?;
         wait::until("the API server", Duration::from_mins(2), || async {
             supervisor.check("etcd")?;
             supervisor.check("kube-apiserver")?;
-            Ok(
-                match client
-                    .request_text(http::Request::get("/readyz").body(Vec::new())?)
-                    .await
-                {
-                    Ok(_) => Look::Met,
-                    Err(error) => Look::NotYet(error.to_string()),
-                },
-            )
+            let ready = client.request_text(http::Request::get("/readyz").body(Vec::new())?);
+            Ok(ready.await.map_err(|error| error.to_string()))
         })
         .await?;
         Ok(client)
     }
 }
 
-/// A client for the cluster of a kubeconfig that the lab wrote.
+/// A client for a kubeconfig that the lab wrote.
 pub async fn client(kubeconfig: &Path) -> Result<Client> {
     let known = Kubeconfig::read_from(kubeconfig)
         .with_context(|| format!("{} is not a kubeconfig", kubeconfig.display()))?;

@@ -1,4 +1,4 @@
-//! etcd: one member, which only the API server's certificate may speak to.
+//! etcd: one member, which accepts only the API server's certificate.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -12,11 +12,11 @@ use crate::{
     process::Program,
 };
 
-/// Whether what is written must outlive a crash of the machine.
+/// Whether writes must survive a crash of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
     Crash,
-    /// For a server that no test keeps: it starts and writes several times faster.
+    /// For tests: etcd starts and writes several times faster.
     None,
 }
 
@@ -59,7 +59,7 @@ impl Etcd {
             format!("--data-dir={}", data.display()),
             format!("--listen-client-urls={url}"),
             format!("--advertise-client-urls={url}"),
-            // There is no peer, so any free port will do.
+            // Without peers, any free port is fine.
             "--listen-peer-urls=http://127.0.0.1:0".to_owned(),
             "--initial-advertise-peer-urls=http://127.0.0.1:0".to_owned(),
             "--initial-cluster=lab=http://127.0.0.1:0".to_owned(),

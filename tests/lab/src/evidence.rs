@@ -1,4 +1,4 @@
-//! What explains a failure on the node: events, logs and objects, in one folder.
+//! Collects events, logs and objects that explain a failure on the node.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{kubectl::Kubectl, node, paths};
 
-/// Collects all of it. What cannot be had says so in its file.
+/// Writes one file per source; a file has the error if its source fails.
 pub async fn collect(kubeconfig: &Path, folder: &Path) -> Result<()> {
     let kubectl = Kubectl::new(kubeconfig).await?;
     let all = "pods,services,endpointslices,deployments,statefulsets,persistentvolumeclaims,configmaps,networkpolicies";

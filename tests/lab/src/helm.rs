@@ -1,4 +1,4 @@
-//! The pinned Helm, with folders of the lab's own.
+//! The pinned Helm, with its folders in the lab's.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::{kubectl::Kubectl, paths, programs::program};
 
-/// `helm upgrade --install` of a release, for further arguments to be added.
+/// `helm upgrade --install` of a release, to which more arguments can be added.
 pub async fn upgrade(kubectl: &Kubectl, release: &str, chart: &Path, namespace: &str) -> Result<Command> {
     let mut helm = helm(kubectl, namespace).await?;
     helm.args(["upgrade", "--install", "--create-namespace", release])
@@ -16,7 +16,7 @@ pub async fn upgrade(kubectl: &Kubectl, release: &str, chart: &Path, namespace: 
     Ok(helm)
 }
 
-/// `helm uninstall` of a release; one that is not there is fine.
+/// `helm uninstall` of a release, which may be missing.
 pub async fn uninstall(kubectl: &Kubectl, release: &str, namespace: &str) -> Result<Command> {
     let mut helm = helm(kubectl, namespace).await?;
     helm.args(["uninstall", "--ignore-not-found", "--wait", release]);
@@ -25,7 +25,7 @@ pub async fn uninstall(kubectl: &Kubectl, release: &str, namespace: &str) -> Res
 
 async fn helm(kubectl: &Kubectl, namespace: &str) -> Result<Command> {
     let mut helm = Command::new(program(Tool::Helm).await?);
-    // By default it writes to several folders of the user's.
+    // By default, Helm writes to several folders of the user's.
     for (variable, folder) in [
         ("HELM_CACHE_HOME", "cache"),
         ("HELM_CONFIG_HOME", "config"),

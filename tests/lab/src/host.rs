@@ -1,4 +1,4 @@
-//! The machine under the node: what it must allow, and what the lab changes on it and puts back.
+//! What the node needs from the machine, and which of its settings the lab changes and restores.
 
 use std::{
     collections::BTreeMap,
@@ -12,12 +12,12 @@ use lab_tools::need_room;
 
 use crate::paths;
 
-/// What a running node takes.
+/// The disk space of a running node.
 const FREE_GIB: u64 = 4;
-/// What the built images take.
+/// The disk space of the built images.
 const IMAGES_GIB: u64 = 2;
 
-/// The kernel's settings that the node's programs change, so that `down` can put them back.
+/// The kernel settings that the node's programs change, and `down` restores.
 const SETTINGS: [&str; 9] = [
     "net/ipv4/ip_forward",
     "net/ipv4/conf/all/route_localnet",
@@ -30,7 +30,7 @@ const SETTINGS: [&str; 9] = [
     "kernel/keys/root_maxkeys",
 ];
 
-/// Capabilities that the node cannot do without, with their bit.
+/// The capabilities that the node needs, with their bits.
 const CAPABILITIES: [(&str, u32); 4] = [
     ("CAP_NET_ADMIN", 12),
     ("CAP_SYS_ADMIN", 21),
@@ -38,7 +38,7 @@ const CAPABILITIES: [(&str, u32); 4] = [
     ("CAP_MKNOD", 27),
 ];
 
-/// Says in one sentence what keeps a node from running here, if anything does.
+/// Fails with one sentence if a node cannot run here.
 pub fn check(state_dir: &Path) -> Result<()> {
     capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default())?;
     need_room(state_dir, FREE_GIB, "CARGO_TARGET_DIR")?;
@@ -49,12 +49,12 @@ fn capabilities(status: &str) -> Result<()> {
     let effective = status
         .lines()
         .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())
-        .context("this is no Linux: the embedded cluster needs one; try `--cluster minikube`")?;
+        .context("this is not Linux, which the embedded cluster needs; try `--cluster minikube`")?;
     if is_root(status) {
         for (name, bit) in CAPABILITIES {
             if effective & (1 << bit) == 0 {
                 bail!(
-                    "this container or user lacks {name}, without which no node can run; give it that capability, or try `--cluster minikube`"
+                    "this container or user lacks {name}, which the node needs; add that capability, or try `--cluster minikube`"
                 );
             }
         }
@@ -75,27 +75,27 @@ fn is_root(status: &str) -> bool {
         .is_some_and(|effective| effective == "0")
 }
 
-/// The address by which this machine speaks to others, hence also the node's. Nothing is sent.
+/// The address of this machine's default route, which is the node's address. Nothing is sent.
 pub fn node_ip() -> Result<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket
-        // An address set aside for documentation, so certainly not this machine's own.
+        // An address reserved for documentation, which this machine cannot have.
         .connect((Ipv4Addr::new(203, 0, 113, 1), 9))
         .and_then(|()| socket.local_addr())
         .map(|address| address.ip())
         .context("this machine has no default route, so the node has no address; add one, for instance `ip link add lab-uplink type dummy && ip addr add 198.18.0.1/24 dev lab-uplink && ip link set lab-uplink up && ip route add default dev lab-uplink`")
 }
 
-/// Remembers the kernel's settings as they are before the node's programs change them.
-pub fn remember_settings(file: &Path) -> Result<()> {
+/// Saves the kernel settings before the node's programs change them.
+pub fn save_settings(file: &Path) -> Result<()> {
     if file.exists() {
         return Ok(());
     }
-    let known: BTreeMap<&str, String> = settings().collect();
-    paths::write(file, serde_json::to_vec_pretty(&known)?)
+    let current: BTreeMap<&str, String> = settings().collect();
+    paths::write(file, serde_json::to_vec_pretty(&current)?)
 }
 
-/// The kernel's settings that a node changes, as they are now.
+/// The current values of the kernel settings that the node changes.
 pub(crate) fn settings() -> impl Iterator<Item = (&'static str, String)> {
     SETTINGS
         .into_iter()
@@ -103,19 +103,19 @@ pub(crate) fn settings() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 pub fn restore_settings(file: &Path) -> Result<()> {
-    let Ok(known) = fs::read(file) else { return Ok(()) };
-    let known: BTreeMap<String, String> = serde_json::from_slice(&known)?;
-    for (name, value) in known {
+    let Ok(saved) = fs::read(file) else { return Ok(()) };
+    let saved: BTreeMap<String, String> = serde_json::from_slice(&saved)?;
+    for (name, value) in saved {
         set(&name, &value)?;
     }
     Ok(())
 }
 
-/// What a node's network needs of the kernel.
+/// Enables the kernel features that the node's network needs.
 pub fn enable_forwarding() -> Result<()> {
     set("net/ipv4/ip_forward", "1")?;
     if !setting("net/bridge/bridge-nf-call-iptables").exists() {
-        // Where it is a module; where it is not, the next line says what is missing.
+        // It may be built in; if it is missing, the next line fails.
         let _ = std::process::Command::new("modprobe")
             .args(["-a", "br_netfilter", "overlay"])
             .output();
@@ -136,13 +136,13 @@ fn set(name: &str, value: &str) -> Result<()> {
     fs::write(&path, value).with_context(|| format!("cannot set {} to {value}", path.display()))
 }
 
-/// There is one node a machine, whichever clone started it.
-pub fn take_machine(owner: &Path) -> Result<()> {
+/// Claims the machine: it can run one node, of one clone.
+pub fn claim_machine(owner: &Path) -> Result<()> {
     let file = Path::new(paths::RUN).join("owner");
     match fs::read_to_string(&file) {
         Ok(other) if Path::new(&other) != owner && Path::new(&other).exists() => {
             bail!(
-                "the lab of {other} runs on this machine, and there is room for one; end it there with `cargo lab down`"
+                "the lab of {other} runs on this machine, which can run only one; end it there with `cargo lab down`"
             )
         }
         _ => paths::write(&file, owner.display().to_string()),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_root_is_told_the_command() {
+    fn without_root_the_error_has_the_command() {
         let user = format!("Uid:\t1000\t1000\t1000\t1000\nCapEff:\t{:016x}\n", 0);
         assert!(capabilities(&user).unwrap_err().to_string().contains("sudo"));
     }

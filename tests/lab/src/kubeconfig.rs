@@ -1,5 +1,4 @@
-//! Kubeconfig files, with everything inside them so that they can be handed around. The lab writes its own and
-//! never touches the user's.
+//! Self-contained kubeconfig files. The lab never changes the user's.
 
 use std::{fs, path::Path};
 
@@ -9,7 +8,7 @@ use serde_json::json;
 
 use crate::{certs::Pair, paths};
 
-/// Writes a kubeconfig whose only context, `lab`, speaks to `url` with the given certificate.
+/// Writes a kubeconfig whose only context, `lab`, connects to `url` with this certificate.
 pub fn write(path: &Path, url: &str, ca: &Path, user: &Pair) -> Result<()> {
     let data = |file: &Path| -> Result<String> {
         Ok(STANDARD.encode(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?))
@@ -37,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kubeconfig_is_its_owners_alone_also_where_it_was_not() {
+    fn a_kubeconfig_is_readable_by_the_owner_only_even_if_it_was_not() {
         let dir = tempfile::tempdir().unwrap();
         let pair = Pair {
             cert: dir.path().join("a.crt"),

@@ -1,4 +1,4 @@
-//! The pinned kubectl, speaking to the lab's cluster and to no other.
+//! The pinned kubectl, for the lab's cluster only.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,11 +9,7 @@ use anyhow::Result;
 use lab_tools::Tool;
 use tokio::process::Command;
 
-use crate::{
-    command, paths,
-    programs::program,
-    wait::{self, Look},
-};
+use crate::{command, paths, programs::program, wait};
 
 #[derive(Debug, Clone)]
 pub struct Kubectl {
@@ -38,7 +34,7 @@ impl Kubectl {
         let mut command = Command::new(&self.binary);
         command
             .arg(format!("--kubeconfig={}", self.kubeconfig.display()))
-            // By default it writes to the user's ~/.kube.
+            // By default, kubectl writes to ~/.kube.
             .arg(format!(
                 "--cache-dir={}",
                 paths::state_dir().join("kubectl-cache").display()
@@ -51,7 +47,7 @@ impl Kubectl {
         command::output(&mut self.command(args)).await
     }
 
-    /// Brings the objects of a manifest about, as the lab's own.
+    /// Applies a manifest as the field manager `lab`.
     pub async fn apply(&self, manifest: &str) -> Result<()> {
         let mut apply = self.command(&[
             "apply",
@@ -64,19 +60,16 @@ impl Kubectl {
         command::output_with_input(&mut apply, manifest).await.map(drop)
     }
 
-    /// Waits until this path of a Service answers: what the API server says of pods may be older than a restart.
+    /// Waits until this path of a Service responds: pod conditions may be stale after a restart.
     pub async fn answers(&self, namespace: &str, service: &str, path: &str, limit: Duration) -> Result<()> {
         let raw = format!("/api/v1/namespaces/{namespace}/services/{service}/proxy{path}");
-        wait::until(&format!("an answer of {service}"), limit, || async {
-            Ok(match self.run(&["get", "--raw", &raw]).await {
-                Ok(_) => Look::Met,
-                Err(error) => Look::NotYet(error.to_string()),
-            })
+        wait::eventually(&format!("a response of {service}"), limit, || async {
+            self.run(&["get", "--raw", &raw]).await.map(drop)
         })
         .await
     }
 
-    /// Waits for a condition of an object; on failure tells what the pods of its namespace say.
+    /// Waits for a condition of an object; an error has the warnings of its namespace.
     pub async fn wait(&self, namespace: &str, object: &str, condition: &str, limit: Duration) -> Result<()> {
         let waited = self
             .run(&[

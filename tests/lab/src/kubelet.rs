@@ -1,4 +1,4 @@
-//! The kubelet of the lab's one node.
+//! The kubelet of the lab's node.
 
 use std::{
     net::IpAddr,
@@ -20,12 +20,12 @@ use crate::{
 pub const NODE: &str = "lab";
 pub const DNS_IP: &str = "10.96.0.10";
 
-/// Where containers' logs lie.
+/// The folder of the containers' logs.
 pub fn pod_logs(dir: &Path) -> PathBuf {
     dir.join("pod-logs")
 }
 
-/// Everything that a kubelet writes lies under `dir`.
+/// The kubelet writes only under `dir`.
 pub fn kubelet(
     plane: &ControlPlane,
     supervisor: &Supervisor,
@@ -76,12 +76,11 @@ pub fn kubelet(
         "failCgroupV1": false,
         "failSwapOn": false,
         "serializeImagePulls": false,
-        // Changed ConfigMaps and Secrets reach the pods in 9 to 12 s instead of up to a minute.
+        // Changed ConfigMaps and Secrets reach pods in 9 to 12 s instead of up to a minute.
         "syncFrequency": "10s",
         "volumePluginDir": dir.join("plugins"),
         "podLogsDir": pod_logs(dir),
-        // This is somebody's own machine: how full its disk is is theirs to judge, and the images were built here,
-        // so nobody could fetch them again.
+        // No eviction by disk usage: the images are built here and cannot be pulled again.
         "evictionHard": {"nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "memory.available": "100Mi"},
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
@@ -100,14 +99,14 @@ pub fn kubelet(
             format!("--root-dir={}", dir.join("root").display()),
             format!("--hostname-override={NODE}"),
             format!("--node-ip={ip}"),
-            // cAdvisor looks for containerd by this flag alone, and without it knows no container's name.
+            // Without this flag, cAdvisor does not find containerd and the containers' names.
             format!("--containerd={}", socket.display()),
             format!("--pod-infra-container-image={}", upstream::PAUSE),
         ],
     )
 }
 
-/// A resolver that only this machine's loopback address reaches is of no use to a pod.
+/// A resolver on this machine's loopback address is not reachable from pods.
 fn resolv_conf(dir: &Path) -> Result<String> {
     for file in ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"] {
         if let Ok(text) = std::fs::read_to_string(file)
@@ -116,8 +115,8 @@ fn resolv_conf(dir: &Path) -> Result<String> {
             return Ok(file.to_owned());
         }
     }
-    // None at all: names outside the cluster do not resolve, and CoreDNS, which would refuse an empty list, forwards
-    // to an address set aside for documentation.
+    // Without a resolver, external names do not resolve. CoreDNS refuses an empty list, so it forwards to an address
+    // reserved for documentation.
     let file = dir.join("resolv.conf");
     paths::write(&file, "nameserver 203.0.113.1\n")?;
     Ok(file.display().to_string())

@@ -1,4 +1,4 @@
-//! `cargo lab test`: the layers of tests, one after the other.
+//! The layers of tests, run one after the other.
 
 use std::{
     env, fmt, fs,
@@ -14,13 +14,15 @@ use tokio::{
     process::Command,
 };
 
-use crate::{addons::AddOn, handy, paths};
+use crate::{addons::AddOn, path_tools, paths};
 
-/// The namespace of the tests that break what all apps share: each goes on with the app of the one before.
+/// The namespace of the tests that change the shared stack, which also share an app.
 pub const SHARED_NAMESPACE: &str = "shared-stack";
 
-/// Where a failing test's API servers leave their logs.
+/// The environment variable with the folder for the logs of API servers.
 pub const FAILURES: &str = "OBSERVEDAPP_LAB_FAILURES";
+/// Set for tests if their long forms are to run.
+const LONG: &str = "OBSERVEDAPP_LAB_LONG";
 const SLOWEST: usize = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,7 +33,7 @@ pub enum Layer {
     Apiserver,
     /// Everything on a real node
     Node,
-    /// What a node has only when it is asked for by `--with`
+    /// The add-ons selected by `--with`
     #[value(skip)]
     AddOns,
 }
@@ -47,22 +49,29 @@ impl fmt::Display for Layer {
     }
 }
 
-/// What is asked of a run.
+/// The options of a test run.
 #[derive(Debug, Clone, Default)]
-pub struct How {
-    /// What the node has beyond the base, and is tested too.
+pub struct RunOptions {
+    /// Add-ons to install and test.
     pub add_ons: Vec<AddOn>,
-    /// A test that failed is run once more: it counts as passed if it then does, and is named.
-    pub again: bool,
+    /// Runs failed tests once more: those that then pass count as passed, and are listed.
+    pub retry_failed: bool,
+    /// Runs the long forms of tests.
+    pub long: bool,
 }
 
-/// What the tests that ran came to.
+/// Whether this test is to run its long form: `cargo lab test --long`.
+pub fn is_long() -> bool {
+    env::var_os(LONG).is_some()
+}
+
+/// The results of a test run.
 #[derive(Debug, Default)]
 pub struct Tally {
     passed: usize,
     failed: Vec<String>,
-    /// Failed, and passed when run again.
-    unsteady: Vec<String>,
+    /// Failed, and passed on retry.
+    flaky: Vec<String>,
     durations: Vec<(Duration, String)>,
 }
 
@@ -75,7 +84,7 @@ impl Tally {
         &self.failed
     }
 
-    /// Counts one check that is not cargo's, or a layer that could not run.
+    /// Adds a check outside of cargo, or a layer that could not run.
     pub fn check(&mut self, name: &str, outcome: Result<()>) {
         match outcome {
             Ok(()) => self.passed += 1,
@@ -86,19 +95,19 @@ impl Tally {
         }
     }
 
-    /// Takes up tests that failed, from a run of them alone; says whether one of them passed there.
-    fn judge_again(&mut self, suspects: Vec<String>, second: &Self) -> bool {
-        let (failed, unsteady): (Vec<_>, Vec<_>) = suspects
+    /// Merges a retry of the failed tests; returns whether one of them passed.
+    fn merge_retry(&mut self, failed_once: Vec<String>, second: &Self) -> bool {
+        let (failed, flaky): (Vec<_>, Vec<_>) = failed_once
             .into_iter()
             .partition(|name| second.passed == 0 || second.failed.contains(name));
-        let any = !unsteady.is_empty();
-        self.passed += unsteady.len();
+        let any = !flaky.is_empty();
+        self.passed += flaky.len();
         self.failed.extend(failed);
-        self.unsteady.extend(unsteady);
+        self.flaky.extend(flaky);
         any
     }
 
-    /// Reads one line of a test program's output.
+    /// Parses a line of a test program's output.
     fn read(&mut self, layer: Layer, line: &str) {
         let Some((name, outcome)) = line
             .strip_prefix("test ")
@@ -106,11 +115,11 @@ impl Tally {
         else {
             return;
         };
-        let (verdict, time) = outcome.split_once(" <").unwrap_or((outcome, ""));
+        let (result, time) = outcome.split_once(" <").unwrap_or((outcome, ""));
         let name = format!("{layer}: {name}");
-        match verdict.trim() {
+        match result.trim() {
             "ok" => self.passed += 1,
-            verdict if verdict.starts_with("FAILED") => self.failed.push(name.clone()),
+            result if result.starts_with("FAILED") => self.failed.push(name.clone()),
             _ => return,
         }
         if let Some(seconds) = time.strip_suffix("s>").and_then(|seconds| seconds.parse().ok()) {
@@ -118,7 +127,7 @@ impl Tally {
         }
     }
 
-    /// Ends with the plain line that says what came of it.
+    /// The last line has the counts.
     pub fn summary(&self) -> String {
         let mut slowest: Vec<_> = self.durations.iter().collect();
         slowest.sort_by(|a, b| b.cmp(a));
@@ -130,7 +139,7 @@ impl Tally {
             lines.push(format!("  {:7.2}s  {name}", took.as_secs_f64()));
         }
         for (heading, names) in [
-            ("\nfailed, and passed when run again:", &self.unsteady),
+            ("\nfailed, and passed on retry:", &self.flaky),
             ("\nfailed:", &self.failed),
         ] {
             if !names.is_empty() {
@@ -143,62 +152,70 @@ impl Tally {
     }
 }
 
-/// Runs the tests of one layer. `kubeconfig` is the cluster they are to use, where they use one; whatever the user's
-/// own environment names is hidden from them. Gives the folder of what explains the failures, if there were any.
+/// Runs the tests of one layer, against `kubeconfig` if they use a cluster; the user's own KUBECONFIG is not passed on.
+/// Returns the folder with logs if a test failed.
 pub async fn run(
     layer: Layer,
     kubeconfig: Option<&Path>,
-    how: &How,
+    options: &RunOptions,
     tally: &mut Tally,
 ) -> Result<Option<PathBuf>> {
     println!("\n==> {layer} tests");
     let folder = failure_folder(layer)?;
     let before = tally.failed.len();
-    // The tests of an add-on are in a module of its name.
+    // The tests of an add-on are in the module of its name.
     let of_add_ons: Vec<&str> = ["--test", "addons", "--"]
         .into_iter()
-        .chain(how.add_ons.iter().map(|add_on| add_on.name()))
+        .chain(options.add_ons.iter().map(|add_on| add_on.name()))
         .collect();
     let runs: &[&[&str]] = match layer {
-        // Doc tests come from another program, which does not tell how long each took.
+        // Doc tests do not report durations.
         Layer::Unit => &[&["--lib", "--bins", "--tests", "--examples"], &["--doc"]],
-        // By the names of the tests, not by package: a package alone would be built with other features, and with it
-        // most of what the layers before have compiled.
+        // By test names, not by package: with `-p`, other features are resolved, and most dependencies are rebuilt.
         Layer::Apiserver => &[&["--test", "apiserver-*"]],
         Layer::Node => &[&["--test", "node*"]],
         Layer::AddOns => &[&of_add_ons],
     };
     let mut output = String::new();
-    let mut unsteady = false;
+    let mut flaky = false;
     for args in runs {
         let failed = tally.failed.len();
-        let succeeded = cargo_test(layer, args, kubeconfig, &folder, tally, &mut output).await?;
+        let succeeded = cargo_test(layer, args, kubeconfig, options, &folder, tally, &mut output).await?;
         if !succeeded && tally.failed.len() == failed {
-            // It did not compile, or a test ended the whole program.
+            // It did not compile, or a test ended the process.
             tally
                 .failed
                 .push(format!("{layer}: cargo test {}", args.join(" ")));
-        } else if how.again && tally.failed.len() > failed {
-            let suspects = tally.failed.split_off(failed);
+        } else if options.retry_failed && tally.failed.len() > failed {
+            let failed_once = tally.failed.split_off(failed);
             let mut second = Tally::default();
-            let args = once_more(layer, args, &suspects);
+            let args = retry_args(layer, args, &failed_once);
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            println!("\n==> once more: {}", suspects.join(", "));
-            cargo_test(layer, &args, kubeconfig, &folder, &mut second, &mut output).await?;
-            unsteady |= tally.judge_again(suspects, &second);
+            println!("\n==> once more: {}", failed_once.join(", "));
+            cargo_test(
+                layer,
+                &args,
+                kubeconfig,
+                options,
+                &folder,
+                &mut second,
+                &mut output,
+            )
+            .await?;
+            flaky |= tally.merge_retry(failed_once, &second);
         }
     }
-    if tally.failed.len() == before && !unsteady {
+    if tally.failed.len() == before && !flaky {
         paths::remove_dir(&folder)?;
         return Ok(None);
     }
     paths::write(&folder.join("output.txt"), output)?;
-    println!("what explains the failures: {}", folder.display());
+    println!("logs of the failed tests: {}", folder.display());
     Ok(Some(folder))
 }
 
-/// The arguments that run only these tests of a run.
-fn once_more(layer: Layer, args: &[&str], names: &[String]) -> Vec<String> {
+/// The arguments to run only these tests again.
+fn retry_args(layer: Layer, args: &[&str], names: &[String]) -> Vec<String> {
     let selected = args.iter().take_while(|arg| **arg != "--");
     let prefix = format!("{layer}: ");
     selected
@@ -216,6 +233,7 @@ async fn cargo_test(
     layer: Layer,
     args: &[&str],
     kubeconfig: Option<&Path>,
+    options: &RunOptions,
     folder: &Path,
     tally: &mut Tally,
     output: &mut String,
@@ -227,16 +245,19 @@ async fn cargo_test(
         .env_remove("KUBECONFIG")
         .stdin(Stdio::null());
     if let Some(kubeconfig) = kubeconfig {
-        // The walkthrough types `kubectl`: it is to be the pinned one, whatever else the machine has.
-        handy::offer().await?;
+        // The walkthrough runs `kubectl`, which must be the pinned one.
+        path_tools::offer().await?;
         let path = env::var_os("PATH").unwrap_or_default();
-        let path = env::join_paths(std::iter::once(handy::dir()).chain(env::split_paths(&path)))?;
+        let path = env::join_paths(std::iter::once(path_tools::dir()).chain(env::split_paths(&path)))?;
         cargo.env("KUBECONFIG", kubeconfig).env("PATH", path);
+    }
+    if options.long {
+        cargo.env(LONG, "1");
     }
     let timed = !args.contains(&"--doc");
     if timed {
-        // The stable test harness tells durations only when asked this way. The variable is set for the test
-        // programs alone: for the compiler it would mean other flags, hence compiling everything anew.
+        // The stable test harness reports durations only with this variable. It is set for test programs alone: set for
+        // the compiler, it would cause a full rebuild.
         cargo.args([
             "--config",
             "target.'cfg(unix)'.runner = ['env', 'RUSTC_BOOTSTRAP=1']",
@@ -251,7 +272,7 @@ async fn cargo_test(
     }
     match layer {
         Layer::Unit => {}
-        // They wait more than they work: for an API server, for Prometheus and Alertmanager.
+        // They mostly wait for an API server, Prometheus and Alertmanager.
         Layer::Apiserver | Layer::Node | Layer::AddOns => {
             cargo.arg("--test-threads=8");
         }
@@ -272,7 +293,7 @@ async fn cargo_test(
     Ok(child.wait().await?.success())
 }
 
-/// A folder for what explains this run's failures.
+/// Creates the folder for the logs of failed tests.
 fn failure_folder(layer: Layer) -> Result<PathBuf> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let folder = paths::state_dir().join("failures").join(format!("{now}-{layer}"));
@@ -304,23 +325,20 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_passes_only_the_second_time_is_named() {
+    fn a_test_that_passes_only_on_retry_is_listed() {
         let mut tally = Tally::default();
         tally.read(Layer::Node, "test steady ... ok <1.000s>");
-        let suspects = vec!["node: shaky".to_owned(), "node: broken".to_owned()];
+        let failed_once = vec!["node: shaky".to_owned(), "node: broken".to_owned()];
         assert_eq!(
-            once_more(Layer::Node, &["--test", "node*"], &suspects),
+            retry_args(Layer::Node, &["--test", "node*"], &failed_once),
             ["--test", "node*", "--", "--exact", "shaky", "broken"]
         );
         let mut second = Tally::default();
         second.read(Layer::Node, "test shaky ... ok <1.000s>");
         second.read(Layer::Node, "test broken ... FAILED <1.000s>");
-        assert!(tally.judge_again(suspects, &second));
+        assert!(tally.merge_retry(failed_once, &second));
         let summary = tally.summary();
-        assert!(
-            summary.contains("passed when run again:\n  node: shaky"),
-            "{summary}"
-        );
+        assert!(summary.contains("passed on retry:\n  node: shaky"), "{summary}");
         assert!(
             summary.ends_with("failed:\n  node: broken\n\n2 passed, 1 failed"),
             "{summary}"

@@ -1,4 +1,4 @@
-//! `cargo lab load`: many users of an app, as a Job on its cluster, and what came of it.
+//! `cargo lab load`: runs load on an app as a Job in its cluster.
 
 use std::{
     fs,
@@ -12,31 +12,33 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{
+    controlplane,
     images::OwnImage,
     kubectl::Kubectl,
     paths,
     product::{SAMPLE, SAMPLE_NAMESPACE},
-    wait::{self, Look},
+    prometheus::Prometheus,
+    wait,
 };
 
 const JOB: &str = "tasks-load";
 
-/// How much load, and on what.
+/// The load's parameters.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Load {
     /// Users at once
     #[arg(long, default_value_t = 1000)]
     pub users: u32,
-    /// Users that come each second
+    /// Users that start each second
     #[arg(long, default_value_t = 100)]
     pub spawn_rate: u32,
-    /// How long, counted from when all users are there: 30s, 5m, 1h
+    /// Duration once all users have started: 30s, 5m, 1h
     #[arg(long, default_value = "5m")]
     pub duration: String,
     /// Pause of a user between two requests: 1s-5s, 500ms, or none
     #[arg(long, default_value = "1s-5s")]
     pub think_time: String,
-    /// Share of failed requests above which the load counts as not served
+    /// Share of failed requests above which the load fails
     #[arg(long, value_name = "PERCENT", default_value = "0%")]
     pub fail_above: String,
     /// The app's name
@@ -47,20 +49,20 @@ pub struct Load {
     pub namespace: String,
 }
 
-/// What the users met with.
+/// The result of a load.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The load generator's figures.
+    /// The load generator's summary.
     pub summary: Value,
-    /// A page to look at.
+    /// The HTML report.
     pub report: PathBuf,
-    /// Whether no more requests failed than were allowed.
+    /// Whether the share of failed requests was allowed.
     pub served: bool,
 }
 
-/// Runs the load, shows how it goes and what it cost; fails when more requests did than were allowed.
+/// Runs the load, prints its progress and its resource usage; fails if too many requests failed.
 pub async fn run(kubectl: &Kubectl, load: &Load) -> Result<()> {
-    let outcome = put(kubectl, load, |line| println!("{line}")).await?;
+    let outcome = run_job(kubectl, load, |line| println!("{line}")).await?;
     match cost(
         kubectl,
         load,
@@ -69,7 +71,7 @@ pub async fn run(kubectl: &Kubectl, load: &Load) -> Result<()> {
     .await
     {
         Ok(cost) => println!("{cost}"),
-        Err(error) => println!("what it cost could not be asked from Prometheus: {error:#}"),
+        Err(error) => println!("the resource usage is not available from Prometheus: {error:#}"),
     }
     println!("the report: {}", outcome.report.display());
     if outcome.served {
@@ -79,10 +81,10 @@ pub async fn run(kubectl: &Kubectl, load: &Load) -> Result<()> {
     }
 }
 
-/// Puts the load on, and brings its report out. Every line of progress is told.
-pub async fn put(kubectl: &Kubectl, load: &Load, mut tell: impl FnMut(&str)) -> Result<Outcome> {
+/// Runs the load's Job and saves its report; `on_line` gets every line of progress.
+pub async fn run_job(kubectl: &Kubectl, load: &Load, mut on_line: impl FnMut(&str)) -> Result<Outcome> {
     let namespace = format!("--namespace={}", load.namespace);
-    // One that is there already is of an earlier run, and a Job cannot be changed.
+    // A Job is immutable, so that of an earlier load is deleted.
     kubectl
         .run(&["delete", "job", JOB, &namespace, "--ignore-not-found", "--wait"])
         .await?;
@@ -97,15 +99,15 @@ pub async fn put(kubectl: &Kubectl, load: &Load, mut tell: impl FnMut(&str)) -> 
             "--output=jsonpath={.items[*].status.phase}",
         ];
         Ok(match kubectl.run(&phase).await?.as_str() {
-            "" | "Pending" => Look::NotYet(format!(
-                "it is not running yet; see `kubectl describe {namespace} job {JOB}`"
+            "" | "Pending" => Err(format!(
+                "it does not run yet; see `kubectl describe {namespace} job {JOB}`"
             )),
-            _ => Look::Met,
+            _ => Ok(()),
         })
     })
     .await?;
 
-    // A stream of a log may break off; what was told already is then not told again.
+    // If the log stream breaks off, it continues without repeating lines.
     let mut progress = Log::default();
     let mut tail = "--tail=-1";
     let served = loop {
@@ -117,7 +119,7 @@ pub async fn put(kubectl: &Kubectl, load: &Load, mut tell: impl FnMut(&str)) -> 
         let mut lines = BufReader::new(follow.stdout.take().context("kubectl has no output")?).lines();
         while let Some(line) = lines.next_line().await? {
             if let Some(line) = progress.read(&line) {
-                tell(line);
+                on_line(line);
             }
         }
         follow.wait().await?;
@@ -127,7 +129,7 @@ pub async fn put(kubectl: &Kubectl, load: &Load, mut tell: impl FnMut(&str)) -> 
         tail = "--tail=0";
     };
 
-    // From the log as a whole, which is there as long as the Job is.
+    // From the whole log, which is kept with the Job.
     let mut log = Log::default();
     for line in kubectl.run(&["logs", &namespace, &pod]).await?.lines() {
         log.read(line);
@@ -147,9 +149,9 @@ pub async fn put(kubectl: &Kubectl, load: &Load, mut tell: impl FnMut(&str)) -> 
     })
 }
 
-/// Whether the Job, which has ended, has done what it should; none while it goes on.
+/// Whether the Job has succeeded; `None` while it runs.
 async fn served(kubectl: &Kubectl, namespace: &str, job: &str) -> Result<Option<bool>> {
-    // A Job that failed has two conditions, one that succeeded too: either way its counts say what came of it.
+    // Failed and succeeded Jobs both have two conditions, so the result is read from the counts.
     let wait = [
         "wait",
         namespace,
@@ -164,12 +166,12 @@ async fn served(kubectl: &Kubectl, namespace: &str, job: &str) -> Result<Option<
 }
 
 fn save(file: &Path, text: &str) -> Result<()> {
-    let folder = file.parent().context("a file without a folder")?;
+    let folder = file.parent().context("the report's path has no folder")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     paths::write(file, text)
 }
 
-/// The load generator's output: lines for people, and between them the figures and the page.
+/// The load generator's output: lines of progress, and between them the summary and the report.
 #[derive(Debug, Default)]
 struct Log {
     part: Part,
@@ -180,15 +182,15 @@ struct Log {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Part {
     #[default]
-    People,
+    Progress,
     Summary,
     Report,
 }
 
 impl Log {
-    /// Takes a line in; gives it back if it is meant for people.
+    /// Adds a line; returns it if it is progress.
     fn read<'a>(&mut self, line: &'a str) -> Option<&'a str> {
-        if self.part == Part::People {
+        if self.part == Part::Progress {
             self.part = match line {
                 "{" => Part::Summary,
                 _ if line.to_ascii_lowercase().starts_with("<!doctype html") => Part::Report,
@@ -202,7 +204,7 @@ impl Log {
         text.push_str(line);
         text.push('\n');
         if last {
-            self.part = Part::People;
+            self.part = Part::Progress;
         }
         None
     }
@@ -212,30 +214,23 @@ impl Log {
     }
 }
 
-/// What the app's pods used meanwhile, in words.
+/// The CPU and memory of the app's pods during the load.
 async fn cost(kubectl: &Kubectl, load: &Load, seconds: f64) -> Result<String> {
     let of = format!(
         "{{namespace=\"{}\",container=\"{}\"}}[{seconds:.0}s]",
         load.namespace, load.app
     );
-    let ask = async |promql: String| -> Result<f64> {
-        let query = percent_encoding::utf8_percent_encode(&promql, percent_encoding::NON_ALPHANUMERIC);
-        let path = format!(
-            "/api/v1/namespaces/monitoring/services/prometheus-operated:9090/proxy/api/v1/query?query={query}"
-        );
-        let answer: Value = serde_json::from_str(&kubectl.run(&["get", "--raw", &path]).await?)?;
-        answer["data"]["result"][0]["value"][1]
-            .as_str()
-            .and_then(|value| value.parse().ok())
-            .with_context(|| format!("no figure for {promql}"))
-    };
-    let cpu = ask(format!("sum(rate(container_cpu_usage_seconds_total{of}))")).await?;
-    let memory = ask(format!(
-        "max(max_over_time(container_memory_working_set_bytes{of}))"
-    ))
-    .await?;
+    let prometheus = Prometheus::new(controlplane::client(kubectl.kubeconfig()).await?);
+    let cpu = prometheus
+        .value(&format!("sum(rate(container_cpu_usage_seconds_total{of}))"))
+        .await?;
+    let memory = prometheus
+        .value(&format!(
+            "max(max_over_time(container_memory_working_set_bytes{of}))"
+        ))
+        .await?;
     Ok(format!(
-        "meanwhile all pods of {} used {cpu:.2} cores, and none more than {:.0} MiB of memory",
+        "during the load, all pods of {} used {cpu:.2} cores, and none more than {:.0} MiB of memory",
         load.app,
         memory / 1024.0 / 1024.0
     ))
@@ -262,7 +257,7 @@ fn job(load: &Load) -> Value {
                         format!("--duration={}", load.duration),
                         format!("--think-time={}", load.think_time),
                         format!("--fail-above={}", load.fail_above),
-                        // The image has no shell that a file could be copied out with: both leave by the log.
+                        // Without a shell, no file can be copied out of the image: both go to the log.
                         "--summary=-",
                         "--report=-",
                     ],
@@ -284,12 +279,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_and_page_are_told_apart_from_what_people_read() {
+    fn summary_and_report_are_separated_from_progress_lines() {
         let mut log = Log::default();
         let output =
             "10 users\n{\n  \"failed\": 0,\n  \"all\": {\n  }\n}\n<!DOCTYPE html>\n<p>{\n</html>\ndone";
-        let told: Vec<&str> = output.lines().filter_map(|line| log.read(line)).collect();
-        assert_eq!(told, ["10 users", "done"]);
+        let progress: Vec<&str> = output.lines().filter_map(|line| log.read(line)).collect();
+        assert_eq!(progress, ["10 users", "done"]);
         assert_eq!(log.summary().unwrap()["failed"], 0);
         assert_eq!(log.report, "<!DOCTYPE html>\n<p>{\n</html>\n");
     }

@@ -8,14 +8,14 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use lab::{
     addons::AddOn,
-    ahead,
     apiserver::{self, ApiServer},
-    elsewhere::{self, Cluster},
-    handy, host, images,
+    build_ahead,
+    external_cluster::{self, Cluster},
+    host, images,
     kubectl::Kubectl,
-    layers::{How, Layer},
+    layers::{Layer, RunOptions},
     load::{self, Load},
-    netpol, node, pods, process, product, stack,
+    netpol, node, path_tools, pods, process, product, stack,
 };
 
 use commands::{
@@ -26,7 +26,7 @@ use commands::{
 #[derive(Debug, Parser)]
 #[command(name = "cargo lab", bin_name = "cargo lab", about, version)]
 struct Cli {
-    /// Which cluster: minikube where it is installed, else embedded; `current` only ever by name
+    /// The cluster: minikube if it is installed, else embedded; `current` only if it is named
     #[arg(long, value_enum, global = true, default_value_t = Cluster::by_default(), hide_default_value = true)]
     cluster: Cluster,
     #[command(subcommand)]
@@ -35,7 +35,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts the lab, or what is missing of it, and says what to look at
+    /// Starts the lab, or what is missing of it, and prints its addresses
     Up {
         /// Starts only this part
         #[arg(long, value_enum)]
@@ -43,41 +43,45 @@ enum Command {
         /// Leaves out the operator and the sample app
         #[arg(long)]
         no_product: bool,
-        /// Adds these, which are built when they are first asked for
+        /// Adds these, which are built on first use
         #[arg(long, value_enum, value_delimiter = ',')]
         with: Vec<AddOn>,
     },
-    /// Ends the lab and leaves nothing of it on the machine
+    /// Ends the lab and removes everything of it from the machine
     Down {
-        /// Also forgets the images, which the next `up` would take up
+        /// Also removes the images, which the next `up` would reuse
         #[arg(long)]
         purge: bool,
     },
-    /// Says what runs where
+    /// Lists the running programs and their addresses
     Status,
-    /// Prints the log of one of the node's programs, or of pods
+    /// Prints the log of a program of the node, or of pods
     Logs {
-        /// A program as `cargo lab status` names it, a pod, or the name that pods have in common, such as `prometheus`
+        /// A program as listed by `cargo lab status`, a pod, or the common name of pods, such as `prometheus`
         component: String,
-        /// How many lines of each container
+        /// Lines per container
         #[arg(long, default_value_t = 200)]
         lines: usize,
     },
-    /// Prints what gives a shell kubectl, its plugin `observed`, and the lab to use them on: `eval "$(cargo lab kubeconfig)"`
+    /// Prints the shell commands to use the lab with kubectl and its plugin `observed`: `eval "$(cargo lab
+    /// kubeconfig)"`
     Kubeconfig,
-    /// Puts load on the sample app: by default 1,000 users
+    /// Runs load on the sample app: by default 1,000 users
     Load(Load),
-    /// Runs the tests: all that needs no cluster, then against a real API server, then on a real node
+    /// Runs the tests: without a cluster, then against a real API server, then on a real node
     Test {
         /// Runs only this layer
         #[arg(long, value_enum)]
         layer: Option<Layer>,
-        /// Adds these to the node, and the tests of them; without --layer the embedded node has them all
+        /// Adds these to the node, and their tests; without --layer, the embedded node has all of them
         #[arg(long, value_enum, value_delimiter = ',')]
         with: Vec<AddOn>,
-        /// Runs a test that failed once more, and names it if it then passes
+        /// Runs failed tests once more; those that then pass are listed and count as passed
         #[arg(long)]
-        again: bool,
+        retry_failed: bool,
+        /// Runs the long forms of tests that have one
+        #[arg(long)]
+        long: bool,
     },
     /// Builds what a node's tests need
     #[command(hide = true)]
@@ -85,9 +89,9 @@ enum Command {
         #[arg(long, value_enum, value_delimiter = ',')]
         with: Vec<AddOn>,
     },
-    /// Compiles the released programs twice, in two places, and compares them byte by byte
+    /// Compiles the release builds twice, in two folders, and compares them byte by byte
     Reproduce,
-    /// Enforces the network policies of a cluster on this machine: one of the node's programs
+    /// Enforces a cluster's network policies on this machine; run by `up`
     #[command(hide = true)]
     EnforceNetworkPolicies {
         #[arg(long)]
@@ -97,7 +101,7 @@ enum Command {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// etcd and an API server of their own, for tests; each call starts another one
+    /// etcd and an API server for tests; each call starts another one
     Apiserver,
 }
 
@@ -107,10 +111,10 @@ async fn main() -> ExitCode {
     let outcome = tokio::select! {
         outcome = &mut work => outcome,
         _ = tokio::signal::ctrl_c() => {
-            // What cleans up after itself when it is dropped does so now.
+            // Dropping the future cleans up.
             drop(work);
-            eprintln!("\nstopped; `cargo lab up` goes on from here, `cargo lab down` takes away what has been started");
-            // Not by returning, which would wait for a build that is under way.
+            eprintln!("\nstopped; `cargo lab up` continues, `cargo lab down` removes what has been started");
+            // Returning would wait for blocking builds.
             std::process::exit(130);
         }
     };
@@ -118,7 +122,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            // As above: beside the step that failed a build may be under way.
+            // As above: another step may be building.
             std::process::exit(1);
         }
     }
@@ -148,7 +152,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Logs { component, lines } => logs(cli.cluster, &component, lines).await,
         Command::Kubeconfig => {
             println!("{}", export_line(&running_kubeconfig(cli.cluster)?));
-            handy::offer().await?;
+            path_tools::offer().await?;
             println!("{}", path_line());
             Ok(())
         }
@@ -156,11 +160,22 @@ async fn run(cli: Cli) -> Result<()> {
             load::run(&Kubectl::new(&running_kubeconfig(cli.cluster)?).await?, &load).await
         }
         Command::Reproduce => tokio::task::spawn_blocking(images::reproduce).await?,
-        Command::Test { layer, with, again } => {
-            let how = How { add_ons: with, again };
-            test(layer, cli.cluster, &how).await
+        Command::Test {
+            layer,
+            with,
+            retry_failed,
+            long,
+        } => {
+            let options = RunOptions {
+                add_ons: with,
+                retry_failed,
+                long,
+            };
+            test(layer, cli.cluster, &options).await
         }
-        Command::BuildAhead { with } => tokio::task::spawn_blocking(move || ahead::build(&with)).await?,
+        Command::BuildAhead { with } => {
+            tokio::task::spawn_blocking(move || build_ahead::build(&with)).await?
+        }
         Command::EnforceNetworkPolicies { kubeconfig } => netpol::run(&kubeconfig).await,
     }
 }
@@ -184,9 +199,9 @@ async fn logs(cluster: Cluster, component: &str, lines: usize) -> Result<()> {
 
 async fn status(cluster: Cluster) -> Result<()> {
     if cluster != Cluster::Embedded {
-        let kubectl = Kubectl::new(&elsewhere::kubeconfig(cluster)?).await?;
+        let kubectl = Kubectl::new(&external_cluster::kubeconfig(cluster)?).await?;
         println!("{}", kubectl.run(&["get", "pods", "--all-namespaces"]).await?);
-        println!("{}", elsewhere::addresses());
+        println!("{}", external_cluster::addresses());
         return Ok(());
     }
     let programs = node::programs();
@@ -227,16 +242,16 @@ async fn status(cluster: Cluster) -> Result<()> {
 
 fn running_kubeconfig(cluster: Cluster) -> Result<PathBuf> {
     if cluster != Cluster::Embedded {
-        return elsewhere::kubeconfig(cluster);
+        return external_cluster::kubeconfig(cluster);
     }
     if let Some(node) = node::kubeconfig() {
         return Ok(node);
     }
     match apiserver::detached().as_slice() {
-        [] => bail!("no cluster runs; start one with `cargo lab up`"),
+        [] => bail!("no cluster is running; start one with `cargo lab up`"),
         [only] => Ok(only.clone()),
         several => bail!(
-            "several API servers run; name one yourself: {}",
+            "several API servers are running; set KUBECONFIG to one of: {}",
             several
                 .iter()
                 .map(|path| path.display().to_string())

@@ -1,4 +1,4 @@
-//! Pods' network: a bridge, kube-proxy, and taking both away again.
+//! The pods' network: a bridge and kube-proxy, and their removal.
 
 use std::{
     collections::BTreeSet,
@@ -14,13 +14,13 @@ use crate::{command, controlplane::ControlPlane, paths, process::Program};
 
 pub const POD_CIDR: &str = "10.244.0.0/16";
 pub const BRIDGE: &str = "lab0";
-/// The lab's own rules.
+/// The chain of the lab's own rules.
 const CHAIN: &str = "OBSERVEDAPP-LAB";
-/// Chains of these prefixes are made by kube-proxy, the kubelet, the network plugins and the lab.
+/// The prefixes of chains of kube-proxy, the kubelet, CNI plugins and the lab.
 const CHAIN_PREFIXES: [&str; 3] = ["KUBE-", "CNI-", "OBSERVEDAPP-"];
 const FAMILIES: [&str; 2] = ["iptables", "ip6tables"];
 
-/// Tells containerd how to connect a pod.
+/// Writes the CNI configuration.
 pub fn write_cni_config(dir: &Path) -> Result<()> {
     let config = json!({
         "cniVersion": "0.4.0",
@@ -43,7 +43,7 @@ pub fn write_cni_config(dir: &Path) -> Result<()> {
     paths::write(&dir.join("10-lab.conflist"), serde_json::to_vec_pretty(&config)?)
 }
 
-/// Lets pods speak to the world under the node's address, and lets a firewall that closes forwarding let them.
+/// Masquerades traffic from pods to other networks, and accepts forwarded packets if a firewall drops them.
 pub async fn allow_pods() -> Result<()> {
     let rules = [
         (
@@ -56,7 +56,7 @@ pub async fn allow_pods() -> Result<()> {
     ];
     for table in ["nat", "filter"] {
         let mut iptables = Command::new("iptables");
-        // It fails when the chain is there, and then the rules are too, or are added below.
+        // It fails if the chain exists; missing rules are added below.
         let _ = command::output(iptables.args(["-w", "-t", table, "-N", CHAIN])).await;
     }
     for (table, hook, rule) in rules {
@@ -94,7 +94,7 @@ pub fn kube_proxy(
         format!("--cluster-cidr={POD_CIDR}"),
         format!("--healthz-bind-address=127.0.0.1:{health_port}"),
         format!("--metrics-bind-address=127.0.0.1:{port}"),
-        // The machine's own limits for connections stay as they are.
+        // Keep the machine's conntrack settings.
         "--conntrack-max-per-core=0".to_owned(),
         "--conntrack-tcp-timeout-established=0s".to_owned(),
         "--conntrack-tcp-timeout-close-wait=0s".to_owned(),
@@ -102,8 +102,8 @@ pub fn kube_proxy(
     ]))
 }
 
-/// Remembers the chains that were there before the lab, so that `down` leaves them.
-pub async fn remember_chains(file: &Path) -> Result<()> {
+/// Saves which chains existed before the lab, so that `down` keeps them.
+pub async fn save_chains(file: &Path) -> Result<()> {
     if file.exists() {
         return Ok(());
     }
@@ -114,7 +114,7 @@ pub async fn remember_chains(file: &Path) -> Result<()> {
     paths::write(file, serde_json::to_vec(&known)?)
 }
 
-/// Takes away every chain that the node brought, and every rule that leads to one.
+/// Removes every chain of the node, and every rule that refers to one.
 pub async fn remove_chains(known: &Path) -> Result<()> {
     let known: BTreeSet<String> = match fs::read(known) {
         Ok(json) => serde_json::from_slice(&json)?,
@@ -133,7 +133,7 @@ pub async fn remove_chains(known: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Every chain and rule of the machine's firewall, but not the empty chains that every table has.
+/// All chains and rules of the machine, without the built-in chains.
 pub(crate) async fn rules() -> Vec<String> {
     let mut rules = Vec::new();
     for family in FAMILIES {
@@ -143,7 +143,7 @@ pub(crate) async fn rules() -> Vec<String> {
             match line.split_at_checked(1) {
                 Some(("*", name)) => table = name,
                 Some(("-", _)) => rules.push(format!("{family} {table} {line}")),
-                // A chain that is not a table's own has no policy.
+                // User-defined chains have no policy.
                 Some((":", chain)) if chain.contains(" - ") => {
                     rules.extend(
                         chain
@@ -160,7 +160,7 @@ pub(crate) async fn rules() -> Vec<String> {
 }
 
 async fn saved(family: &str) -> String {
-    // A kernel without IPv6 has no such tables, and then nothing is in them.
+    // Without IPv6, there are no such tables.
     command::output(&mut Command::new(format!("{family}-save")))
         .await
         .unwrap_or_default()
@@ -182,7 +182,7 @@ fn is_nodes(chain: &str) -> bool {
     CHAIN_PREFIXES.iter().any(|prefix| chain.starts_with(prefix))
 }
 
-/// The rule set without the node's chains. Packet counters go, which nobody reads after a restore.
+/// The rule set without the node's chains and without packet counters.
 fn without_node_chains(saved: &str, known: impl Fn(&str, &str) -> bool) -> String {
     let mut table = "";
     let mut kept = String::new();
@@ -210,8 +210,8 @@ fn without_node_chains(saved: &str, known: impl Fn(&str, &str) -> bool) -> Strin
     kept
 }
 
-/// Removes the bridge and the pods' interfaces on it. The kernel would take these away by itself, with the network
-/// namespaces of the pods that are gone; on a busy machine that can be a minute later.
+/// Removes the bridge and the pods' interfaces. The kernel removes them with the pods' network namespaces, which can
+/// take a minute on a busy machine.
 pub async fn remove_bridge() -> Result<()> {
     for interface in bridged() {
         let delete = command::output(Command::new("ip").args(["link", "delete", &interface])).await;
@@ -255,7 +255,7 @@ COMMIT
 ";
 
     #[test]
-    fn down_takes_the_nodes_chains_and_leaves_everybody_elses() {
+    fn down_removes_only_the_nodes_chains() {
         let kept = without_node_chains(SAVED, |_, _| false);
         assert_eq!(
             kept,
@@ -264,7 +264,7 @@ COMMIT
     }
 
     #[test]
-    fn chains_that_were_there_before_the_lab_stay() {
+    fn chains_that_existed_before_the_lab_stay() {
         let kept = without_node_chains(SAVED, |table, chain| {
             (table, chain) == ("nat", "CNI-HOSTPORT-DNAT")
         });

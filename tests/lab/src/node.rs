@@ -1,4 +1,4 @@
-//! `--cluster embedded`: a one-node Kubernetes on this very machine.
+//! `--cluster embedded`: a one-node Kubernetes on this machine.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ use crate::{
     steps::Steps,
 };
 
-/// The node and what it is made of.
+/// The embedded node.
 #[derive(Debug)]
 pub struct Node {
     dir: PathBuf,
@@ -50,19 +50,19 @@ fn supervisor() -> Supervisor {
     Supervisor::new(node_dir(), Lifetime::Detached)
 }
 
-/// The administrator's kubeconfig, when there is a node.
+/// The administrator's kubeconfig, if there is a node.
 pub fn kubeconfig() -> Option<PathBuf> {
     Some(node_dir().join("kubeconfig")).filter(|path| path.exists())
 }
 
 impl Node {
-    /// Takes up this machine's node, or lays the ground for one.
+    /// Opens this machine's node, or prepares a new one.
     pub async fn open() -> Result<Self> {
         let dir = node_dir();
         paths::create_dir(&dir)?;
-        host::take_machine(&dir)?;
-        host::remember_settings(&dir.join("settings.json"))?;
-        network::remember_chains(&dir.join("chains.json")).await?;
+        host::claim_machine(&dir)?;
+        host::save_settings(&dir.join("settings.json"))?;
+        network::save_chains(&dir.join("chains.json")).await?;
         let supervisor = supervisor();
         let ip = host::node_ip()?;
         let ports = Ports::choose(&supervisor, &dir.join("ports.json"))?;
@@ -91,7 +91,7 @@ impl Node {
         Kubectl::new(&self.kubeconfig()).await
     }
 
-    /// All that leads to a Ready node with the observability stack on it.
+    /// The steps to a Ready node with the observability stack.
     pub fn steps(self: &Arc<Self>, bars: &MultiProgress) -> Steps {
         let mut steps = Steps::default();
         let node = || Arc::clone(self);
@@ -119,7 +119,7 @@ impl Node {
         });
         step!(
             "kubelet",
-            // An image that is not there yet would cost its pod a growing back-off.
+            // A missing image would delay its pod by an image pull backoff.
             ["API server", "images", "pod network"],
             start_kubelet
         );
@@ -148,7 +148,7 @@ impl Node {
         steps
     }
 
-    /// What adds to a node that is up; side by side, but their programs are built one after the other.
+    /// The steps that install add-ons on a running node, in parallel; their programs are built one after the other.
     pub fn add_on_steps(self: &Arc<Self>, add_ons: &[AddOn], bars: &MultiProgress) -> Steps {
         let mut steps = Steps::default();
         let images: Vec<Image> = add_ons
@@ -171,9 +171,9 @@ impl Node {
     async fn start_containerd(&self) -> Result<()> {
         network::write_cni_config(self.containerd.cni_config())?;
         self.containerd.ensure(&self.supervisor).await?;
-        // Until the kubelet has run, containers can only be those of an earlier cluster.
+        // Before the kubelet starts, all containers are those of a former cluster.
         if !self.kubelet_dir().exists() {
-            self.containerd.forget_containers().await?;
+            self.containerd.delete_containers().await?;
         }
         Ok(())
     }
@@ -251,13 +251,11 @@ impl Node {
     async fn wait_for_node(&self) -> Result<()> {
         let kubectl = self.kubectl().await?;
         let ready = async {
-            // It registers itself, and there is nothing to wait on until it has.
+            // `kubectl wait` fails until the node has registered itself.
             crate::wait::until("the node's registration", Duration::from_mins(2), || async {
                 self.supervisor.check("kubelet")?;
-                Ok(match kubectl.run(&["get", "node", NODE]).await {
-                    Ok(_) => crate::wait::Look::Met,
-                    Err(error) => crate::wait::Look::NotYet(error.to_string()),
-                })
+                let node = kubectl.run(&["get", "node", NODE]).await;
+                Ok(node.map_err(|error| error.to_string()))
             })
             .await?;
             kubectl
@@ -299,13 +297,13 @@ impl Node {
 
     async fn wait_for_stack(&self) -> Result<()> {
         stack::ready(&self.kubectl().await?).await?;
-        // One that nobody waits for could have ended unnoticed.
+        // A program may have ended unnoticed.
         let names = self.supervisor.names();
         names.iter().try_for_each(|name| self.supervisor.check(name))
     }
 }
 
-/// Builds the images that are not in the user's cache, and makes them known to the node.
+/// Builds the missing images and imports all of them.
 async fn load_images(images: Vec<Image>, bars: MultiProgress) -> Result<()> {
     tokio::task::spawn_blocking(move || {
         let archives = images::build(&images, &bars)?;
@@ -314,12 +312,12 @@ async fn load_images(images: Vec<Image>, bars: MultiProgress) -> Result<()> {
     .await?
 }
 
-/// Forgets the images, and all else that outlives a node.
+/// Removes the images and everything else that is kept after `down`.
 pub fn purge() -> Result<()> {
     paths::remove_dir(&paths::state_dir().join("containerd"))
 }
 
-/// Ends the node, and leaves nothing of it but the images, which the next one takes up.
+/// Ends the node and removes everything but the images, which the next node reuses.
 pub async fn down() -> Result<bool> {
     let (dir, supervisor) = (node_dir(), supervisor());
     let run = Path::new(paths::RUN);
@@ -330,9 +328,9 @@ pub async fn down() -> Result<bool> {
         && Path::new(&owner) != dir
         && Path::new(&owner).exists()
     {
-        bail!("the lab on this machine is that of {owner}; end it there with `cargo lab down`");
+        bail!("the lab on this machine belongs to {owner}; end it there with `cargo lab down`");
     }
-    // The kubelet first, or it would start again what is ended here.
+    // The kubelet first: it would restart containers.
     for name in ["kubelet", "kube-controller-manager", "kube-proxy"] {
         supervisor.end(name, Duration::from_secs(5))?;
     }
@@ -342,8 +340,7 @@ pub async fn down() -> Result<bool> {
     Ok(true)
 }
 
-/// Ends at once all that the node runs, and takes away what lives in the kernel's memory alone: what is left is what a
-/// machine finds on its disk when it was switched off and on again.
+/// Kills all processes of the node and removes its in-memory state, as a power loss does: only files on disk are kept.
 pub async fn lose_power() -> Result<()> {
     let dir = node_dir();
     supervisor().end_all()?;
@@ -354,7 +351,7 @@ pub async fn lose_power() -> Result<()> {
     paths::remove_dir(Path::new(paths::RUN))
 }
 
-/// The node's programs in the order of their start, and whether each runs.
+/// The node's programs in the order of their start, with the process id of those that run.
 pub fn programs() -> Vec<(String, Option<i32>)> {
     let supervisor = supervisor();
     supervisor
@@ -364,7 +361,7 @@ pub fn programs() -> Vec<(String, Option<i32>)> {
         .collect()
 }
 
-/// The log of one of the node's programs, if it has one of this name.
+/// The log of this program of the node, if there is one.
 pub fn log(name: &str) -> Option<PathBuf> {
     let supervisor = supervisor();
     supervisor

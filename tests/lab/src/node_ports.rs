@@ -1,4 +1,4 @@
-//! Where the node's programs listen.
+//! The ports of the node's programs.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{paths, ports, process::Supervisor};
 
-/// Where the node's programs listen; kept, so that a second `up` finds the first one's.
+/// The ports of the node's programs, saved so that a second `up` uses the same.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ports {
     pub apiserver: u16,
@@ -21,7 +21,7 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Kubernetes' usual ports where they are free, others where they are taken.
+    /// Kubernetes' default ports if they are free, else others.
     pub(crate) fn choose(supervisor: &Supervisor, file: &Path) -> Result<Self> {
         let [etcd, controller_manager, scheduler, kube_proxy, kube_proxy_health] = ports::free()?;
         let known: Option<Self> = fs::read(file)
@@ -63,7 +63,7 @@ mod tests {
     use crate::process::Lifetime;
 
     #[test]
-    fn a_port_that_someone_has_taken_meanwhile_is_left_to_him_and_the_others_stay() {
+    fn a_port_taken_meanwhile_is_replaced_and_the_others_stay() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ports.json");
         let supervisor = Supervisor::new(folder.path().to_owned(), Lifetime::Detached);

@@ -1,5 +1,5 @@
-//! Where the lab keeps things: only under the repository's target folder, the user's cache folder (see
-//! `lab_tools`) and `/run/observedapp-lab`, the state folder of its containerd, whose sockets need a short path.
+//! The lab's folders: the repository's target folder, the user's cache folder (see `lab_tools`) and
+//! `/run/observedapp-lab`, the state folder of its containerd, whose sockets need a short path.
 
 use std::{
     env,
@@ -11,10 +11,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Sockets and mount points of the node's containerd. There is one node a machine, so one such folder.
+/// Sockets and mount points of the node's containerd; one per machine, as there is one node per machine.
 pub const RUN: &str = "/run/observedapp-lab";
 
-/// The lab's own folder, `target/lab`.
+/// The lab's folder, `target/lab`.
 pub fn state_dir() -> PathBuf {
     target_dir().join("lab")
 }
@@ -32,13 +32,13 @@ pub(crate) fn target_dir() -> PathBuf {
     }
 }
 
-/// This very program. A newer build may have taken the place of its file since it was started: then that is meant.
+/// The path of this program, also if a newer build has replaced its file.
 pub(crate) fn own_program() -> Result<PathBuf> {
-    let path = env::current_exe().context("cannot tell where this program lies")?;
+    let path = env::current_exe().context("the path of this program is unknown")?;
     Ok(of_now(path))
 }
 
-/// Linux marks the path of a file that is gone.
+/// Linux appends ` (deleted)` to the path of a replaced file.
 fn of_now(path: PathBuf) -> PathBuf {
     match path.to_str().and_then(|path| path.strip_suffix(" (deleted)")) {
         Some(path) => path.into(),
@@ -46,12 +46,12 @@ fn of_now(path: PathBuf) -> PathBuf {
     }
 }
 
-/// Writes a file in one step, so that a killed lab never leaves half of one.
+/// Writes a file atomically.
 pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     write_with_mode(path, content.as_ref(), 0o666)
 }
 
-/// As `write`, for the owner's eyes alone: keys, and what holds them.
+/// As `write`, readable by the owner only: for keys and files with keys.
 pub(crate) fn write_private(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     write_with_mode(path, content.as_ref(), 0o600)
 }
@@ -63,7 +63,7 @@ fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     if let Some(parent) = path.parent() {
         create_dir(parent)?;
     }
-    // What a killed process of this number has left would keep its own mode.
+    // A leftover file of a killed process would keep its mode.
     let _ = fs::remove_file(&new);
     OpenOptions::new()
         .write(true)
@@ -79,7 +79,7 @@ pub(crate) fn create_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("cannot make the folder {}", path.display()))
 }
 
-/// Removes a folder and all in it; one that is already gone is fine.
+/// Removes a folder and its contents; it may be missing.
 pub(crate) fn remove_dir(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_was_built_anew_is_found_by_its_path() {
+    fn a_rebuilt_program_is_found_by_its_path() {
         let path = PathBuf::from("/target/debug/lab");
         assert_eq!(of_now("/target/debug/lab (deleted)".into()), path);
         assert_eq!(of_now(path.clone()), path);

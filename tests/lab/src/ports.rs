@@ -1,15 +1,15 @@
-//! Ports that nobody listens on.
+//! Free ports.
 
 use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context, Result};
 
-/// Where an API server listens unless somebody else does.
+/// The default port of the API server.
 pub const APISERVER_PORT: u16 = 6443;
 
 /// Asks the kernel for `N` different free ports of the loopback address.
 pub fn free<const N: usize>() -> Result<[u16; N]> {
-    // All are held until the last is known, or the kernel could name one of them twice.
+    // All are held until the last is chosen, so that they differ.
     let held = (0..N)
         .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
         .collect::<std::io::Result<Vec<_>>>()
@@ -21,7 +21,7 @@ pub fn free<const N: usize>() -> Result<[u16; N]> {
     Ok(ports)
 }
 
-/// Whether a program could listen on this port of every address.
+/// Whether this port is free on every address.
 pub fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }

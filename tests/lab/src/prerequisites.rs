@@ -1,5 +1,5 @@
-//! What the machine must have before anything long begins: Go, and Debian's packages, in one list for the node and for
-//! the tests. What is missing is installed where that can be done, else named with the command that installs it.
+//! Checks and installs what the machine needs: Go, and Debian packages, in one list for the node and the tests. What
+//! cannot be installed is reported with the command that installs it.
 
 use std::{
     env, fs,
@@ -18,14 +18,14 @@ pub enum Use {
     Node,
     /// The tests that need no cluster
     UnitTests,
-    /// The tests on a node, whoever made it
+    /// The tests on any node
     NodeTests,
 }
 
-/// A package of Debian's.
+/// A Debian package.
 struct Package {
     name: &'static str,
-    /// Programs, or paths with at most one `*` in them: one of them shows that it is there.
+    /// Programs, or paths with at most one `*`; one of them shows that the package is installed.
     proofs: &'static [&'static str],
     used_by: Use,
 }
@@ -41,7 +41,7 @@ const PACKAGES: &[Package] = &[
     package("buildah", &["buildah"], Use::Node),
     package("python3-pip", &["pip3"], Use::Node),
     package("util-linux", &["nsenter"], Use::Node),
-    // The task service is tested against a real Postgres and a real Redis, dashboards against Grafana's own types.
+    // The task service is tested with real Postgres and Redis, dashboards with Grafana's own types.
     package(
         "postgresql",
         &["/usr/lib/postgresql/*/bin/initdb", "initdb"],
@@ -50,7 +50,7 @@ const PACKAGES: &[Package] = &[
     package("redis-server", &["redis-server"], Use::UnitTests),
     package("redis-tools", &["redis-cli"], Use::UnitTests),
     package("npm", &["npm"], Use::UnitTests),
-    // The walkthrough types it.
+    // The walkthrough uses it.
     package("curl", &["curl"], Use::NodeTests),
 ];
 
@@ -62,13 +62,13 @@ const fn package(name: &'static str, proofs: &'static [&'static str], used_by: U
     }
 }
 
-/// Installs what is missing, or says in one sentence what is and which command installs it.
+/// Installs missing packages, or fails with the command that installs them.
 pub async fn install(uses: &[Use]) -> Result<()> {
     lab_tools::need_go()?;
     let found = Search::of_this_machine();
     if uses.contains(&Use::Node) && !found.has("apt-get") {
         bail!(
-            "the embedded cluster makes its images of Debian's packages, and this is no Debian (there is no apt-get); \
+            "the embedded cluster builds its images from Debian packages, and this is not Debian (there is no apt-get); \
              try `--cluster minikube`"
         );
     }
@@ -80,7 +80,7 @@ pub async fn install(uses: &[Use]) -> Result<()> {
     let by_hand = format!("sudo apt-get update && sudo apt-get install --no-install-recommends {list}");
     if !found.has("apt-get") {
         bail!(
-            "these packages of Debian's are missing: {list}; this is no Debian, so install them under the names that \
+            "these Debian packages are missing: {list}; this is not Debian, so install them under the names that \
              your system has for them"
         );
     }
@@ -91,7 +91,7 @@ pub async fn install(uses: &[Use]) -> Result<()> {
     let apt = |arguments: &[&str]| {
         let mut apt = Command::new("apt-get");
         apt.env("DEBIAN_FRONTEND", "noninteractive")
-            // A fresh machine may be installing its updates just now.
+            // A fresh machine may be installing updates.
             .args(["-o", "DPkg::Lock::Timeout=300", "--yes", "--quiet"])
             .args(arguments);
         apt
@@ -99,7 +99,7 @@ pub async fn install(uses: &[Use]) -> Result<()> {
     let mut install = apt(&["install", "--no-install-recommends"]);
     install.args(&missing);
     if command::output(&mut install).await.is_err() {
-        // A fresh machine has no package lists, and old lists name versions that are gone.
+        // A fresh machine has no package lists, and old lists have versions that no longer exist.
         command::output(&mut apt(&["update"]))
             .await
             .with_context(|| format!("`{by_hand}` installs what is missing"))?;
@@ -110,13 +110,13 @@ pub async fn install(uses: &[Use]) -> Result<()> {
     match found.missing(uses).as_slice() {
         [] => Ok(()),
         still => bail!(
-            "apt-get installed {list}, and yet the programs of {} are not there",
+            "apt-get installed {list}, but the programs of {} are still missing",
             still.join(" ")
         ),
     }
 }
 
-/// Where programs are looked for.
+/// The folders with programs.
 struct Search {
     path: Vec<PathBuf>,
     root: PathBuf,
@@ -125,7 +125,7 @@ struct Search {
 impl Search {
     fn of_this_machine() -> Self {
         let path = env::var_os("PATH").unwrap_or_default();
-        // Root's own PATH may lack the folders for administrators.
+        // Root's PATH may lack the sbin folders.
         let administrators = ["/usr/sbin", "/sbin"].map(PathBuf::from);
         Self {
             path: env::split_paths(&path).chain(administrators).collect(),
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named_for_the_layers_that_need_it() {
+    fn missing_packages_are_listed_for_the_layers_that_need_them() {
         let machine = tempfile::tempdir().unwrap();
         let bin = machine.path().join("bin");
         fs::create_dir(&bin).unwrap();
@@ -190,11 +190,11 @@ mod tests {
         assert!(search.missing(&[Use::UnitTests]).is_empty());
     }
 
-    /// A test that needs a program of Debian's names the package to whoever runs it alone.
+    /// Tests that need a Debian package name it in their error message.
     #[test]
     fn every_package_that_a_test_asks_for_is_in_the_list() {
         let root = crate::paths::workspace_dir();
-        let mut asked = Vec::new();
+        let mut named = Vec::new();
         for folder in [
             "workload/tests",
             "tests/golden/tests",
@@ -204,12 +204,12 @@ mod tests {
             read(&root.join(folder), &mut |text| {
                 for install in text.split("apt-get install ").skip(1) {
                     let package = install.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-                    asked.extend(package.take(1).map(str::to_owned));
+                    named.extend(package.take(1).map(str::to_owned));
                 }
             });
         }
-        assert!(asked.len() >= 3, "{asked:?}");
-        for package in asked {
+        assert!(named.len() >= 3, "{named:?}");
+        for package in named {
             assert!(
                 PACKAGES.iter().any(|known| known.name == package),
                 "{package} is not in tests/lab/src/prerequisites.rs"

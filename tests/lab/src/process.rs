@@ -1,7 +1,9 @@
-//! Starting, recognising and ending the programs that the lab runs.
+//! Starts, identifies and ends the lab's programs.
 //!
-//! A process is known by its id, its start time and the boot it belongs to, so that the lab never signals a
-//! stranger that was given the same id later.
+//! A process is identified by its pid, start time and boot, so that the lab never signals another process that reused
+//! the pid.
+
+mod identity;
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,17 +12,20 @@ use std::{
     process::{Command, Stdio},
     sync::{OnceLock, mpsc},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
+
+pub use identity::Identity;
+pub(crate) use identity::marked;
+use identity::runs;
 
 use crate::paths;
 
-/// Carried by every process that the lab starts, and inherited by what those start themselves. Its value is
-/// the state folder and the component, so that what a killed lab had no time to record is still found.
+/// An environment variable of every process that the lab starts, inherited by their children. Its value is the state
+/// folder and the component, so that unrecorded processes of a killed lab are found, too.
 pub const MARK: &str = "OBSERVEDAPP_LAB";
 
 /// A program and how to run it.
@@ -47,98 +52,16 @@ impl Program {
     }
 }
 
-/// Who a process is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    pub pid: i32,
-    /// Clock ticks from the boot to its start.
-    started: u64,
-    boot: String,
-}
-
-impl Identity {
-    /// The process that has this id now, unless it is gone or only waits to be reaped.
-    pub fn of(pid: i32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the program's name in parentheses, and may itself hold spaces and parentheses.
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        if matches!(fields.next()?, "Z" | "X") {
-            return None;
-        }
-        let started = fields.nth(18)?.parse().ok()?;
-        Some(Self {
-            pid,
-            started,
-            boot: boot_id(),
-        })
-    }
-
-    pub fn is_alive(&self) -> bool {
-        Self::of(self.pid).as_ref() == Some(self)
-    }
-
-    /// Asks the process to end, and ends it if it has not obeyed within `patience`.
-    pub fn end(&self, patience: Duration) -> Result<()> {
-        if !patience.is_zero() {
-            self.signal(Signal::TERM)?;
-            if self.gone_within(patience) {
-                return Ok(());
-            }
-        }
-        self.signal(Signal::KILL)?;
-        if self.gone_within(Duration::from_secs(10)) {
-            return Ok(());
-        }
-        bail!(
-            "process {} does not end, even when killed; look at `cat /proc/{}/stack`",
-            self.pid,
-            self.pid
-        )
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        let Some(pid) = Pid::from_raw(self.pid).filter(|_| self.is_alive()) else {
-            return Ok(());
-        };
-        match kill_process(pid, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(error).with_context(|| format!("cannot end process {}", self.pid)),
-        }
-    }
-
-    fn gone_within(&self, limit: Duration) -> bool {
-        let start = Instant::now();
-        while self.is_alive() {
-            if start.elapsed() > limit {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        true
-    }
-}
-
-fn boot_id() -> String {
-    static BOOT: OnceLock<String> = OnceLock::new();
-    BOOT.get_or_init(|| {
-        fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    })
-    .clone()
-}
-
 /// How long a process may live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
     /// Ends with the process that started it, however that one ends.
     Owned,
-    /// Goes on in a session of its own after the lab has returned to its caller.
+    /// Keeps running in its own session after the lab has ended.
     Detached,
 }
 
-/// The processes whose records lie in one folder.
+/// Manages the processes that are recorded in one folder.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     dir: PathBuf,
@@ -167,8 +90,8 @@ impl Supervisor {
         self.dir.join("run").join(format!("{name}.json"))
     }
 
-    /// Makes sure that the program runs, as it is described here: one that already does is left alone, one
-    /// that runs with other arguments is started anew. Says whether it had to be started.
+    /// Makes sure that the program runs with these arguments: starts it if it does not run, and restarts it if it runs
+    /// with others. Returns whether it was started.
     pub fn ensure(&self, program: &Program) -> Result<bool> {
         let command = command_line(program);
         if let Some(record) = self.record(&program.name)
@@ -179,7 +102,7 @@ impl Supervisor {
             }
             record.identity.end(Duration::from_secs(10))?;
         }
-        // One that a killed lab started and had no time to record would hold the new one's ports and locks.
+        // An unrecorded process of a killed lab would hold the ports and locks.
         let mark = self.mark(&program.name);
         for stray in marked(|value| value == mark)
             .into_iter()
@@ -238,20 +161,20 @@ impl Supervisor {
             .filter(Identity::is_alive)
     }
 
-    /// Fails, with the end of its log, when the program no longer runs.
+    /// Fails, with the end of its log, if the program does not run.
     pub fn check(&self, name: &str) -> Result<()> {
         if self.running(name).is_some() {
             return Ok(());
         }
         let log = self.log_path(name);
         Err(anyhow!(
-            "{name} ended:\n{}\nIts whole log: {}",
+            "{name} has ended:\n{}\nThe full log: {}",
             tail(&log, 12),
             log.display()
         ))
     }
 
-    /// The names of all programs that were ever started here.
+    /// The names of all programs that were started here.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.dir.join("run")).into_iter().flatten();
         let mut names: Vec<String> = entries
@@ -271,16 +194,16 @@ impl Supervisor {
     }
 
     /// Ends the program of this name, if it runs.
-    pub fn end(&self, name: &str, patience: Duration) -> Result<()> {
+    pub fn end(&self, name: &str, grace_period: Duration) -> Result<()> {
         if let Some(identity) = self.running(name) {
-            identity.end(patience)?;
+            identity.end(grace_period)?;
         }
         Ok(())
     }
 
-    /// Ends every process that carries this supervisor's mark, recorded or not, and their children that do.
+    /// Ends every process with this supervisor's mark, recorded or not.
     pub fn end_all(&self) -> Result<()> {
-        // A process that is just being started shows no environment, hence no mark, for a moment.
+        // A starting process has no readable environment for a moment, so recorded ones are ended first.
         for name in self.names() {
             self.end(&name, Duration::ZERO)?;
         }
@@ -303,47 +226,8 @@ fn command_line(program: &Program) -> Vec<String> {
     line
 }
 
-/// The ids of all living processes whose mark satisfies `wanted`; of other users' processes nothing is known.
-pub(crate) fn marked(wanted: impl Fn(&str) -> bool) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let prefix = format!("{MARK}=");
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| {
-            let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else {
-                return false;
-            };
-            environ
-                .split(|byte| *byte == 0)
-                .filter_map(|variable| std::str::from_utf8(variable).ok()?.strip_prefix(&prefix))
-                .any(&wanted)
-        })
-        .filter(|pid| Identity::of(*pid).is_some())
-        .collect()
-}
-
-/// Whether the process was started as this command, or is what its wrappers (`nsenter …`) became.
-fn runs(pid: i32, command: &[String]) -> bool {
-    let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else {
-        return false;
-    };
-    let line: Vec<&[u8]> = line
-        .strip_suffix(b"\0")
-        .unwrap_or(&line)
-        .split(|byte| *byte == 0)
-        .collect();
-    line.len() <= command.len()
-        && command
-            .iter()
-            .rev()
-            .zip(line.iter().rev())
-            .all(|(wanted, is)| wanted.as_bytes() == *is)
-}
-
-/// Spawns from a thread that lives as long as this process: a child that is to end with its parent really ends
-/// with the *thread* that spawned it, and a test's thread ends before the tests that share its server do.
+/// Spawns from a thread that lives as long as this process: a parent-death signal is sent when the parent *thread*
+/// ends, and a test's thread ends before the tests that share its server.
 fn spawn(command: Command) -> Result<i32> {
     type Order = (Command, mpsc::Sender<std::io::Result<i32>>);
     static ORDERS: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
@@ -353,11 +237,11 @@ fn spawn(command: Command) -> Result<i32> {
             for (mut command, answer) in inbox {
                 let child = command.spawn().map(|mut child| {
                     let pid = child.id().cast_signed();
-                    // Reaps it whenever it ends, so that it does not stay behind as a zombie.
+                    // Reaps the child.
                     thread::spawn(move || child.wait().map(ExitStatusExt::into_raw));
                     pid
                 });
-                // Whoever asked may have been cancelled meanwhile.
+                // The caller may be cancelled.
                 let _ = answer.send(child);
             }
         });
@@ -367,7 +251,7 @@ fn spawn(command: Command) -> Result<i32> {
     let program = command.get_program().display().to_string();
     orders
         .send((command, answer))
-        .map_err(|_| anyhow!("the thread that starts programs is gone"))?;
+        .map_err(|_| anyhow!("the thread that starts programs has ended"))?;
     reply
         .recv()?
         .with_context(|| format!("cannot run {program} (Debian has it in util-linux)"))
@@ -405,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_running_program_is_left_alone_and_a_changed_one_is_started_anew() {
+    fn a_running_program_is_kept_and_a_changed_one_is_restarted() {
         let dir = tempfile::tempdir().unwrap();
         let supervisor = Supervisor::new(dir.path(), Lifetime::Owned);
         assert!(supervisor.ensure(&sleeper("600")).unwrap());
@@ -419,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_was_started_but_never_recorded_is_found_by_its_mark() {
+    fn an_unrecorded_program_is_found_by_its_mark() {
         let dir = tempfile::tempdir().unwrap();
         let supervisor = Supervisor::new(dir.path(), Lifetime::Detached);
         supervisor.ensure(&sleeper("602")).unwrap();
@@ -433,27 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_was_given_to_someone_else_is_not_taken_for_ours() {
-        let me = Identity::of(std::process::id().cast_signed()).unwrap();
-        assert!(me.is_alive());
-        assert!(
-            !Identity {
-                started: me.started + 1,
-                ..me.clone()
-            }
-            .is_alive()
-        );
-        assert!(
-            !Identity {
-                boot: "another boot".to_owned(),
-                ..me
-            }
-            .is_alive()
-        );
-    }
-
-    #[test]
-    fn what_a_program_said_last_explains_its_end() {
+    fn the_error_of_an_ended_program_has_the_end_of_its_log() {
         let dir = tempfile::tempdir().unwrap();
         let supervisor = Supervisor::new(dir.path(), Lifetime::Owned);
         let program = Program::new("loud", "/bin/sh").args(["-c", "echo the port is taken; sleep 600"]);

@@ -1,4 +1,4 @@
-//! The project itself on a cluster: its operator, installed by its own chart, and the sample app.
+//! Installs the operator by its chart, and the sample app.
 
 use std::{
     fs,
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     node::Node,
     paths,
     steps::Steps,
-    wait::{self, Look},
+    wait,
 };
 
 /// The namespace of the operator.
@@ -29,18 +29,18 @@ pub const SAMPLE_NAMESPACE: &str = "default";
 /// The name of the sample app, and of its Service.
 pub const SAMPLE: &str = "tasks";
 
-const PATIENCE: Duration = Duration::from_mins(6);
+const TIMEOUT: Duration = Duration::from_mins(6);
 const LEAVE_OUT: &str = "`cargo lab up --no-product` leaves out what failed";
 
-/// Which of the project's images are others than the node had before.
+/// Which of the project's images have changed.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Changed {
     operator: bool,
     tasks: bool,
 }
 
-/// Adds to the node's own steps those that put the project on it. The operator and the sample app start beside the stack,
-/// whose first configuration has their monitors and rules then.
+/// Adds the steps that install the operator and the sample app. They start in parallel with the stack, so that its
+/// first configuration includes their monitors and rules.
 pub fn add_steps(steps: &mut Steps, node: &Arc<Node>) {
     let changed = Arc::new(OnceLock::new());
     let images = Arc::clone(&changed);
@@ -70,7 +70,7 @@ pub fn add_steps(steps: &mut Steps, node: &Arc<Node>) {
     });
 }
 
-/// Compiles the project's programs, packs them, and makes the images known to the embedded node.
+/// Compiles the project's programs, builds its images, and imports them into the embedded node.
 async fn load_images() -> Result<Changed> {
     tokio::task::spawn_blocking(|| {
         let load = |image| images::import(&Containerd::socket(), &images::build_own(image)?);
@@ -84,8 +84,7 @@ async fn load_images() -> Result<Changed> {
     .await?
 }
 
-/// Installs the operator's chart, or brings the installed one up to date, and waits until it runs. `more` are further
-/// arguments of Helm's.
+/// Installs or upgrades the operator's chart with `more` arguments of Helm, and waits until it runs.
 pub async fn install(kubectl: &Kubectl, changed: Changed, more: &[&str]) -> Result<()> {
     let ran_before = kubectl
         .run(&["get", "deployment", RELEASE, "--namespace", NAMESPACE])
@@ -99,7 +98,7 @@ pub async fn install(kubectl: &Kubectl, changed: Changed, more: &[&str]) -> Resu
     Ok(())
 }
 
-/// `helm upgrade --install` of the operator with more arguments of Helm's; waits until it runs.
+/// `helm upgrade --install` of the operator with `more` arguments; waits until it runs.
 pub async fn upgrade(kubectl: &Kubectl, more: &[&str]) -> Result<()> {
     let chart = paths::workspace_dir().join("charts/observedapp");
     let mut helm = helm::upgrade(kubectl, RELEASE, &chart, NAMESPACE).await?;
@@ -108,7 +107,7 @@ pub async fn upgrade(kubectl: &Kubectl, more: &[&str]) -> Result<()> {
             "--set",
             "serviceMonitor.labels.release=lab,prometheusRule.labels.release=lab",
         ])
-        // Named, so that tests can change what it selects without losing it.
+        // Explicit, so that tests can change the selector.
         .args(["--set", "prometheus.namespaces={monitoring}"])
         .args(more);
     command::output(&mut helm).await?;
@@ -129,14 +128,14 @@ async fn rolled_out(kubectl: &Kubectl) -> Result<()> {
         .map(drop)
 }
 
-/// Takes the operator back by its chart; apps, their data and the resource's definition stay.
+/// Uninstalls the operator; apps, their data and the CRD are kept.
 pub async fn uninstall(kubectl: &Kubectl) -> Result<()> {
     command::output(&mut helm::uninstall(kubectl, RELEASE, NAMESPACE).await?)
         .await
         .map(drop)
 }
 
-/// Takes back the sample app; its data stays.
+/// Deletes the sample app; its data is retained.
 pub async fn delete_sample(kubectl: &Kubectl) -> Result<()> {
     let app = [
         "delete",
@@ -149,7 +148,7 @@ pub async fn delete_sample(kubectl: &Kubectl) -> Result<()> {
     kubectl.run(&app).await.map(drop)
 }
 
-/// While one works on the project an image's content changes under the same tag, which Kubernetes does not see.
+/// During development, an image changes under the same tag, so its pods are restarted.
 async fn restart(kubectl: &Kubectl, namespace: &str, object: &str) -> Result<()> {
     kubectl
         .run(&["rollout", "restart", "--namespace", namespace, object])
@@ -157,7 +156,7 @@ async fn restart(kubectl: &Kubectl, namespace: &str, object: &str) -> Result<()>
         .map(drop)
 }
 
-/// Applies the sample app and waits until all that is said of it is True.
+/// Applies the sample app and waits until all its conditions are True.
 pub async fn sample(kubectl: &Kubectl, changed: Changed) -> Result<()> {
     let file = paths::workspace_dir().join("manifests/samples/tasks.yaml");
     let manifest = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -166,27 +165,25 @@ pub async fn sample(kubectl: &Kubectl, changed: Changed) -> Result<()> {
     if changed.tasks && existed {
         restart(kubectl, SAMPLE_NAMESPACE, &format!("deployment/{SAMPLE}")).await?;
     }
-    wait::until("the sample app", PATIENCE, || async {
-        let app = get_sample(kubectl).await?;
-        Ok(match untrue(&app) {
-            open if open.is_empty() => Look::Met,
-            open => Look::NotYet(open.join("; ")),
-        })
+    wait::eventually("the sample app", TIMEOUT, || async {
+        let untrue = untrue(&get_sample(kubectl).await?);
+        ensure!(untrue.is_empty(), "{}", untrue.join("; "));
+        Ok(())
     })
     .await
-    .context("look at it with `kubectl describe oapp tasks`")
+    .context("see `kubectl describe oapp tasks`")
 }
 
-/// Where the sample app answers on this machine; it has answered when this is told.
+/// The sample app's address on this machine, once it responds.
 pub async fn sample_url(kubectl: &Kubectl) -> Result<String> {
     kubectl
-        .answers(SAMPLE_NAMESPACE, &format!("{SAMPLE}:http"), "/tasks", PATIENCE)
+        .answers(SAMPLE_NAMESPACE, &format!("{SAMPLE}:http"), "/tasks", TIMEOUT)
         .await
-        .context("the sample app does not answer; look at it with `kubectl describe oapp tasks`")?;
+        .context("the sample app does not respond; see `kubectl describe oapp tasks`")?;
     sample_address(kubectl).await
 }
 
-/// Where the sample app is to answer on the node's machine; an error where there is none.
+/// The sample app's address on this machine; an error if there is no sample app.
 pub async fn sample_address(kubectl: &Kubectl) -> Result<String> {
     let address = kubectl
         .run(&[
@@ -215,7 +212,7 @@ async fn get_sample(kubectl: &Kubectl) -> Result<Value> {
     Ok(serde_json::from_str(&json)?)
 }
 
-/// The conditions that are not True of the app as it is now, in words.
+/// The conditions of the current generation that are not True, in words.
 fn untrue(app: &Value) -> Vec<String> {
     let text = |condition: &Value, key: &str| condition[key].as_str().unwrap_or_default().to_owned();
     let generation = &app["metadata"]["generation"];
@@ -230,7 +227,7 @@ fn untrue(app: &Value) -> Vec<String> {
                 format!("{kind} is {status}: {message}")
             })
             .collect(),
-        _ => vec!["the operator has said nothing of it yet".to_owned()],
+        _ => vec!["it has no conditions of this generation yet".to_owned()],
     }
 }
 

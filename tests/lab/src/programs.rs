@@ -1,11 +1,11 @@
-//! The real programs, built when they are first asked for.
+//! Builds the real programs on first use.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use lab_tools::Tool;
 
-/// The path of a built program. Building one for the first time takes minutes, so it has a thread to itself.
+/// Returns the path of a program. It is built in a blocking thread, as that can take minutes.
 pub async fn program(tool: Tool) -> Result<PathBuf> {
     let mut programs = tokio::task::spawn_blocking(move || lab_tools::ensure(&[tool])).await??;
     programs

@@ -1,4 +1,4 @@
-//! What a person sees while the lab works.
+//! Progress output.
 
 use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 
@@ -6,7 +6,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::steps::Event;
 
-/// A line a running step on a terminal; elsewhere a line a finished one.
+/// A line per running step on a terminal; elsewhere a line per finished step.
 #[derive(Debug)]
 pub struct Screen {
     bars: MultiProgress,
@@ -25,12 +25,12 @@ impl Default for Screen {
 }
 
 impl Screen {
-    /// The bars, for those who show more of their work than that it goes on.
+    /// The progress bars, to which steps can add their own.
     pub fn bars(&self) -> MultiProgress {
         self.bars.clone()
     }
 
-    pub fn tell(&mut self, step: &'static str, event: Event) {
+    pub fn report(&mut self, step: &'static str, event: Event) {
         match event {
             Event::Started => {
                 if self.is_terminal {
@@ -62,10 +62,10 @@ impl Screen {
         }
     }
 
-    /// A line that stays.
+    /// Prints a line above the bars.
     pub fn line(&self, text: &str) {
         if self.is_terminal {
-            // It cannot fail but by the terminal's going away, and then nobody reads it.
+            // It fails only if the terminal is closed.
             let _ = self.bars.println(text);
         } else {
             eprintln!("{text}");

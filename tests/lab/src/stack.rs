@@ -1,12 +1,12 @@
-//! What runs on the node for every app: DNS, volumes, Prometheus with its operator, Alertmanager, the prober.
+//! The observability stack of the node: DNS, volumes, Prometheus with its operator, Alertmanager, the prober.
 
 use std::{fs, net::IpAddr, path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lab_tools::{Module, Tool, module_dir};
 
 use crate::kubectl::Kubectl;
-use crate::wait::{self, Look};
+use crate::wait;
 
 const COREDNS: &str = include_str!("../manifests/coredns.yaml");
 const STORAGE: &str = include_str!("../manifests/storage.yaml");
@@ -17,7 +17,7 @@ const BLACKBOX: &str = include_str!("../manifests/blackbox-exporter.yaml");
 pub const PROMETHEUS_PORT: u16 = 30090;
 pub const ALERTMANAGER_PORT: u16 = 30093;
 
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 pub async fn dns(kubectl: &Kubectl) -> Result<()> {
     kubectl.apply(COREDNS).await
@@ -29,20 +29,20 @@ pub async fn storage(kubectl: &Kubectl, volumes: &Path) -> Result<()> {
         .await
 }
 
-/// The definitions that nothing here uses and the operator does without. They are a third of the text, and
-/// the API server takes many seconds over it.
+/// CRDs that are not used here and that prometheus-operator does not need. They are a third of the text, and the API
+/// server needs many seconds to install them.
 const LEFT_OUT: [&str; 3] = ["prometheusagents", "scrapeconfigs", "thanosrulers"];
 
-/// A line for each definition, with its conditions. `kubectl wait` fails where one has none yet.
+/// A line per CRD, with its conditions. `kubectl wait` fails for a CRD without conditions.
 const CONDITIONS: &str = "--output=go-template={{range .items}}{{.metadata.name}}{{range .status.conditions}} \
                           {{.type}}={{.status}}{{end}}{{\"\\n\"}}{{end}}";
 
-/// The definitions of prometheus-operator's resources, from the very module that the operator is built of.
+/// Installs prometheus-operator's CRDs, from the module that the operator is built from.
 pub async fn definitions(kubectl: &Kubectl) -> Result<()> {
     let dir = tokio::task::spawn_blocking(|| module_dir(Module::PROMETHEUS_OPERATOR)).await??;
     let dir = dir.join("example/prometheus-operator-crd");
     let mut wanted = Vec::new();
-    for entry in fs::read_dir(&dir).with_context(|| format!("{} is not there", dir.display()))? {
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
         let path = entry?.path();
         let name = path
             .file_stem()
@@ -54,19 +54,19 @@ pub async fn definitions(kubectl: &Kubectl) -> Result<()> {
         }
     }
     let versions = r"--output=jsonpath={.items[*].metadata.annotations.operator\.prometheus\.io/version}";
-    let there = kubectl.run(&["get", "crd", versions]).await?;
+    let installed = kubectl.run(&["get", "crd", versions]).await?;
     let current = |version: &&str| *version == Tool::PrometheusOperator.version();
-    if there.split_whitespace().filter(current).count() >= wanted.len() {
+    if installed.split_whitespace().filter(current).count() >= wanted.len() {
         return Ok(());
     }
     kubectl.apply(&wanted.join("\n---\n")).await?;
-    wait::until("Prometheus' definitions", Duration::from_mins(1), async || {
-        let said = kubectl.run(&["get", "crd", CONDITIONS]).await?;
+    wait::eventually("Prometheus' definitions", Duration::from_mins(1), || async {
+        let crds = kubectl.run(&["get", "crd", CONDITIONS]).await?;
         let established = |line: &str| line.contains(" Established=True");
-        Ok(match said.lines().find(|line| !established(line)) {
-            None => Look::Met,
-            Some(line) => Look::NotYet(format!("{line} is not established")),
-        })
+        match crds.lines().find(|line| !established(line)) {
+            None => Ok(()),
+            Some(line) => bail!("{line} is not established"),
+        }
     })
     .await
 }
@@ -86,16 +86,16 @@ pub async fn prober(kubectl: &Kubectl) -> Result<()> {
     kubectl.apply(BLACKBOX).await
 }
 
-/// Where the node answers for Prometheus and Alertmanager, for a person to read.
+/// The addresses of Prometheus and Alertmanager, for the user.
 pub fn addresses(node_ip: IpAddr) -> String {
     format!(
         "  Prometheus    http://{node_ip}:{PROMETHEUS_PORT}\n  Alertmanager  http://{node_ip}:{ALERTMANAGER_PORT}"
     )
 }
 
-/// Waits until everything answers.
+/// Waits until everything responds.
 pub async fn ready(kubectl: &Kubectl) -> Result<()> {
-    let wait = |namespace, object| kubectl.wait(namespace, object, "condition=Available", PATIENCE);
+    let wait = |namespace, object| kubectl.wait(namespace, object, "condition=Available", TIMEOUT);
     tokio::try_join!(
         wait("kube-system", "deployment/coredns"),
         wait("local-path-storage", "deployment/local-path-provisioner"),
@@ -104,7 +104,7 @@ pub async fn ready(kubectl: &Kubectl) -> Result<()> {
         wait("monitoring", "prometheus/lab"),
         wait("monitoring", "alertmanager/lab"),
     )?;
-    let answers = |service, path| kubectl.answers("monitoring", service, path, PATIENCE);
+    let answers = |service, path| kubectl.answers("monitoring", service, path, TIMEOUT);
     tokio::try_join!(
         answers("prometheus:web", "/-/ready"),
         answers("alertmanager:web", "/-/ready"),
@@ -119,7 +119,7 @@ mod tests {
     use crate::images;
 
     #[test]
-    fn every_image_of_the_manifests_is_one_that_the_lab_has() {
+    fn every_image_of_the_manifests_is_built_by_the_lab() {
         let known: Vec<&str> = images::BASE.iter().map(|image| image.reference).collect();
         for manifest in [COREDNS, STORAGE, OPERATOR, PROMETHEUS, BLACKBOX] {
             let named = manifest.lines().filter_map(|line| {
@@ -129,7 +129,7 @@ mod tests {
                     .or_else(|| key.ends_with("prometheus-config-reloader").then_some(value))
             });
             for image in named {
-                assert!(known.contains(&image), "{image} is none of {known:?}");
+                assert!(known.contains(&image), "{image} is not in {known:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A run of steps that depend on one another: those that do not wait for each other run side by side.
+//! Runs steps in the order of their dependencies, independent ones in parallel.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ struct Step {
     work: Work,
 }
 
-/// What becomes known of a step while it runs.
+/// A change of a step's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     Started,
@@ -24,8 +24,7 @@ pub enum Event {
     Failed,
 }
 
-/// Steps by name. Each brings about a state, and does nothing where that state is there already: this makes a run
-/// resumable, however the last one ended.
+/// Steps by name. Each is idempotent, so that a run can be resumed however the last one ended.
 #[derive(Default)]
 pub struct Steps {
     steps: BTreeMap<&'static str, Step>,
@@ -38,7 +37,7 @@ impl std::fmt::Debug for Steps {
 }
 
 impl Steps {
-    /// Adds a step, which starts when all that it needs is done.
+    /// Adds a step, which starts when all steps in `needs` are done.
     pub fn add(
         &mut self,
         name: &'static str,
@@ -54,8 +53,8 @@ impl Steps {
         );
     }
 
-    /// Runs them all. The first failure ends the run: what still works is dropped, nothing more is started.
-    pub async fn run(mut self, mut tell: impl FnMut(&'static str, Event)) -> Result<()> {
+    /// Runs all steps. The first failure cancels the running ones.
+    pub async fn run(mut self, mut report: impl FnMut(&'static str, Event)) -> Result<()> {
         let mut done = BTreeSet::new();
         let mut running = JoinSet::new();
         loop {
@@ -69,7 +68,7 @@ impl Steps {
                 let Some(step) = self.steps.remove(name) else {
                     continue;
                 };
-                tell(name, Event::Started);
+                report(name, Event::Started);
                 running.spawn(async move {
                     let start = Instant::now();
                     (name, step.work.await, start.elapsed())
@@ -80,16 +79,16 @@ impl Steps {
             };
             let (name, outcome, took) = finished?;
             if let Err(error) = outcome {
-                tell(name, Event::Failed);
+                report(name, Event::Failed);
                 return Err(error).with_context(|| format!("step `{name}`"));
             }
-            tell(name, Event::Done(took));
+            report(name, Event::Done(took));
             done.insert(name);
         }
         match self.steps.first_key_value() {
             None => Ok(()),
             Some((name, step)) => Err(anyhow!(
-                "step `{name}` waits for {:?}, which nothing does",
+                "step `{name}` needs {:?}, which do not exist",
                 step.needs
             )),
         }
@@ -109,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn independent_steps_run_side_by_side_and_the_others_in_order() {
         let order = Arc::new(Mutex::new(Vec::new()));
-        // Both must be there at once for either to go on.
+        // Both must run at the same time.
         let meeting = Arc::new(Barrier::new(2));
         let mut steps = Steps::default();
         for (name, needs) in [("left", &["first"][..]), ("right", &["first"][..])] {
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_names_its_step_and_starts_nothing_more() {
+    async fn a_failure_names_its_step_and_starts_no_other() {
         let mut steps = Steps::default();
         steps.add("bad", &[], async { bail!("the port is taken") });
         steps.add("after", &["bad"], async { panic!("must not start") });
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_step_that_waits_for_nothing_real_is_an_error_not_a_hang() {
+    async fn a_step_that_needs_an_unknown_step_fails() {
         let mut steps = Steps::default();
         steps.add("lonely", &["a typing error"], async { Ok(()) });
         assert!(

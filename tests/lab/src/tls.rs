@@ -1,7 +1,7 @@
-//! Which cryptography TLS is done with.
+//! The crypto provider of TLS.
 
-/// Chooses ring, as the operator does. It must be said wherever a client is made: built together, the workspace's
-/// programs bring two kinds, and then none is the default. A choice that was made already stays.
+/// Installs ring as the default provider, as the operator does. Every program needs it before it creates a client:
+/// built together, the workspace's programs enable two providers, and then none is the default.
 pub fn choose() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

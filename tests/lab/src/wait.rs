@@ -1,34 +1,45 @@
-//! Waiting for a condition.
+//! Waits for a condition.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Display,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-/// What a look at the condition showed.
-#[derive(Debug)]
-pub enum Look {
-    Met,
-    /// Not yet, and why.
-    NotYet(String),
-}
-
-/// Looks until the condition is met. An error ends the wait at once; past `limit` the last reason is told.
-pub async fn until<F, Fut>(what: &str, limit: Duration, mut look: F) -> Result<()>
+/// Repeats an attempt until its inner result is a value. An outer error ends the wait; once the time is up, the error has
+/// the last inner one.
+pub async fn until<T, F>(what: &str, limit: Duration, mut attempt: impl FnMut() -> F) -> Result<T>
 where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<Look>>,
+    F: Future<Output = Result<Result<T, String>>>,
 {
     let start = Instant::now();
-    let mut pause = Duration::from_millis(20);
     loop {
-        let reason = match look().await? {
-            Look::Met => return Ok(()),
-            Look::NotYet(reason) => reason,
+        let last = match tokio::time::timeout(limit, attempt()).await {
+            Err(_) => "the attempt did not end".to_owned(),
+            Ok(outcome) => match outcome.with_context(|| what.to_owned())? {
+                Ok(value) => return Ok(value),
+                Err(last) => last,
+            },
         };
-        if start.elapsed() > limit {
-            bail!("{what}: not within {} s; {reason}", limit.as_secs());
+        if start.elapsed() >= limit {
+            bail!("{what}: not within {} s; last: {last}", limit.as_secs());
         }
+        // Less often the longer it takes: attempts cost the API server time.
+        let pause = (start.elapsed() / 40).clamp(Duration::from_millis(50), Duration::from_secs(3));
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(500));
     }
+}
+
+/// As [`until`], where every error is tried again.
+pub async fn eventually<T, E, F>(what: &str, limit: Duration, mut attempt: impl FnMut() -> F) -> Result<T>
+where
+    E: Display,
+    F: Future<Output = Result<T, E>>,
+{
+    until(what, limit, || {
+        let attempt = attempt();
+        async { Ok(attempt.await.map_err(|error| format!("{error:#}"))) }
+    })
+    .await
 }

@@ -1,4 +1,4 @@
-//! Who may reach what under which policies, as the enforcer's pure part works it out.
+//! Tests of the network policy enforcer's rules.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ use lab::netpol::{Allowed, Endpoint, Isolated, Rules, Ruleset, Service};
 
 type Ports = &'static [(&'static str, u16)];
 
-/// web and db live in `shop`, prometheus in `monitoring`, a stranger in `other`.
+/// web and db are in `shop`, prometheus in `monitoring`, a stranger in `other`.
 const CLUSTER: [(&str, &str, &str, Ports); 4] = [
     ("web", "shop", "10.0.0.1", &[("http", 8080), ("metrics", 9090)]),
     ("db", "shop", "10.0.0.2", &[("postgres", 5432)]),
@@ -62,7 +62,7 @@ fn address(name: &str) -> Ipv4Addr {
     known.parse().unwrap()
 }
 
-/// What the rules mean, said apart from how they are written to iptables.
+/// Evaluates the rules, independent of iptables.
 fn may_reach(rules: &Rules, from: &str, to: &str, protocol: &str, port: u16) -> bool {
     let (from, to) = (address(from), address(to));
     let lets = |isolated: &[Isolated], own: Ipv4Addr, peer: Ipv4Addr| {
@@ -79,7 +79,7 @@ fn may_reach(rules: &Rules, from: &str, to: &str, protocol: &str, port: u16) -> 
     lets(&rules.egress, from, to) && lets(&rules.ingress, to, from)
 }
 
-/// Each row: from, to (with a port, and `/udp` where it is not TCP), and whether it goes through.
+/// Each row: source, destination (with a port, and `/udp` if it is not TCP), and whether it is allowed.
 #[track_caller]
 fn check(policies: &[(&str, &str)], table: &[(&str, &str, bool)]) {
     let policies: Vec<_> = policies
@@ -259,7 +259,7 @@ fn several_policies_add_up() {
 }
 
 #[test]
-fn both_ends_must_agree() {
+fn egress_and_ingress_must_both_allow() {
     let egress = "{podSelector: {}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}]}]}";
     let deny = "{podSelector: {matchLabels: {app: db}}}";
     check(

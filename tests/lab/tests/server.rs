@@ -1,4 +1,4 @@
-//! The API server that tests start: side by side, with the rules of a real cluster, and gone afterwards.
+//! Tests of the API server for tests.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,19 +17,16 @@ use kube::{
     api::{DeleteParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use lab::{
-    apiserver::ApiServer,
-    wait::{self, Look},
-};
+use lab::{apiserver::ApiServer, wait};
 use serde_json::json;
 
-const SOON: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn namespace(name: &str) -> Namespace {
     serde_json::from_value(json!({"metadata": {"name": name}})).unwrap()
 }
 
-/// Which processes work in this folder.
+/// The processes with this working folder in their arguments.
 fn processes(dir: &Path) -> Vec<String> {
     let dir = dir.display().to_string();
     fs::read_dir("/proc")
@@ -43,11 +40,10 @@ fn processes(dir: &Path) -> Vec<String> {
 }
 
 async fn until_no_process(dir: &Path) -> Result<()> {
-    wait::until("the end of the server's processes", SOON, || async {
-        Ok(match processes(dir) {
-            left if left.is_empty() => Look::Met,
-            left => Look::NotYet(format!("{left:?}")),
-        })
+    wait::eventually("the end of the server's processes", TIMEOUT, || async {
+        let left = processes(dir);
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
     })
     .await
 }
@@ -75,13 +71,13 @@ async fn servers_run_side_by_side_and_leave_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_may_not_finalize_an_owner_cannot_block_its_deletion() -> Result<()> {
+async fn blocking_owner_references_need_the_finalizers_right() -> Result<()> {
     let server = ApiServer::start().await?;
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
         "metadata": {"name": "limited"},
-        // It may write ConfigMaps, and no resource's finalizers.
+        // It may write ConfigMaps, but not the finalizers subresource of any kind.
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "limited"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "limited"}],
     });
@@ -128,28 +124,26 @@ async fn who_may_not_finalize_an_owner_cannot_block_its_deletion() -> Result<()>
 }
 
 #[tokio::test]
-async fn with_the_controllers_a_deleted_namespace_goes() -> Result<()> {
+async fn the_controller_manager_removes_a_deleted_namespace() -> Result<()> {
     let server = ApiServer::configure().with_controller_manager().start().await?;
     let namespaces = Api::<Namespace>::all(server.client());
     namespaces
         .create(&PostParams::default(), &namespace("brief"))
         .await?;
     namespaces.delete("brief", &DeleteParams::default()).await?;
-    wait::until("the namespace's end", SOON, || async {
-        Ok(match namespaces.get_opt("brief").await? {
-            None => Look::Met,
-            Some(_) => Look::NotYet("it is still there".to_owned()),
-        })
+    wait::eventually("the namespace's end", TIMEOUT, || async {
+        ensure!(namespaces.get_opt("brief").await?.is_none(), "it still exists");
+        Ok(())
     })
     .await?;
     server.stop()
 }
 
-/// Tells the next test's child to hold a server instead of testing.
+/// Set for the child process of the next test, which only holds a server.
 const HOLD: &str = "HOLD_A_SERVER";
 
 #[tokio::test]
-async fn a_server_ends_with_its_test_even_when_that_is_killed() -> Result<()> {
+async fn a_server_ends_with_its_test_even_if_the_test_is_killed() -> Result<()> {
     if env::var_os(HOLD).is_some() {
         let server = ApiServer::start().await?;
         println!(
@@ -162,7 +156,7 @@ async fn a_server_ends_with_its_test_even_when_that_is_killed() -> Result<()> {
         .args([
             "--exact",
             "--nocapture",
-            "a_server_ends_with_its_test_even_when_that_is_killed",
+            "a_server_ends_with_its_test_even_if_the_test_is_killed",
         ])
         .env(HOLD, "yes")
         .stdout(Stdio::piped())
@@ -171,12 +165,12 @@ async fn a_server_ends_with_its_test_even_when_that_is_killed() -> Result<()> {
     let dir = lines
         .map_while(Result::ok)
         .find_map(|line| Some(PathBuf::from(line.split_once("folder=")?.1)))
-        .context("the holder started no server")?;
+        .context("the child process started no server")?;
     ensure!(!processes(&dir).is_empty());
     holder.kill()?;
     holder.wait()?;
     until_no_process(&dir).await?;
-    // Its files are removed by whoever starts the next one.
+    // The next server removes its files.
     ApiServer::start().await?.stop()?;
     ensure!(!dir.exists());
     Ok(())

@@ -1,4 +1,4 @@
-//! Building what is missing, once, whoever asks.
+//! Builds missing programs once, also if several processes need them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -13,26 +13,26 @@ use indicatif::MultiProgress;
 use crate::tool::Recipe;
 use crate::{Tool, cache, go, need_room, on_path, progress::Progress};
 
-/// Go compiles this many packages at once: the lab is made for two cores, and something else is always running too.
+/// Packages that Go compiles in parallel: the lab is made for two cores.
 const PARALLEL: &str = "2";
 const LOG_LINES_SHOWN: usize = 20;
-/// Go keeps about a GiB of packages for so many seconds of compiling.
+/// Go's build cache grows by about a GiB in this many seconds of compiling.
 const SECONDS_A_GIB: u64 = 90;
 
-/// The paths of these programs; those that are missing are built first, with a progress bar on standard error.
+/// Builds the missing ones of these programs, with a progress bar on standard error; returns the paths of all.
 pub fn ensure(tools: &[Tool]) -> Result<BTreeMap<Tool, PathBuf>> {
     ensure_with(tools, &MultiProgress::new())
 }
 
-/// As [`ensure`], with the bar among others of the caller's.
+/// As [`ensure`], with the bar in an existing group.
 pub fn ensure_with(tools: &[Tool], bars: &MultiProgress) -> Result<BTreeMap<Tool, PathBuf>> {
     let mut programs = BTreeMap::new();
     let mut missing = BTreeMap::new();
     for &tool in tools {
-        let path = cache::program_path(tool.recipe())?;
+        let path = cache::program_path(&tool.recipe())?;
         if path.is_file() {
             programs.insert(tool, path);
-        } else if let Some(own) = on_path::find(tool.recipe()) {
+        } else if let Some(own) = on_path::find(&tool.recipe()) {
             programs.insert(tool, own);
         } else {
             missing.insert(tool, path);
@@ -60,29 +60,29 @@ pub fn ensure_with(tools: &[Tool], bars: &MultiProgress) -> Result<BTreeMap<Tool
     Ok(programs)
 }
 
-/// What these programs and what Go keeps of their packages take, in GiB.
+/// The disk space of these programs and of Go's build cache, in GiB.
 fn room_for(tools: &[Tool]) -> u64 {
     let seconds: u64 = tools.iter().map(|tool| tool.recipe().seconds).sum();
     1 + seconds / SECONDS_A_GIB
 }
 
-/// Runs `build` unless its result is there, under a lock that other processes honour too. The file appears at `path`
-/// complete or not at all; its folder is its own, and `build` may leave other files beside it. Says how long it took,
-/// if it was built now; `waiting` is called when another process is at it already.
+/// Runs `build` unless its result exists, under a lock between processes. `path` appears complete or not at all; its
+/// folder is reserved for it, and `build` may write other files there. Returns the duration of a build; `waiting` is
+/// called if another process holds the lock.
 pub fn build_once(
     path: &Path,
     waiting: impl FnOnce(),
     build: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<Option<Duration>> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        bail!("{} is not a path of a program", path.display());
+        bail!("{} has no parent folder", path.display());
     };
     let _lock = lock(&beside(folder, ".lock"), waiting)?;
     if path.is_file() {
         return Ok(None);
     }
     let start = Instant::now();
-    // Under the lock nobody else writes here: what lies there is left from a build that was killed.
+    // Under the lock, these are leftovers of a killed build.
     let unfinished = beside(folder, ".unfinished");
     for leftover in [&unfinished, folder] {
         if leftover.exists() {
@@ -96,7 +96,7 @@ pub fn build_once(
     Ok(Some(start.elapsed()))
 }
 
-/// A path next to the folder; not by its extension, for a version's dots are no extension.
+/// A sibling path; not by `with_extension`, because versions have dots.
 fn beside(folder: &Path, suffix: &str) -> PathBuf {
     let mut path = folder.as_os_str().to_owned();
     path.push(suffix);
@@ -125,10 +125,10 @@ fn compile(tool: Tool, target: &Path, progress: &Progress) -> Result<()> {
     let log = target.with_extension("log");
     let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
     let start = Instant::now();
-    let mut go = ends_with_us(
+    let mut go = with_parent_death_signal(
         go::go_in(&go::module_folder(recipe.module))
             .args(["build", "-p", PARALLEL])
-            .args(cache::build_flags(recipe))
+            .args(cache::build_flags(&recipe))
             .arg("-o")
             .args([target.as_os_str(), recipe.package.as_ref()]),
     )
@@ -147,16 +147,15 @@ fn compile(tool: Tool, target: &Path, progress: &Progress) -> Result<()> {
     if !status.success() {
         bail!(
             "{}",
-            failure(recipe, status, &fs::read_to_string(&log).unwrap_or_default())
+            failure(&recipe, status, &fs::read_to_string(&log).unwrap_or_default())
         );
     }
     fs::remove_file(&log).with_context(|| format!("cannot remove {}", log.display()))
 }
 
-/// The same command, ended by the kernel when we are killed: a build that nobody waits for would hold two cores for
-/// minutes, and be thrown away.
-fn ends_with_us(command: &Command) -> Command {
-    // Of util-linux, which is on every Linux that can run a node; elsewhere the build ends when it ends.
+/// The command with a parent-death signal: an orphaned build would use two cores for minutes.
+fn with_parent_death_signal(command: &Command) -> Command {
+    // Part of util-linux; without it, an orphaned build runs to its end.
     let can_bind = Command::new("setpriv")
         .arg("--version")
         .stdout(Stdio::null())
@@ -185,14 +184,14 @@ fn ends_with_us(command: &Command) -> Command {
 }
 
 fn failure(recipe: &Recipe, status: std::process::ExitStatus, log: &str) -> String {
-    let said: Vec<&str> = log
+    let errors: Vec<&str> = log
         .lines()
         .filter(|line| !line.starts_with("go: downloading "))
         .collect();
-    let last = said[said.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
+    let last = errors[errors.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
     format!(
         "`go build {}` in tests/tools/go/{} failed ({status}); without a network, or behind a proxy of your own, set \
-         GOPROXY. It said:\n{last}",
+         GOPROXY. It errors:\n{last}",
         recipe.package, recipe.module
     )
 }
@@ -206,13 +205,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_asked_for_as_much_as_is_to_be_built() {
+    fn the_required_disk_space_follows_from_what_is_built() {
         assert!((10..20).contains(&room_for(Tool::BASE)));
         assert_eq!(room_for(&[Tool::Pause]), 1);
     }
 
     #[test]
-    fn two_who_want_the_same_build_it_once() {
+    fn concurrent_callers_build_once() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("etcd-1.2.3-123/etcd");
         let builds = AtomicUsize::new(0);
@@ -229,18 +228,18 @@ mod tests {
         thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(build)).collect();
             let times = threads.into_iter().map(|thread| thread.join().unwrap().unwrap());
-            assert_eq!(times.flatten().count(), 1, "one built it, the others found it");
+            assert_eq!(times.flatten().count(), 1, "it is built once");
         });
         assert_eq!(builds.load(Ordering::SeqCst), 1);
         assert_eq!(fs::read_to_string(&path).unwrap(), "program");
         assert!(
             root.path().join("etcd-1.2.3-123.lock").exists(),
-            "the lock is this build's own"
+            "locks are per build"
         );
     }
 
     #[test]
-    fn a_failed_or_killed_build_leaves_nothing_that_looks_built() {
+    fn a_failed_or_killed_build_leaves_no_result() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("etcd-123/etcd");
         let failed = build_once(
@@ -266,14 +265,14 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
     }
 
-    /// The variable that marks what this test has started, and makes it build.
+    /// Set for the child process of this test, which only builds.
     const DOOMED: &str = "LAB_TOOLS_DOOMED";
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_build_ends_when_who_wanted_it_is_killed() {
+    fn a_build_ends_when_its_caller_is_killed() {
         if std::env::var_os(DOOMED).is_some() {
-            // Of the caches it was given, which are empty, this takes long.
+            // With empty caches, this takes long.
             ensure(&[Tool::Etcd]).unwrap();
             return;
         }
@@ -296,7 +295,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(20));
             }
         };
-        let this = "build::tests::a_build_ends_when_who_wanted_it_is_killed";
+        let this = "build::tests::a_build_ends_when_its_caller_is_killed";
         let mut doomed = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", this])
             .env(DOOMED, caches.path())
@@ -313,10 +312,10 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_shows_what_go_said_and_not_what_it_downloaded() {
+    fn a_failure_shows_gos_errors_without_its_downloads() {
         use std::os::unix::process::ExitStatusExt as _;
         let log = "go: downloading example.com/x v1.0.0\npackage x: no such thing\n";
-        let text = failure(Tool::Etcd.recipe(), std::process::ExitStatus::from_raw(256), log);
+        let text = failure(&Tool::Etcd.recipe(), std::process::ExitStatus::from_raw(256), log);
         assert!(
             text.contains("package x: no such thing") && !text.contains("downloading"),
             "{text}"

@@ -1,4 +1,4 @@
-//! Where built programs are kept, and under which key.
+//! The cache of built programs and its keys.
 
 use std::env;
 use std::fs;
@@ -11,15 +11,15 @@ use sha2::{Digest as _, Sha256};
 use crate::go;
 use crate::tool::Recipe;
 
-/// The user's cache folder for this project: `$XDG_CACHE_HOME/observedapp`, else `~/.cache/observedapp`.
+/// The project's folder in the user's cache: `$XDG_CACHE_HOME/observedapp`, else `~/.cache/observedapp`.
 ///
-/// It outlives the clone, so that a second clone need not build everything again.
+/// Clones share it.
 pub fn cache_dir() -> Result<PathBuf> {
     choose_cache_dir(env::var_os("XDG_CACHE_HOME").map(PathBuf::from), env::home_dir())
 }
 
 fn choose_cache_dir(xdg_cache_home: Option<PathBuf>, home: Option<PathBuf>) -> Result<PathBuf> {
-    // The XDG specification: a relative path is invalid and to be ignored.
+    // By the XDG specification, relative paths are ignored.
     if let Some(dir) = xdg_cache_home.filter(|dir| dir.is_absolute()) {
         return Ok(dir.join("observedapp"));
     }
@@ -31,7 +31,7 @@ fn choose_cache_dir(xdg_cache_home: Option<PathBuf>, home: Option<PathBuf>) -> R
     }
 }
 
-/// The flags of every build; part of the key, like all that changes the result.
+/// The flags of every build, which are part of the key.
 pub(crate) fn build_flags(recipe: &Recipe) -> Vec<String> {
     let mut ldflags = vec!["-s".to_owned(), "-w".to_owned()];
     ldflags.extend(
@@ -47,14 +47,14 @@ pub(crate) fn build_flags(recipe: &Recipe) -> Vec<String> {
     ]
 }
 
-/// A checksum of all that goes into a build: the same inputs, the same name in the cache.
+/// A checksum of a build's inputs, for names in the cache.
 #[derive(Debug, Default)]
 pub struct Checksum(Sha256);
 
 impl Checksum {
     pub fn add(&mut self, part: impl AsRef<[u8]>) {
         let part = part.as_ref();
-        // With its length before it, no part can run into the next one.
+        // Length-prefixed, so that parts cannot run into each other.
         self.0.update(part.len().to_le_bytes());
         self.0.update(part);
     }
@@ -96,7 +96,7 @@ pub(crate) fn key(recipe: &Recipe, module: &Path) -> Result<String> {
     Ok(format!("{}-{}", recipe.name, checksum.finish()))
 }
 
-/// The path of the built program, whether it is there yet or not.
+/// The path of a program, whether it exists or not.
 pub(crate) fn program_path(recipe: &Recipe) -> Result<PathBuf> {
     let key = key(recipe, &go::module_folder(recipe.module))?;
     Ok(cache_dir()?.join("tools").join(key).join(recipe.name))
@@ -131,7 +131,7 @@ mod tests {
     use crate::Tool;
 
     #[test]
-    fn the_cache_is_xdgs_else_in_the_home() {
+    fn the_cache_folder_is_xdgs_or_in_home() {
         let choose = |xdg: Option<&str>, home: Option<&str>| {
             choose_cache_dir(xdg.map(Into::into), home.map(Into::into))
         };
@@ -156,36 +156,33 @@ mod tests {
     }
 
     #[test]
-    fn the_key_follows_every_input_and_nothing_else() {
+    fn the_key_depends_on_every_input_and_nothing_else() {
         let module = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(module.path().join(name), text).unwrap();
         write("go.mod", "module x");
         write("go.sum", "a b");
         let etcd = Tool::Etcd.recipe();
-        let first = key(etcd, module.path()).unwrap();
+        let first = key(&etcd, module.path()).unwrap();
         assert!(first.starts_with("etcd-"), "{first}");
         assert_eq!(
             first,
-            key(etcd, module.path()).unwrap(),
+            key(&etcd, module.path()).unwrap(),
             "the same inputs, the same key"
         );
 
         write("go.sum", "a c");
-        let after_sum = key(etcd, module.path()).unwrap();
+        let after_sum = key(&etcd, module.path()).unwrap();
         assert_ne!(first, after_sum, "another go.sum");
         write("main.go", "package main");
         assert_ne!(
             after_sum,
-            key(etcd, module.path()).unwrap(),
+            key(&etcd, module.path()).unwrap(),
             "another source file"
         );
         fs::remove_file(module.path().join("main.go")).unwrap();
-        assert_eq!(after_sum, key(etcd, module.path()).unwrap());
+        assert_eq!(after_sum, key(&etcd, module.path()).unwrap());
 
-        let other_package = Recipe {
-            package: "y",
-            ..copy_of(etcd)
-        };
+        let other_package = Recipe { package: "y", ..etcd };
         assert_ne!(
             after_sum,
             key(&other_package, module.path()).unwrap(),
@@ -193,7 +190,7 @@ mod tests {
         );
         let other_flags = Recipe {
             variables: &[("main.version", "1")],
-            ..copy_of(etcd)
+            ..etcd
         };
         assert_ne!(
             after_sum,
@@ -208,12 +205,8 @@ mod tests {
         let key_of = |a: &str, b: &str| {
             fs::write(module.path().join("a"), a).unwrap();
             fs::write(module.path().join("b"), b).unwrap();
-            key(Tool::Etcd.recipe(), module.path()).unwrap()
+            key(&Tool::Etcd.recipe(), module.path()).unwrap()
         };
         assert_ne!(key_of("xy", "z"), key_of("x", "yz"));
-    }
-
-    fn copy_of(recipe: &Recipe) -> Recipe {
-        Recipe { ..*recipe }
     }
 }

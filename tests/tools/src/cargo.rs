@@ -1,9 +1,9 @@
-//! Cargo, started by a program that cargo itself has started.
+//! Starts cargo from a program that cargo has started.
 
 use std::env;
 use std::process::Command;
 
-/// The same cargo that started this program, or else the one on `PATH`; of this program's own package it learns nothing.
+/// The cargo that started this program, else the one on `PATH`, without this package's variables.
 #[must_use]
 pub fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -11,19 +11,19 @@ pub fn cargo() -> Command {
     cargo
 }
 
-/// Takes away what `cargo run` and `cargo test` tell a program about its package. Some build scripts ask cargo to run
-/// them again when a variable of these names has changed, and one that was compiled from a shell has seen none of them:
-/// with them, everything above such a crate would be compiled anew, and again from the next shell.
+/// Removes the variables that `cargo run` and `cargo test` set for a program. Some build scripts depend on variables
+/// with these names: with them set, cargo would rebuild everything that was built from a shell, and again in the next
+/// shell.
 pub fn without_package(command: &mut Command) {
     for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(tells_of_the_package) {
+        if name.to_str().is_some_and(is_package_variable) {
             command.env_remove(name);
         }
     }
 }
 
-fn tells_of_the_package(name: &str) -> bool {
-    // The last is for the programs of tests, that they tell their times; a compiler takes it for another set of flags.
+fn is_package_variable(name: &str) -> bool {
+    // The last one is set for test programs, to report durations; for a compiler, it causes a full rebuild.
     ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
@@ -35,15 +35,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cargo_that_we_start_is_told_nothing_of_our_package() {
-        // Cargo has told this test what it tells every program that it runs.
+    fn cargo_is_started_without_our_packages_variables() {
+        // Cargo sets them for this test, too.
         assert!(env::var_os("CARGO_MANIFEST_DIR").is_some());
         let seen = cargo();
         let seen: Vec<_> = seen.get_envs().collect();
         for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION_PRE"] {
             assert!(
                 seen.contains(&(name.as_ref(), None)),
-                "{name} is not taken away: {seen:?}"
+                "{name} is not removed: {seen:?}"
             );
         }
         assert!(

@@ -1,4 +1,4 @@
-//! Asking the Go toolchain.
+//! Runs the Go toolchain.
 
 use std::env;
 use std::io::ErrorKind;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-/// A Go module whose files (CRDs, manifests) are read as they were released.
+/// A Go module from which files (CRDs, manifests) are read as released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Module {
     /// The folder under `tests/tools/go/` that pins it.
@@ -43,11 +43,11 @@ impl Module {
     };
 }
 
-/// The folder that holds a pinned module's own files, downloaded when it is not there yet.
+/// The folder of a pinned module's files, downloaded if it is missing.
 pub fn module_dir(module: Module) -> Result<PathBuf> {
     let folder = module_folder(module.folder);
     let output = run(go_in(&folder).args(["mod", "download", "-json", module.path]))?;
-    // The answer is a small JSON object, one member a line; its Dir is all that is wanted.
+    // The output is a JSON object with one member per line; only `Dir` is needed.
     let dir = output
         .lines()
         .find_map(|line| line.trim().strip_prefix("\"Dir\": \"")?.strip_suffix("\","))
@@ -64,14 +64,14 @@ pub(crate) fn module_folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("go").join(name)
 }
 
-/// `go`, in a module's folder. `GOPROXY`, `GOFLAGS` and the like are the user's.
+/// `go`, in a module's folder, with the user's `GOPROXY`, `GOFLAGS` and so on.
 pub(crate) fn go_in(folder: &Path) -> Command {
     let mut command = Command::new("go");
     command.current_dir(folder).env("CGO_ENABLED", "0");
     command
 }
 
-/// The sentence for a `go` that could not be started.
+/// The error for a `go` that could not be started.
 pub(crate) fn not_started(error: &std::io::Error) -> anyhow::Error {
     if error.kind() == ErrorKind::NotFound {
         anyhow!(
@@ -83,10 +83,10 @@ pub(crate) fn not_started(error: &std::io::Error) -> anyhow::Error {
     }
 }
 
-/// The oldest Go that fetches by itself the newer one that a module asks for.
+/// The oldest Go that downloads a newer toolchain by itself.
 const OLDEST: (u32, u32) = (1, 21);
 
-/// Says in one sentence what is wrong with this machine's Go, if anything is, before a build is begun.
+/// Fails with one sentence if this machine's Go cannot be used.
 pub fn need_go() -> Result<()> {
     check_version(&run(Command::new("go").arg("version"))?)
 }

@@ -1,7 +1,7 @@
 //! The real programs that the lab and the tests run: Kubernetes, etcd, Prometheus and the rest.
 //!
-//! Each is pinned by a Go module under `tests/tools/go/` and built from source, once, into the user's
-//! cache ([`cache_dir`]). A program of exactly that version that is on `PATH` already is used instead.
+//! Each is pinned by a Go module under `tests/tools/go/` and built from source, once, into the user's cache
+//! ([`cache_dir`]). A program of exactly that version on `PATH` is used instead.
 //!
 //! ```no_run
 //! use lab_tools::{Tool, ensure};

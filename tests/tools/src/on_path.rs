@@ -1,4 +1,4 @@
-//! Programs that the user has already.
+//! Programs on the user's `PATH`.
 
 use std::env;
 use std::ffi::OsStr;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::tool::Recipe;
 
-/// The user's own program, if there is one on `PATH` of exactly the wanted version.
+/// The program on `PATH`, if it has exactly the pinned version.
 pub(crate) fn find(recipe: &Recipe) -> Option<PathBuf> {
     find_in(recipe, &env::var_os("PATH")?)
 }
@@ -49,7 +49,7 @@ mod tests {
     use crate::Tool;
 
     #[test]
-    fn only_exactly_this_version_will_do() {
+    fn only_exactly_this_version_matches() {
         for text in [
             "Kubernetes v1.34.4",
             "etcd Version: 1.34.4\nGit SHA: Not provided",
@@ -79,13 +79,13 @@ mod tests {
         let etcd = Tool::Etcd.recipe();
 
         let path = env::join_paths([&older, &right]).unwrap();
-        assert_eq!(find_in(etcd, &path), Some(right.join("etcd")));
-        assert_eq!(find_in(etcd, older.as_os_str()), None);
+        assert_eq!(find_in(&etcd, &path), Some(right.join("etcd")));
+        assert_eq!(find_in(&etcd, older.as_os_str()), None);
     }
 
     #[test]
-    fn what_goes_into_an_image_is_never_taken_from_the_machine() {
+    fn programs_for_images_are_never_taken_from_path() {
         assert!(Tool::Coredns.recipe().version_args.is_none());
-        assert_eq!(find(Tool::Coredns.recipe()), None);
+        assert_eq!(find(&Tool::Coredns.recipe()), None);
     }
 }

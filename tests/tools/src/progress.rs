@@ -1,4 +1,4 @@
-//! Telling what is being built, and for how long yet.
+//! Shows what is being built, and the remaining time.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ pub(crate) struct Progress {
     multi: MultiProgress,
     total: usize,
     done: usize,
-    /// Expected seconds of those that are finished: the bar moves by estimates, not by counts.
+    /// The expected seconds of the finished ones: the bar shows estimated time, not counts.
     done_seconds: u64,
     total_seconds: u64,
 }
@@ -51,7 +51,7 @@ impl Progress {
     pub(crate) fn tick(&self, tool: Tool, since: Instant) {
         let expected = tool.recipe().seconds;
         let elapsed = since.elapsed();
-        // A build slower than expected holds the bar where the estimate ends.
+        // A slow build stops the bar at its estimate.
         let counted = elapsed.as_secs().min(expected);
         let left = self.total_seconds - self.done_seconds - counted;
         self.bar.set_position(self.done_seconds + counted);
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_read_as_people_say_them() {
+    fn durations_are_human_readable() {
         assert_eq!(human(Duration::from_secs(7)), "7s");
         assert_eq!(human(Duration::from_secs(61)), "1m01s");
         assert_eq!(human(Duration::from_secs(1024)), "17m04s");

@@ -1,15 +1,15 @@
-//! Room on a disk, asked for before it is needed: a disk that fills up in the middle leaves worse errors.
+//! Checks free disk space before it is needed: the errors of a full disk are worse.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-/// Refuses to go on when the disk of this folder, which `variable` chooses, has less free.
+/// Fails if the disk of this folder, which `variable` selects, has less free space.
 pub fn need_room(folder: &Path, gib: u64, variable: &str) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let stat = rustix::fs::statvfs(folder)
-        .with_context(|| format!("cannot look at the disk of {}", folder.display()))?;
+        .with_context(|| format!("cannot read the free space of {}", folder.display()))?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     if free >> 30 < gib {
         bail!(
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_told_in_one_sentence() {
+    fn the_error_of_a_full_disk_is_one_sentence() {
         let folder = tempfile::tempdir().unwrap();
         assert!(need_room(folder.path(), 0, "HOME").is_ok());
         let error = need_room(folder.path(), u64::MAX, "CARGO_TARGET_DIR")

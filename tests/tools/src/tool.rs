@@ -1,8 +1,12 @@
-//! What can be built, and how.
+//! The programs that are built.
+
+mod recipe;
 
 use std::fmt;
 
-/// A program the lab or a test runs. The order is the order of building: what others wait for comes first.
+pub(crate) use recipe::Recipe;
+
+/// A program of the lab or of tests, in build order: what others wait for comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tool {
     Etcd,
@@ -32,84 +36,8 @@ pub enum Tool {
     Otelcol,
 }
 
-/// One row of the table of programs.
-#[derive(Debug)]
-pub(crate) struct Recipe {
-    /// The program's file name.
-    pub name: &'static str,
-    /// The folder under `tests/tools/go/` whose `go.mod` pins it.
-    pub module: &'static str,
-    /// The Go package of its `main`.
-    pub package: &'static str,
-    /// As the program itself prints it, without a leading `v`.
-    pub version: &'static str,
-    /// Go variables set at link time, so that the program knows its own version.
-    pub variables: &'static [(&'static str, &'static str)],
-    /// How to ask a program found on `PATH` for its version; `None` where only a static build of our own
-    /// will do, because it goes into an image made `FROM scratch`.
-    pub version_args: Option<&'static [&'static str]>,
-    /// How long the build takes on two cores after those before it, downloads included.
-    pub seconds: u64,
-}
-
-const KUBERNETES: &str = "1.34.4";
-const KUBERNETES_VARIABLES: &[(&str, &str)] = &[
-    ("k8s.io/component-base/version.gitVersion", "v1.34.4"),
-    ("k8s.io/component-base/version.gitMajor", "1"),
-    ("k8s.io/component-base/version.gitMinor", "34"),
-    ("k8s.io/component-base/version.gitTreeState", "clean"),
-    ("k8s.io/client-go/pkg/version.gitVersion", "v1.34.4"),
-];
-
-const fn kubernetes(
-    name: &'static str,
-    package: &'static str,
-    version_args: &'static [&'static str],
-    seconds: u64,
-) -> Recipe {
-    Recipe {
-        name,
-        module: "kubernetes",
-        package,
-        version: KUBERNETES,
-        variables: KUBERNETES_VARIABLES,
-        version_args: Some(version_args),
-        seconds,
-    }
-}
-
-const fn go(
-    name: &'static str,
-    module: &'static str,
-    package: &'static str,
-    version: &'static str,
-    seconds: u64,
-) -> Recipe {
-    Recipe {
-        name,
-        module,
-        package,
-        version,
-        variables: &[],
-        version_args: None,
-        seconds,
-    }
-}
-
-impl Recipe {
-    const fn with(mut self, variables: &'static [(&'static str, &'static str)]) -> Self {
-        self.variables = variables;
-        self
-    }
-
-    const fn or_on_path(mut self, version_args: &'static [&'static str]) -> Self {
-        self.version_args = Some(version_args);
-        self
-    }
-}
-
 impl Tool {
-    /// All that a lab without add-ons and its tests need.
+    /// The programs that a lab without add-ons and its tests need.
     pub const BASE: &[Self] = &[
         Self::Etcd,
         Self::KubeApiserver,
@@ -134,7 +62,7 @@ impl Tool {
         Self::RedisExporter,
     ];
 
-    /// What is built only when an add-on is asked for.
+    /// The programs of add-ons.
     pub const ADD_ONS: &[Self] = &[Self::MetricsServer, Self::Traefik, Self::Loki, Self::Otelcol];
 
     /// The program's file name.
@@ -142,299 +70,14 @@ impl Tool {
         self.recipe().name
     }
 
-    /// Its version as it prints it itself, without a leading `v`.
+    /// The version, without a leading `v`.
     pub fn version(self) -> &'static str {
         self.recipe().version
-    }
-
-    pub(crate) fn recipe(self) -> &'static Recipe {
-        match self {
-            Self::Etcd => {
-                const { &go("etcd", "etcd", "go.etcd.io/etcd/server/v3", "3.6.6", 17).or_on_path(&["--version"]) }
-            }
-            Self::KubeApiserver => {
-                const {
-                    &kubernetes(
-                        "kube-apiserver",
-                        "k8s.io/kubernetes/cmd/kube-apiserver",
-                        &["--version"],
-                        270,
-                    )
-                }
-            }
-            Self::Kubectl => {
-                const {
-                    &kubernetes(
-                        "kubectl",
-                        "k8s.io/kubernetes/cmd/kubectl",
-                        &["version", "--client"],
-                        23,
-                    )
-                }
-            }
-            Self::KubeControllerManager => {
-                const {
-                    &kubernetes(
-                        "kube-controller-manager",
-                        "k8s.io/kubernetes/cmd/kube-controller-manager",
-                        &["--version"],
-                        51,
-                    )
-                }
-            }
-            Self::KubeScheduler => {
-                const {
-                    &kubernetes(
-                        "kube-scheduler",
-                        "k8s.io/kubernetes/cmd/kube-scheduler",
-                        &["--version"],
-                        5,
-                    )
-                }
-            }
-            Self::Kubelet => {
-                const { &kubernetes("kubelet", "k8s.io/kubernetes/cmd/kubelet", &["--version"], 18) }
-            }
-            Self::KubeProxy => {
-                const {
-                    &kubernetes(
-                        "kube-proxy",
-                        "k8s.io/kubernetes/cmd/kube-proxy",
-                        &["--version"],
-                        7,
-                    )
-                }
-            }
-            Self::Promtool => {
-                const {
-                    &go(
-                        "promtool",
-                        "stack",
-                        "github.com/prometheus/prometheus/cmd/promtool",
-                        "3.15.0",
-                        194,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "3.15.0")])
-                    .or_on_path(&["--version"])
-                }
-            }
-            Self::Prometheus => {
-                const {
-                    &go(
-                        "prometheus",
-                        "stack",
-                        "github.com/prometheus/prometheus/cmd/prometheus",
-                        "3.15.0",
-                        60,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "3.15.0")])
-                }
-            }
-            Self::Helm => {
-                const {
-                    &go("helm", "stack", "helm.sh/helm/v4/cmd/helm", "4.3.1", 95)
-                        .with(&[("helm.sh/helm/v4/internal/version.version", "v4.3.1")])
-                        .or_on_path(&["version", "--short"])
-                }
-            }
-            Self::Kubeconform => {
-                const {
-                    &go(
-                        "kubeconform",
-                        "stack",
-                        "github.com/yannh/kubeconform/cmd/kubeconform",
-                        "0.7.0",
-                        5,
-                    )
-                    .with(&[("main.version", "v0.7.0")])
-                    .or_on_path(&["-v"])
-                }
-            }
-            Self::Kstatus => {
-                const {
-                    &go(
-                        "kstatus",
-                        "kstatus",
-                        "observedapp.dev/tools/kstatus",
-                        "0.37.2",
-                        20,
-                    )
-                }
-            }
-            Self::Coredns => const { &go("coredns", "stack", "github.com/coredns/coredns", "1.15.0", 83) },
-            Self::BlackboxExporter => {
-                const {
-                    &go(
-                        "blackbox_exporter",
-                        "stack",
-                        "github.com/prometheus/blackbox_exporter",
-                        "0.28.0",
-                        10,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "0.28.0")])
-                }
-            }
-            Self::PostgresExporter => {
-                const {
-                    &go(
-                        "postgres_exporter",
-                        "stack",
-                        "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter",
-                        "0.17.1",
-                        10,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "0.17.1")])
-                }
-            }
-            Self::RedisExporter => {
-                const {
-                    &go(
-                        "redis_exporter",
-                        "stack",
-                        "github.com/oliver006/redis_exporter",
-                        "1.82.0",
-                        10,
-                    )
-                    .with(&[("main.BuildVersion", "1.82.0")])
-                }
-            }
-            Self::Alertmanager => {
-                const {
-                    &go(
-                        "alertmanager",
-                        "alertmanager",
-                        "github.com/prometheus/alertmanager/cmd/alertmanager",
-                        "0.28.1",
-                        17,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "0.28.1")])
-                }
-            }
-            Self::PrometheusOperator => {
-                const {
-                    &go(
-                        "operator",
-                        "prometheus-operator",
-                        "github.com/prometheus-operator/prometheus-operator/cmd/operator",
-                        "0.85.0",
-                        77,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "0.85.0")])
-                }
-            }
-            Self::PrometheusConfigReloader => {
-                const {
-                    &go(
-                        "prometheus-config-reloader",
-                        "prometheus-operator",
-                        "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader",
-                        "0.85.0",
-                        3,
-                    )
-                    .with(&[("github.com/prometheus/common/version.Version", "0.85.0")])
-                }
-            }
-            Self::LocalPathProvisioner => {
-                const {
-                    &go(
-                        "local-path-provisioner",
-                        "prometheus-operator",
-                        "github.com/rancher/local-path-provisioner",
-                        "0.0.30",
-                        49,
-                    )
-                    .with(&[("main.VERSION", "v0.0.30")])
-                }
-            }
-            Self::Pause => const { &go("pause", "pause", "observedapp.dev/tools/pause", "3.10.1", 2) },
-            Self::MetricsServer => {
-                const {
-                    &go(
-                        "metrics-server",
-                        "metrics-server",
-                        "sigs.k8s.io/metrics-server/cmd/metrics-server",
-                        "0.9.0",
-                        94,
-                    )
-                }
-            }
-            Self::Traefik => {
-                const {
-                    &go(
-                        "traefik",
-                        "traefik",
-                        "github.com/traefik/traefik/v3/cmd/traefik",
-                        "3.6.12",
-                        265,
-                    )
-                    .with(&[("github.com/traefik/traefik/v3/pkg/version.Version", "3.6.12")])
-                }
-            }
-            Self::Loki => {
-                const {
-                    &go("loki", "loki", "github.com/grafana/loki/v3/cmd/loki", "3.7.8", 49)
-                        .with(&[("github.com/grafana/loki/v3/pkg/util/build.Version", "3.7.8")])
-                }
-            }
-            Self::Otelcol => {
-                const {
-                    &go(
-                        "otelcol",
-                        "otelcol",
-                        "observedapp.dev/tools/otelcol",
-                        "0.160.0",
-                        109,
-                    )
-                }
-            }
-        }
     }
 }
 
 impl fmt::Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name(), self.version())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::fs;
-
-    use super::*;
-    use crate::go::module_folder;
-
-    #[test]
-    fn the_table_says_what_the_modules_pin() {
-        for &tool in Tool::BASE.iter().chain(Tool::ADD_ONS) {
-            let recipe = tool.recipe();
-            let go_mod = fs::read_to_string(module_folder(recipe.module).join("go.mod")).unwrap();
-            if go_mod.starts_with(&format!("module {}\n", recipe.package)) {
-                continue; // Our own program: it has the version it stands in for.
-            }
-            let listed = |package: &str| {
-                go_mod
-                    .lines()
-                    .any(|line| line.trim().trim_start_matches("tool ").trim_start_matches('(') == package)
-            };
-            assert!(
-                listed(recipe.package),
-                "{tool}: no `tool {}` in {}/go.mod",
-                recipe.package,
-                recipe.module
-            );
-            // Prometheus 3.15.0 is published as the module version v0.315.0.
-            let version = recipe.version.replace("3.15.0", "0.315.0");
-            let pinned = go_mod.lines().any(|line| {
-                let mut words = line.split_whitespace().filter(|word| *word != "require");
-                words
-                    .next()
-                    .is_some_and(|module| recipe.package.starts_with(module))
-                    && words.next() == Some(&format!("v{version}"))
-            });
-            assert!(pinned, "{tool}: {}/go.mod does not pin v{version}", recipe.module);
-        }
     }
 }

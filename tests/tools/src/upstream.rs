@@ -1,8 +1,8 @@
-//! The images of the stack under their upstream names: what a registry would serve, and what the lab builds
-//! stand-ins for where there is none. Manifests and the operator's defaults use these very references.
+//! The upstream references of the stack's images, for which the lab builds replacements. Manifests and the operator's
+//! defaults use the same references.
 
 pub const POSTGRES: &str = "docker.io/library/postgres:18";
-/// The version before, for upgrades.
+/// An older version, for upgrades.
 pub const POSTGRES_16: &str = "docker.io/library/postgres:16";
 pub const REDIS: &str = "docker.io/library/redis:8";
 pub const POSTGRES_EXPORTER: &str = "quay.io/prometheuscommunity/postgres-exporter:v0.17.1";
@@ -15,7 +15,7 @@ pub const PROMETHEUS_CONFIG_RELOADER: &str = "quay.io/prometheus-operator/promet
 pub const COREDNS: &str = "registry.k8s.io/coredns/coredns:v1.15.0";
 pub const PAUSE: &str = "registry.k8s.io/pause:3.10.1";
 pub const LOCAL_PATH_PROVISIONER: &str = "docker.io/rancher/local-path-provisioner:v0.0.30";
-/// The shell and the few commands that the provisioner's helper pods run.
+/// For the provisioner's helper pods.
 pub const BUSYBOX: &str = "docker.io/library/busybox:1.37";
 pub const METRICS_SERVER: &str = "registry.k8s.io/metrics-server/metrics-server:v0.9.0";
 pub const TRAEFIK: &str = "docker.io/library/traefik:v3.6.12";

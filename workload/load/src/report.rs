@@ -172,11 +172,10 @@ fn plot(title: &str, lines: &[(&str, &str, Vec<f64>)]) -> String {
         );
     }
     for (index, (name, colour, values)) in lines.iter().enumerate() {
-        let points: String = values
-            .iter()
-            .enumerate()
-            .map(|(second, value)| format!("{:.1},{:.1} ", x(second), y(*value)))
-            .collect();
+        let mut points = String::new();
+        for (second, value) in values.iter().enumerate() {
+            let _ = write!(points, "{:.1},{:.1} ", x(second), y(*value));
+        }
         let left = 50 + 100 * index;
         let _ = write!(
             svg,

@@ -123,6 +123,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// `████░░░░`: the whole of a share. Nothing that is left shows as empty, nothing spent as full.
+#[expect(clippy::cast_sign_loss, reason = "a share is not negative")]
 pub(crate) fn bar(share: f64, width: usize) -> String {
     let share = share.clamp(0.0, 1.0);
     let mut filled = (share * width as f64).round() as usize;
@@ -137,6 +138,7 @@ pub(crate) fn bar(share: f64, width: usize) -> String {
 
 /// `▁▁▂█·▁`: each column the highest of its share of the points, with a dot where nothing is known. Full height is the
 /// highest point, and at least `least`.
+#[expect(clippy::cast_sign_loss, reason = "a height is not negative")]
 pub(crate) fn spark(points: &[Option<f64>], columns: usize, least: f64) -> String {
     let columns = columns.min(points.len());
     let top = points.iter().flatten().copied().fold(least, f64::max);

@@ -74,7 +74,7 @@ impl Context {
         let outcome = self.converge(target, desired, recorded, cache).await;
         if cache.blockers != outcome.blockers {
             cache.blockers.clone_from(&outcome.blockers);
-            let dependencies = self.dependencies(app, desired.host_holder.as_ref(), cache);
+            let dependencies = Self::dependencies(app, desired.host_holder.as_ref(), cache);
             self.set_dependencies(&id, dependencies);
         }
         self.emit_retained_events(cache, &outcome.retained).await;

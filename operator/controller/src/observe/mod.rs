@@ -22,7 +22,7 @@ impl Context {
     pub async fn observe(&self, app: &ObservedApp, cache: &mut AppCache) -> Result<Observed, Error> {
         let id = AppRef::from(app);
         let host_holder = self.host_holder(app);
-        self.set_dependencies(&id, self.dependencies(app, host_holder.as_ref(), cache));
+        self.set_dependencies(&id, Self::dependencies(app, host_holder.as_ref(), cache));
         let deployment = self.get(&id, Kind::Deployment, &id.name);
         let is_available = deployment
             .as_ref()
@@ -31,7 +31,7 @@ impl Context {
         let is_probed = self
             .get(&id, Kind::Probe, &id.name)
             .is_some_and(|live| live.ownership(&id.name, &cache.uid) == Ownership::Owned);
-        let referred = self.references_of(app);
+        let referred = Self::references_of(app);
         Ok(Observed {
             optional_kinds: self.served.kinds(),
             prometheus: self.prometheus.observed(&id.namespace, &self.settings),
@@ -47,7 +47,7 @@ impl Context {
     }
 
     /// The Secrets and ConfigMaps of others that an app refers to.
-    pub fn references_of(&self, app: &ObservedApp) -> BTreeSet<Key> {
+    pub fn references_of(app: &ObservedApp) -> BTreeSet<Key> {
         let id = AppRef::from(app);
         references(&id, &app.spec)
             .iter()
@@ -56,13 +56,8 @@ impl Context {
     }
 
     /// The objects of others on which an app depends.
-    pub fn dependencies(
-        &self,
-        app: &ObservedApp,
-        host_holder: Option<&AppRef>,
-        cache: &AppCache,
-    ) -> BTreeSet<Key> {
-        let mut keys = self.references_of(app);
+    pub fn dependencies(app: &ObservedApp, host_holder: Option<&AppRef>, cache: &AppCache) -> BTreeSet<Key> {
+        let mut keys = Self::references_of(app);
         keys.extend(host_holder.map(|holder| Key::new(Kind::Ingress, &holder.namespace, &holder.name)));
         keys.extend(cache.blockers.iter().cloned());
         keys

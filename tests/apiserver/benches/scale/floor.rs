@@ -1,11 +1,11 @@
-//! The least that the same work costs: a client that knows what to write and looks at nothing. And the least that it costs
-//! where nothing of anybody else's may be overwritten, as the operator promises.
+//! The floor of the benchmark: a client that knows what to write and reads nothing; and one that, like the operator,
+//! never overwrites an object of another owner.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use apiserver_tests::Space;
+use apiserver_tests::TestNamespace;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, PartialObjectMeta};
@@ -19,57 +19,60 @@ use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::process::Servers;
-use crate::{AT_ONCE, create_apps, prepare};
+use crate::{CONCURRENCY, create_apps, prepare};
 
-/// The environment variable that makes this program measure the floor alone: for so many apps, in this manner.
+/// If set, this program measures the floor: the number of apps and the mode.
 const FLOOR: &str = "BENCH_FLOOR";
-/// What that program says when it waits for a line to begin.
+/// Printed by that process once it waits for a line on stdin.
 const READY: &str = "ready";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Manner {
+pub enum Mode {
     /// Each object is written once, and the status.
     Plain,
-    /// A metadata GET before each first apply; passwords by POST, which finds out by itself, and then as the others; an
-    /// Event in the end.
+    /// A metadata GET before each first apply; Secrets by POST, then by apply; one Event per app.
     Careful,
 }
 
-/// What the process that measures the floor tells in the end.
+/// The result that the process prints.
 #[derive(Serialize, Deserialize)]
-pub struct Told {
+pub struct Measured {
     pub writes: usize,
     pub cpu: String,
 }
 
-/// The process that measures the floor, ready to begin.
+/// The process that measures the floor.
 pub struct Floor {
     child: Child,
     begin: ChildStdin,
-    told: Lines<BufReader<ChildStdout>>,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
-pub fn asked_for() -> Result<Option<(usize, Manner)>> {
-    let asked = std::env::var(FLOOR).ok();
-    Ok(asked.map(|asked| serde_json::from_str(&asked)).transpose()?)
+pub fn requested() -> Result<Option<(usize, Mode)>> {
+    let request = std::env::var(FLOOR).ok();
+    Ok(request
+        .map(|request| serde_json::from_str(&request))
+        .transpose()?)
 }
 
 impl Floor {
-    /// Prepares it in a process of its own, which has an API server of its own and ends with this one.
-    pub fn prepare(apps: usize, manner: Manner) -> Result<Self> {
+    /// Starts a process with an API server of its own; it ends with this one.
+    pub fn prepare(apps: usize, mode: Mode) -> Result<Self> {
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(std::env::current_exe()?)
-            .env(FLOOR, serde_json::to_string(&(apps, manner))?)
+            .env(FLOOR, serde_json::to_string(&(apps, mode))?)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let begin = child.stdin.take().context("no standard input")?;
-        let told = child.stdout.take().context("no standard output")?;
-        let mut told = BufReader::new(told).lines();
-        let ready = told.next().context("the floor could not be prepared")??;
-        ensure!(ready == READY, "the floor says {ready:?}");
-        Ok(Self { child, begin, told })
+        let output = child.stdout.take().context("no standard output")?;
+        let mut output = BufReader::new(output).lines();
+        let ready = output
+            .next()
+            .context("the floor's process ended before it was ready")??;
+        ensure!(ready == READY, "the floor's process printed {ready:?}");
+        Ok(Self { child, begin, output })
     }
 
     pub fn process(&self) -> u32 {
@@ -80,10 +83,13 @@ impl Floor {
         Ok(writeln!(self.begin)?)
     }
 
-    /// Waits until all is written.
-    pub fn told(&mut self) -> Result<Told> {
-        let told = self.told.next().context("the floor could not be measured")??;
-        Ok(serde_json::from_str(&told)?)
+    /// Waits until all objects are written.
+    pub fn result(&mut self) -> Result<Measured> {
+        let line = self
+            .output
+            .next()
+            .context("the floor's process ended without a result")??;
+        Ok(serde_json::from_str(&line)?)
     }
 }
 
@@ -94,13 +100,13 @@ impl Drop for Floor {
     }
 }
 
-pub async fn measure_and_tell(apps: usize, manner: Manner) -> Result<()> {
-    let spaces = prepare("floor").await?;
-    create_apps(&spaces, apps).await?;
+pub async fn measure_and_print(apps: usize, mode: Mode) -> Result<()> {
+    let test_namespaces = prepare("floor").await?;
+    create_apps(&test_namespaces, apps).await?;
     let _watches: Vec<_> = kinds()
         .map(|kind| {
             let api: Api<PartialObjectMeta<DynamicObject>> =
-                Api::all_with(spaces[0].client.clone(), &resource(kind));
+                Api::all_with(test_namespaces[0].client.clone(), &resource(kind));
             let events = watcher(api, watcher::Config::default()).default_backoff();
             AbortOnDropHandle::new(tokio::spawn(events.for_each(|_| async {})))
         })
@@ -108,22 +114,22 @@ pub async fn measure_and_tell(apps: usize, manner: Manner) -> Result<()> {
     println!("{READY}");
     std::io::stdin().read_line(&mut String::new())?;
     let servers = Servers::now()?;
-    let writes = make_all(&spaces, manner).await?;
+    let writes = make_all(&test_namespaces, mode).await?;
     let cpu = servers.since(None)?;
-    println!("{}", serde_json::to_string(&Told { writes, cpu })?);
+    println!("{}", serde_json::to_string(&Measured { writes, cpu })?);
     Ok(())
 }
 
-/// Makes the objects of all apps; says how many writes that took.
-pub async fn make_all(spaces: &[Space], manner: Manner) -> Result<usize> {
+/// Creates the objects of all apps; returns the number of writes.
+pub async fn make_all(test_namespaces: &[TestNamespace], mode: Mode) -> Result<usize> {
     let mut all = Vec::new();
-    for space in spaces {
-        let list = space.apps().list(&ListParams::default()).await?;
-        all.extend(list.into_iter().map(|app| (space, app)));
+    for ns in test_namespaces {
+        let list = ns.apps().list(&ListParams::default()).await?;
+        all.extend(list.into_iter().map(|app| (ns, app)));
     }
     stream::iter(all)
-        .map(|(space, app)| async move { make(space, &app, manner).await })
-        .buffer_unordered(AT_ONCE)
+        .map(|(ns, app)| async move { make(ns, &app, mode).await })
+        .buffer_unordered(CONCURRENCY)
         .try_fold(0, |sum, made| async move { Ok(sum + made) })
         .await
 }
@@ -136,11 +142,11 @@ fn kinds() -> impl Iterator<Item = Kind> {
         .filter(|kind| kind.as_str() != "Cluster")
 }
 
-/// What an app consists of in the end.
-pub fn wanted(app: &ObservedApp) -> Result<Vec<Object>> {
+/// All objects of an app.
+pub fn objects_of(app: &ObservedApp) -> Result<Vec<Object>> {
     let observed = Observed {
         optional_kinds: kinds().collect(),
-        // As if there were Secrets already: so what is made of them is among the objects.
+        // With the passwords given, the objects that depend on them are included.
         database: ObservedDatabase {
             app_password: Some("drawn".to_owned()),
             superuser_password: Some("drawn".to_owned()),
@@ -152,38 +158,36 @@ pub fn wanted(app: &ObservedApp) -> Result<Vec<Object>> {
     Ok(desired(&valid).objects)
 }
 
-/// Makes it; says how many writes that took.
-async fn make(space: &Space, app: &ObservedApp, manner: Manner) -> Result<usize> {
-    let wanted = wanted(app)?;
+/// Creates the objects of one app; returns the number of writes.
+async fn make(ns: &TestNamespace, app: &ObservedApp, mode: Mode) -> Result<usize> {
+    let wanted = objects_of(app)?;
     let mut writes = 1;
     for object in &wanted {
-        writes += create(space, object, manner).await?;
+        writes += create(ns, object, mode).await?;
     }
-    if manner == Manner::Careful {
+    if mode == Mode::Careful {
         writes += 1;
-        tell(space, app).await?;
+        publish_event(ns, app).await?;
     }
     let status = json!({"status": {"observedGeneration": app.metadata.generation}});
-    space
-        .apps()
+    ns.apps()
         .patch_status(&app.name_any(), &PatchParams::default(), &Patch::Merge(status))
         .await?;
     Ok(writes)
 }
 
-async fn create(space: &Space, object: &Object, manner: Manner) -> Result<usize> {
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(space.client.clone(), &space.name, &resource(object.kind()));
+async fn create(ns: &TestNamespace, object: &Object, mode: Mode) -> Result<usize> {
+    let api: Api<DynamicObject> = Api::namespaced_with(ns.client.clone(), &ns.name, &resource(object.kind()));
     let mut writes = 1;
-    match (manner, object) {
-        (Manner::Plain, _) => {}
-        // The binding is made of what was drawn, and can be made again.
-        (Manner::Careful, Object::Secret(_)) if !object.name().ends_with("db-binding") => {
+    match (mode, object) {
+        (Mode::Plain, _) => {}
+        // The binding Secret is derived from another one and can be applied.
+        (Mode::Careful, Object::Secret(_)) if !object.name().ends_with("db-binding") => {
             let secret = serde_json::from_value(serde_json::to_value(object)?)?;
             api.create(&PostParams::default(), &secret).await?;
             writes += 1;
         }
-        (Manner::Careful, _) => {
+        (Mode::Careful, _) => {
             api.get_metadata_opt(object.name()).await?;
         }
     }
@@ -192,20 +196,20 @@ async fn create(space: &Space, object: &Object, manner: Manner) -> Result<usize>
     Ok(writes)
 }
 
-async fn tell(space: &Space, app: &ObservedApp) -> Result<()> {
+async fn publish_event(ns: &TestNamespace, app: &ObservedApp) -> Result<()> {
     let reporter = Reporter {
         controller: "floor".to_owned(),
         instance: None,
     };
-    let made = Event {
+    let event = Event {
         type_: EventType::Normal,
         reason: "Made".to_owned(),
         note: None,
         action: "Make".to_owned(),
         secondary: None,
     };
-    let recorder = Recorder::new(space.client.clone(), reporter);
-    Ok(recorder.publish(&made, &app.object_ref(&())).await?)
+    let recorder = Recorder::new(ns.client.clone(), reporter);
+    Ok(recorder.publish(&event, &app.object_ref(&())).await?)
 }
 
 fn resource(kind: Kind) -> ApiResource {

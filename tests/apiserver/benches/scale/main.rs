@@ -1,12 +1,10 @@
-//! Many apps at once, against a floor measured in the same run: a plain client that makes the same objects and one
-//! status write an app as fast as it can, while a second one holds the same watches; and against a careful one, which asks
-//! before each first write as the operator has to, so that one sees what that costs. Each has an API server of its own,
-//! with the same strangers' objects in it: a server gets slower with all that it holds, be it only that each new Service
-//! has it count the addresses that are taken. They work in turns of a second, so that a machine that gets slower meanwhile
-//! gets so for all.
+//! Many apps at once, against two floors measured in the same run: a client that creates the same objects and one
+//! status a app as fast as it can while another holds the same watches, and one that reads before each first write, as
+//! the operator has to. Each has an API server of its own with the same unrelated objects in it, because an API server
+//! gets slower with what it stores. They run in alternating slices of a second, so that changes in the machine's speed
+//! affect all alike.
 //!
-//! The apps are spread over namespaces, all of which the operator watches, and a Prometheus has their series: it is asked
-//! as it is in earnest.
+//! The apps are spread over namespaces, all of which the operator watches, and a Prometheus has their series.
 //!
 //! ```text
 //! cargo bench -p apiserver-tests --bench scale                # 1,000 apps, ten minutes of rest
@@ -21,14 +19,14 @@ mod progress;
 mod promises;
 #[path = "../support/recorded.rs"]
 mod recorded;
-mod turns;
+mod time_slices;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use apiserver_tests::{Space, block_on};
-use floor::{Floor, Manner};
+use apiserver_tests::{TestNamespace, block_on};
+use floor::{Floor, Mode};
 use futures::{StreamExt, TryStreamExt, stream};
 use golden_tests::prometheus::Prometheus;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -40,20 +38,19 @@ use process::{Process, Servers};
 use progress::Progress;
 use recorded::RecordedApp;
 use serde_json::{Value, json};
+use time_slices::TimeSlices;
 use tokio::task::spawn_blocking;
-use turns::Turns;
 
-/// Over which the apps are spread.
 const NAMESPACES: usize = 20;
 const SLO: &str = "availability";
-/// Requests that the plain client has under way at the same time.
-const AT_ONCE: usize = 16;
-/// Apps that warm a server up.
+/// Concurrent requests of the floor's client.
+const CONCURRENCY: usize = 16;
+/// Apps that warm up a server.
 const WARM: usize = 20;
-/// Strangers' Secrets, and as many ConfigMaps, of 100 KiB each.
-const STRANGERS: usize = 300;
+/// Unrelated Secrets, and as many ConfigMaps, of 100 KiB each.
+const UNRELATED_OBJECTS: usize = 300;
 
-/// What the chart's limit leaves an operator of 1,000 apps, in MiB.
+/// The memory limit in the chart, in MiB.
 const MOST_MEMORY: f64 = 256.0;
 
 fn main() -> Result<ExitCode> {
@@ -61,8 +58,8 @@ fn main() -> Result<ExitCode> {
         process::operate()?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some((apps, manner)) = floor::asked_for()? {
-        block_on(floor::measure_and_tell(apps, manner))?;
+    if let Some((apps, mode)) = floor::requested()? {
+        block_on(floor::measure_and_print(apps, mode))?;
         return Ok(ExitCode::SUCCESS);
     }
     let number = |name: &str, otherwise: usize| {
@@ -76,37 +73,38 @@ fn main() -> Result<ExitCode> {
 
 async fn measure(apps: usize, rest: Duration) -> Result<()> {
     let mut floors = Vec::new();
-    for manner in [Manner::Plain, Manner::Careful] {
-        floors.push((manner, Floor::prepare(apps, manner)?));
+    for mode in [Mode::Plain, Mode::Careful] {
+        floors.push((mode, Floor::prepare(apps, mode)?));
     }
-    let spaces = prepare("scale").await?;
-    create_apps(&spaces, apps).await?;
-    let prometheus = Prometheus::with_openmetrics(&recorded::series(&recorded(&spaces).await?, &[SLO])?);
-    let progress = Progress::follow(&spaces[0]);
+    let test_namespaces = prepare("scale").await?;
+    create_apps(&test_namespaces, apps).await?;
+    let prometheus =
+        Prometheus::with_openmetrics(&recorded::series(&recorded(&test_namespaces).await?, &[SLO])?);
+    let progress = Progress::follow(&test_namespaces[0]);
     let servers = Servers::now()?;
-    let process = Process::start(&spaces[0], "one", prometheus.url()).await?;
+    let process = Process::start(&test_namespaces[0], "one", prometheus.url()).await?;
     let others: Vec<u32> = floors.iter().map(|(_, floor)| floor.process()).collect();
     for (_, floor) in &mut floors {
         floor.begin()?;
     }
-    let turns = Turns::begin(&others)?;
-    let floors = floors.into_iter().enumerate().map(|(side, (manner, mut floor))| {
-        let turns = turns.clone();
-        spawn_blocking(move || anyhow::Ok((manner, floor.told()?, turns.end(side).as_secs_f64())))
+    let slices = TimeSlices::begin(&others)?;
+    let floors = floors.into_iter().enumerate().map(|(side, (mode, mut floor))| {
+        let slices = slices.clone();
+        spawn_blocking(move || anyhow::Ok((mode, floor.result()?, slices.end(side).as_secs_f64())))
     });
     let floors: Vec<_> = floors.collect();
     progress.all_converged(apps).await?;
-    let took = turns.end(others.len()).as_secs_f64();
+    let took = slices.end(others.len()).as_secs_f64();
     let mut ratios = Vec::new();
     for floor in floors {
-        let (manner, told, seconds) = floor.await??;
+        let (mode, measured, seconds) = floor.await??;
         println!(
-            "{manner:?} floor: {apps} apps, {} writes in {seconds:.1} s: {:.0} writes a second; {}",
-            told.writes,
-            told.writes as f64 / seconds,
-            told.cpu,
+            "{mode:?} floor: {apps} apps, {} writes in {seconds:.1} s: {:.0} writes a second; {}",
+            measured.writes,
+            measured.writes as f64 / seconds,
+            measured.cpu,
         );
-        ratios.push(format!("{:.2} x the {manner:?} floor", took / seconds));
+        ratios.push(format!("{:.2} x the {mode:?} floor", took / seconds));
     }
     println!(
         "converge: {apps} apps in {took:.1} s, {}; {}; {}",
@@ -115,7 +113,7 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
         servers.since(Some(&process))?,
     );
 
-    // What was converged last may still be looked at once more.
+    // The last apps may be reconciled once more.
     process.is_idle().await?;
     let (before, cpu) = (process.requests().await?, process.cpu()?);
     tokio::time::sleep(rest).await;
@@ -136,11 +134,11 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
         &format!("at most {MOST_MEMORY} MiB, the limit in the chart"),
         peak <= MOST_MEMORY,
     );
-    changes(&spaces, &progress, apps).await?;
+    changes(&test_namespaces, &progress, apps).await?;
 
     process.is_idle().await?;
     process.terminate()?;
-    let process = Process::start(&spaces[0], "two", prometheus.url()).await?;
+    let process = Process::start(&test_namespaces[0], "two", prometheus.url()).await?;
     process.leads().await?;
     let began = Instant::now();
     process.has_reconciled(apps).await?;
@@ -155,35 +153,35 @@ async fn measure(apps: usize, rest: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Namespaces of an API server that is warm, with strangers' objects in them.
-async fn prepare(purpose: &str) -> Result<Vec<Space>> {
-    // A server that has just started is slow at first.
-    let warm = [Space::new("warm").await?];
+/// Namespaces on an API server that is warmed up and stores unrelated objects.
+async fn prepare(purpose: &str) -> Result<Vec<TestNamespace>> {
+    // A new server is slow at first.
+    let warm = [TestNamespace::new("warm").await?];
     create_apps(&warm, WARM).await?;
-    floor::make_all(&warm, Manner::Plain).await?;
-    // The operator would count them, too.
+    floor::make_all(&warm, Mode::Plain).await?;
+    // The operator would count these apps, too.
     let (all, params) = (ListParams::default(), DeleteParams::default());
     warm[0].apps().delete_collection(&params, &all).await?;
-    let mut spaces = Vec::new();
+    let mut test_namespaces = Vec::new();
     for _ in 0..NAMESPACES {
-        spaces.push(Space::new(purpose).await?);
+        test_namespaces.push(TestNamespace::new(purpose).await?);
     }
-    strangers(&spaces).await?;
-    Ok(spaces)
+    create_unrelated_objects(&test_namespaces).await?;
+    Ok(test_namespaces)
 }
 
-/// What Prometheus is to know of the apps.
-async fn recorded(spaces: &[Space]) -> Result<Vec<RecordedApp>> {
+/// The data from which the series of all apps are made.
+async fn recorded(test_namespaces: &[TestNamespace]) -> Result<Vec<RecordedApp>> {
     let mut all = Vec::new();
-    for space in spaces {
-        for app in space.apps().list(&ListParams::default()).await? {
-            let rules = floor::wanted(&app)?
+    for ns in test_namespaces {
+        for app in ns.apps().list(&ListParams::default()).await? {
+            let rules = floor::objects_of(&app)?
                 .into_iter()
                 .find(|object| object.kind() == Kind::PrometheusRule)
                 .context("an app without rules")?;
             let rules = serde_json::to_value(&rules)?;
             all.push(RecordedApp {
-                namespace: space.name.clone(),
+                namespace: ns.name.clone(),
                 name: app.name_any(),
                 hash: recorded::hash(&rules).context("rules without a hash")?.to_owned(),
             });
@@ -209,36 +207,36 @@ fn name(number: usize) -> String {
     format!("app-{number}")
 }
 
-/// Where the app of this number is.
-fn space_of(spaces: &[Space], number: usize) -> &Space {
-    &spaces[number % spaces.len()]
+/// The namespace of an app.
+fn namespace_of(test_namespaces: &[TestNamespace], number: usize) -> &TestNamespace {
+    &test_namespaces[number % test_namespaces.len()]
 }
 
-async fn create_apps(spaces: &[Space], apps: usize) -> Result<()> {
+async fn create_apps(test_namespaces: &[TestNamespace], apps: usize) -> Result<()> {
     stream::iter(0..apps)
         .map(|number| async move {
             let app = app(&name(number))?;
-            space_of(spaces, number)
+            namespace_of(test_namespaces, number)
                 .apps()
                 .create(&PostParams::default(), &app)
                 .await?;
             anyhow::Ok(())
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENCY)
         .try_collect::<Vec<()>>()
         .await?;
     Ok(())
 }
 
-/// Large Secrets and ConfigMaps that are nobody's business.
-async fn strangers(spaces: &[Space]) -> Result<()> {
+/// Large Secrets and ConfigMaps that the operator does not own.
+async fn create_unrelated_objects(test_namespaces: &[TestNamespace]) -> Result<()> {
     let filling = &"x".repeat(100 * 1024);
-    stream::iter(0..STRANGERS)
+    stream::iter(0..UNRELATED_OBJECTS)
         .map(|number| async move {
-            let Space { client, name } = space_of(spaces, number);
+            let TestNamespace { client, name } = namespace_of(test_namespaces, number);
             let secrets: Api<Secret> = Api::namespaced(client.clone(), name);
             let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), name);
-            let metadata = json!({"name": format!("stranger-{number}")});
+            let metadata = json!({"name": format!("unrelated-{number}")});
             let secret = json!({"metadata": metadata, "stringData": {"filling": filling}});
             let config_map = json!({"metadata": metadata, "data": {"filling": filling}});
             let params = PostParams::default();
@@ -248,7 +246,7 @@ async fn strangers(spaces: &[Space]) -> Result<()> {
                 .await?;
             anyhow::Ok(())
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENCY)
         .try_collect::<Vec<()>>()
         .await?;
     Ok(())
@@ -260,23 +258,24 @@ fn changed(name: &str, number: usize) -> Result<Value> {
     Ok(app)
 }
 
-/// Two changes a second, whether or not the last one is done: from the change to the status that says so.
-async fn changes(spaces: &[Space], progress: &Progress, apps: usize) -> Result<()> {
+/// Two changes a second, whether or not the previous one is applied; measures the time from a change to the status that
+/// reports it.
+async fn changes(test_namespaces: &[TestNamespace], progress: &Progress, apps: usize) -> Result<()> {
     const CHANGES: usize = 200;
     let mut beat = tokio::time::interval(Duration::from_millis(500));
     let mut tasks = Vec::new();
     for number in 0..CHANGES {
         beat.tick().await;
-        let (space, progress) = (space_of(spaces, number % apps).clone(), progress.clone());
+        let (ns, progress) = (
+            namespace_of(test_namespaces, number % apps).clone(),
+            progress.clone(),
+        );
         tasks.push(tokio::spawn(async move {
             let name = name(number % apps);
             let changed = changed(&name, number)?;
             let began = Instant::now();
             let params = PatchParams::apply("bench").force();
-            let app = space
-                .apps()
-                .patch(&name, &params, &Patch::Apply(&changed))
-                .await?;
+            let app = ns.apps().patch(&name, &params, &Patch::Apply(&changed)).await?;
             let generation = app.metadata.generation.context("an app without a generation")?;
             let converged = progress.converged(&name, generation).await?;
             anyhow::Ok(converged.saturating_duration_since(began))

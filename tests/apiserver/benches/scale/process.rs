@@ -1,23 +1,22 @@
-//! The operator in a process of its own, so that its memory and its CPU time are its own, and what it says of itself.
+//! The operator as a process, with its own memory and CPU time, and its metrics.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use apiserver_tests::{Space, kubeconfig, options};
+use apiserver_tests::{TestNamespace, kubeconfig, options};
 use lab::ports;
 
-/// The environment variable that makes this program the operator that is measured: with these arguments.
+/// If set, this program is the operator that is measured, with these arguments.
 const OPERATOR: &str = "BENCH_OPERATOR";
-/// How often the operator is asked how far it has come.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_PERIOD: Duration = Duration::from_millis(50);
 
 pub fn is_operator() -> bool {
     std::env::var_os(OPERATOR).is_some()
 }
 
-/// Runs it as `observedapp run` does, against the cluster of the environment.
+/// Runs the operator as `observedapp run` does, against the cluster of the environment.
 pub fn operate() -> Result<()> {
     let arguments = std::env::var(OPERATOR)?;
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
@@ -31,12 +30,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// It watches all namespaces, and has its Lease in this one.
-    pub async fn start(space: &Space, identity: &str, prometheus: &str) -> Result<Self> {
+    /// Watches all namespaces; its Lease is in this one.
+    pub async fn start(ns: &TestNamespace, identity: &str, prometheus: &str) -> Result<Self> {
         let [port] = ports::free()?;
         let arguments = format!(
             "--leader-elect --leader-elect-namespace={} --identity={identity} --prometheus-url={prometheus} --listen=127.0.0.1:{port}",
-            space.name,
+            ns.name,
         );
         let child = Command::new(std::env::current_exe()?)
             .env(OPERATOR, arguments)
@@ -49,7 +48,7 @@ impl Process {
         })
     }
 
-    /// Asks it to end as Kubernetes does: it gives up the lease.
+    /// Sends SIGTERM, as Kubernetes does: the operator releases its Lease.
     pub fn terminate(mut self) -> Result<()> {
         let pid = self.child.id().to_string();
         ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success());
@@ -57,7 +56,7 @@ impl Process {
         Ok(())
     }
 
-    /// What `/proc` knows of its memory, in MiB.
+    /// A memory figure of `/proc/PID/status`, in MiB.
     pub fn memory(&self, what: &str) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find(|line| line.starts_with(what));
@@ -82,9 +81,8 @@ impl Process {
     }
 
     async fn wait(&self, holds: impl Fn(&str) -> bool) -> Result<()> {
-        // Until it listens it does not answer.
         while !self.metrics().await.is_ok_and(|metrics| holds(&metrics)) {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_PERIOD).await;
         }
         Ok(())
     }
@@ -99,7 +97,7 @@ impl Process {
             .await
     }
 
-    /// Waits until nothing has been asked or reconciled for as long as it takes to look again at what failed.
+    /// Waits until there was no request and no reconcile for longer than the backoff of a retry.
     pub async fn is_idle(&self) -> Result<()> {
         let mut last = self.requests().await?;
         loop {
@@ -120,7 +118,7 @@ impl Drop for Process {
     }
 }
 
-/// Reconciles and requests so far, by verb; watches, discovery and the Lease left out.
+/// Reconciles and requests so far, by verb; without watches, discovery and the Lease.
 #[derive(Debug, Default)]
 pub struct Requests {
     pub reconciles: usize,
@@ -180,7 +178,7 @@ impl Requests {
         self.reconciles + self.reads() + self.writes() == 0
     }
 
-    /// As so many for each app.
+    /// The counts divided by the number of apps.
     pub fn per(&self, apps: usize) -> String {
         let each = |count: usize| count as f64 / apps as f64;
         let verbs = self
@@ -194,28 +192,28 @@ impl Requests {
     }
 }
 
-/// The CPU time that the API server and its like, this program and the operator take.
+/// CPU time of the API server and the other children, this program and the operator.
 pub struct Servers(BTreeMap<String, f64>);
 
 impl Servers {
-    /// What this program and each that it started, by its name, has taken so far.
+    /// CPU time so far of this program and of each child, by name.
     pub fn now() -> Result<Self> {
         let own = std::process::id();
         let own_name = std::fs::read_to_string("/proc/self/comm")?;
         let mut all = BTreeMap::from([("this client".to_owned(), cpu(own)?)]);
         for pid in children(own)? {
             let Ok(name) = std::fs::read_to_string(format!("/proc/{pid}/comm")) else {
-                continue; // it has just ended
+                continue; // it has ended
             };
             if name == own_name {
-                continue; // this program in another part: the operator, or a floor
+                continue; // this program as the operator or as a floor
             }
             all.insert(name.trim().to_owned(), cpu(pid)?);
         }
         Ok(Self(all))
     }
 
-    /// Seconds since then, of these and of the operator.
+    /// Seconds of CPU since then, of these and of the operator.
     pub fn since(&self, operator: Option<&Process>) -> Result<String> {
         let now = Self::now()?;
         let operator = operator.map(Process::cpu).transpose()?;
@@ -230,7 +228,7 @@ impl Servers {
     }
 }
 
-/// What a process has started itself.
+/// The direct children of a process.
 pub fn children(pid: u32) -> Result<Vec<u32>> {
     let mut all = Vec::new();
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {

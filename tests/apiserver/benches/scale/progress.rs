@@ -1,11 +1,11 @@
-//! Which apps have converged, and when: by one watch, which costs the API server little.
+//! Which apps have converged, and when, by one watch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use apiserver_tests::{Space, condition};
+use apiserver_tests::{TestNamespace, condition};
 use futures::StreamExt;
 use kube::ResourceExt;
 use kube::api::Api;
@@ -14,10 +14,9 @@ use observedapp_api::ObservedApp;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long a benchmark waits for anything.
-const PATIENCE: Duration = Duration::from_hours(1);
+const TIMEOUT: Duration = Duration::from_hours(1);
 
-/// Of each app the newest generation of which all is applied, and since when that is known.
+/// Per app, the newest generation that is applied in full, and since when.
 type Converged = HashMap<String, (i64, Instant)>;
 
 #[derive(Clone)]
@@ -27,17 +26,17 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of all namespaces: no two apps bear the same name.
-    pub fn follow(space: &Space) -> Self {
-        let (tell, seen) = watch::channel(Converged::new());
-        let apps = Api::<ObservedApp>::all(space.client.clone());
+    /// Of all namespaces: app names are unique.
+    pub fn follow(ns: &TestNamespace) -> Self {
+        let (sender, seen) = watch::channel(Converged::new());
+        let apps = Api::<ObservedApp>::all(ns.client.clone());
         let events = watcher(apps, watcher::Config::default())
             .default_backoff()
             .applied_objects();
         let follow = events.for_each(move |app| {
             if let Some(generation) = app.as_ref().ok().and_then(converged) {
                 let name = app.as_ref().map(ResourceExt::name_any).unwrap_or_default();
-                tell.send_modify(|all| {
+                sender.send_modify(|all| {
                     if all.get(&name).is_none_or(|(known, _)| *known < generation) {
                         all.insert(name, (generation, Instant::now()));
                     }
@@ -54,24 +53,24 @@ impl Progress {
     pub async fn all_converged(&self, apps: usize) -> Result<()> {
         let mut seen = self.seen.clone();
         let all = seen.wait_for(|all| all.len() >= apps);
-        tokio::time::timeout(PATIENCE, all)
+        tokio::time::timeout(TIMEOUT, all)
             .await
             .with_context(|| format!("only {} of {apps} apps have converged", self.seen.borrow().len()))??;
         Ok(())
     }
 
-    /// When all of this generation was applied.
+    /// When this generation was applied in full.
     pub async fn converged(&self, name: &str, generation: i64) -> Result<Instant> {
         let mut seen = self.seen.clone();
         let of = |all: &Converged| all.get(name).filter(|(known, _)| *known >= generation).copied();
-        let all = tokio::time::timeout(PATIENCE, seen.wait_for(|all| of(all).is_some()))
+        let all = tokio::time::timeout(TIMEOUT, seen.wait_for(|all| of(all).is_some()))
             .await
             .with_context(|| format!("{name} has not converged"))??;
-        of(&all).map(|(_, when)| when).context("it was there just now")
+        of(&all).map(|(_, when)| when).context("the app is gone")
     }
 }
 
-/// The generation of an app, if all of it is applied.
+/// The generation of an app, if it is applied in full.
 fn converged(app: &ObservedApp) -> Option<i64> {
     let status = app.status.as_ref()?;
     let current = status.observed_generation == app.metadata.generation && status.applied.is_some();

@@ -1,4 +1,4 @@
-//! What a Prometheus would have recorded of healthy apps, every tenth of which has an alert that fires.
+//! The series that Prometheus records of healthy apps, every tenth with a firing alert.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,14 +8,14 @@ use anyhow::Result;
 use observedapp_slo::names;
 use serde_json::Value;
 
-/// The samples' distance, and for how long there are any: instant queries look back five minutes.
+/// The interval of the samples and the time that they cover, longer than Prometheus' lookback of five minutes.
 const STEP: Duration = Duration::from_mins(1);
 const AHEAD: Duration = Duration::from_hours(1);
 
 pub struct RecordedApp {
     pub namespace: String,
     pub name: String,
-    /// By which Prometheus knows the app's rules.
+    /// The label by which the operator recognises the app's rules in Prometheus.
     pub hash: String,
 }
 
@@ -29,7 +29,7 @@ pub fn hash(rules: &Value) -> Option<&str> {
         .as_str()
 }
 
-/// The series of apps with these objectives, for a Prometheus to import.
+/// The series of apps with these objectives, in OpenMetrics.
 pub fn series(apps: &[RecordedApp], slos: &[&str]) -> Result<String> {
     let mut families: BTreeMap<&str, Vec<(String, f64)>> = BTreeMap::new();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
@@ -51,7 +51,7 @@ pub fn series(apps: &[RecordedApp], slos: &[&str]) -> Result<String> {
         }
         add(names::RULES_INFO, format!(r#"app="{name}",hash="{hash}""#), 1.0);
         for slo in slos {
-            // As long as true figures are: digits are what a wire carries.
+            // As many digits as real figures have.
             #[allow(clippy::cast_precision_loss)]
             let ratio = 0.000_1 + (number as f64).sqrt() / 1e6;
             for (record, value) in [

@@ -1,10 +1,12 @@
-//! Data: kept, taken up again, and grown.
+//! Database volumes and passwords: retained, reused, grown.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Result;
-use apiserver_tests::{Gate, Running, Space, Verdict, block_on, condition, eventually, options};
+use anyhow::{Result, ensure};
+use apiserver_tests::{
+    Action, Gate, RunningOperator, TestNamespace, block_on, condition, eventually, options,
+};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
@@ -14,52 +16,46 @@ use serde_json::{Value, json};
 use super::small;
 
 #[test]
-fn kept_data_is_taken_up_again_with_the_same_password() -> Result<()> {
+fn retained_data_is_reused_with_the_same_password() -> Result<()> {
     block_on(async {
-        let space = Space::new("kept").await?;
-        let (proxy, operator) = Running::calm(&space).await?;
+        let ns = TestNamespace::new("kept").await?;
+        let (proxy, operator) = RunningOperator::behind_proxy(&ns).await?;
         let with = json!({"image": "tasks:1", "database": {"builtin": {}}});
-        space.apply("tasks", with.clone()).await?;
-        space.applied("tasks").await?;
-        let secrets: Api<Secret> = Api::namespaced(space.client.clone(), &space.name);
+        ns.apply("tasks", with.clone()).await?;
+        ns.applied("tasks").await?;
+        let secrets: Api<Secret> = Api::namespaced(ns.client.clone(), &ns.name);
         let password =
             async || anyhow::Ok(secrets.get("tasks-db-app").await?.data.unwrap()["password"].clone());
         let first = password().await?;
-        space.apply("tasks", small()).await?;
-        space.applied("tasks").await?;
-        eventually("the database is gone and its data is not", async || {
-            let sets = space.names(Kind::StatefulSet).await?;
-            Ok(if sets.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{sets:?}"))
-            })
+        ns.apply("tasks", small()).await?;
+        ns.applied("tasks").await?;
+        eventually("the database is deleted and its data retained", async || {
+            let sets = ns.names(Kind::StatefulSet).await?;
+            ensure!(sets.is_empty(), "{sets:?}");
+            Ok(())
         })
         .await?;
-        assert_eq!(space.names(Kind::PersistentVolumeClaim).await?, ["tasks-db"]);
-        space.delete("tasks").await?;
-        eventually("the app is gone", async || {
-            Ok(if space.apps().get_opt("tasks").await?.is_none() {
-                Ok(())
-            } else {
-                Err(String::new())
-            })
+        assert_eq!(ns.names(Kind::PersistentVolumeClaim).await?, ["tasks-db"]);
+        ns.delete("tasks").await?;
+        eventually("the app is deleted", async || {
+            ensure!(ns.apps().get_opt("tasks").await?.is_none());
+            Ok(())
         })
         .await?;
-        space.apply("tasks", with.clone()).await?;
-        space.applied("tasks").await?;
+        ns.apply("tasks", with.clone()).await?;
+        ns.applied("tasks").await?;
         assert_eq!(password().await?, first);
 
-        // A claim whose Secret is lost is never given a new password.
-        space.apply("tasks", small()).await?;
-        space.applied("tasks").await?;
-        // An operator that still remembers the password would put it back.
+        // A claim whose Secret is lost never gets a new password.
+        ns.apply("tasks", small()).await?;
+        ns.applied("tasks").await?;
+        // A running operator would restore it from its cache.
         operator.kill().await;
         secrets.delete("tasks-db-app", &DeleteParams::default()).await?;
-        let _operator = Running::start(options(&["--namespaces", &space.name]), proxy.config());
-        space.apply("tasks", with).await?;
-        let app = space
-            .until("tasks", "the lost Secret is named", |app| {
+        let _operator = RunningOperator::start(options(&["--namespaces", &ns.name]), proxy.config());
+        ns.apply("tasks", with).await?;
+        let app = ns
+            .until("tasks", "the lost Secret is reported", |app| {
                 condition(app, "DatabaseReady").1 == "SecretLost"
             })
             .await?;
@@ -74,31 +70,31 @@ fn kept_data_is_taken_up_again_with_the_same_password() -> Result<()> {
 }
 
 #[test]
-fn a_secret_that_somebody_of_us_made_first_is_used() -> Result<()> {
+fn a_secret_created_by_another_replica_is_used() -> Result<()> {
     block_on(async {
-        let space = Space::new("faster").await?;
-        let (proxy, _operator) = Running::calm(&space).await?;
+        let ns = TestNamespace::new("faster").await?;
+        let (proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
         let gate = Gate::default();
         let (held, arrived) = (gate.clone(), Arc::new(AtomicBool::new(false)));
-        let arrives = Arc::clone(&arrived);
-        proxy.judge(move |call| {
-            // A Secret is named in the body of its creation, not in the path.
+        let record = Arc::clone(&arrived);
+        proxy.on_request(move |call| {
+            // The name of a Secret to create is in the body, not in the path.
             if call.verb == "create" && call.resource == "secrets" {
-                arrives.store(true, Ordering::Relaxed);
-                Verdict::Hold(held.clone())
+                record.store(true, Ordering::Relaxed);
+                Action::Hold(held.clone())
             } else {
-                Verdict::Pass
+                Action::Pass
             }
         });
-        space
-            .apply("tasks", json!({"image": "tasks:1", "database": {"builtin": {}}}))
+        ns.apply("tasks", json!({"image": "tasks:1", "database": {"builtin": {}}}))
             .await?;
-        eventually("a password was drawn", async || {
+        eventually("a password is generated", async || {
             let arrived = arrived.load(Ordering::Relaxed);
-            Ok(if arrived { Ok(()) } else { Err(String::new()) })
+            ensure!(arrived);
+            Ok(())
         })
         .await?;
-        let secrets: Api<Secret> = Api::namespaced(space.client.clone(), &space.name);
+        let secrets: Api<Secret> = Api::namespaced(ns.client.clone(), &ns.name);
         for (name, user) in [("tasks-db-app", "app"), ("tasks-db-superuser", "postgres")] {
             let ours = serde_json::from_value(json!({
                 "metadata": {"name": name, "labels": {
@@ -110,7 +106,7 @@ fn a_secret_that_somebody_of_us_made_first_is_used() -> Result<()> {
             secrets.create(&PostParams::default(), &ours).await?;
         }
         gate.open();
-        space.applied("tasks").await?;
+        ns.applied("tasks").await?;
         let data = secrets.get("tasks-db-app").await?.data.unwrap();
         assert_eq!(data["password"].0, b"the-first");
         let uri = String::from_utf8(data["uri"].0.clone())?;
@@ -123,10 +119,10 @@ fn with_storage(size: &str) -> Value {
     json!({"image": "tasks:1", "database": {"builtin": {"storage": {"size": size, "className": "growing"}}}})
 }
 
-/// What a provisioner does when a pod asks for the claim.
-async fn bind(space: &Space, size: &str) -> Result<()> {
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(space.client.clone(), &space.name);
-    let volume = json!({"spec": {"volumeName": format!("volume-of-{}", space.name)}});
+/// Binds the claim, as a provisioner does.
+async fn bind(ns: &TestNamespace, size: &str) -> Result<()> {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(ns.client.clone(), &ns.name);
+    let volume = json!({"spec": {"volumeName": format!("volume-of-{}", ns.name)}});
     claims
         .patch("tasks-db", &PatchParams::default(), &Patch::Merge(&volume))
         .await?;
@@ -138,28 +134,28 @@ async fn bind(space: &Space, size: &str) -> Result<()> {
 }
 
 #[test]
-fn a_claim_grows_and_is_never_asked_to_shrink() -> Result<()> {
+fn a_claim_grows_and_never_shrinks() -> Result<()> {
     block_on(async {
-        let space = Space::new("claim").await?;
+        let ns = TestNamespace::new("claim").await?;
         let class = json!({
             "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "growing"},
             "provisioner": "example.com/growing", "allowVolumeExpansion": true,
         });
-        Api::<StorageClass>::all(space.client.clone())
+        Api::<StorageClass>::all(ns.client.clone())
             .patch("growing", &PatchParams::apply("tests"), &Patch::Apply(&class))
             .await?;
-        let (_proxy, _operator) = Running::calm(&space).await?;
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(space.client.clone(), &space.name);
+        let (_proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(ns.client.clone(), &ns.name);
         let requested = async || {
             let claim = serde_json::to_value(claims.get("tasks-db").await?)?;
             anyhow::Ok(claim["spec"]["resources"]["requests"]["storage"].clone())
         };
-        space.apply("tasks", with_storage("1Gi")).await?;
-        space.applied("tasks").await?;
-        // A claim that has no volume yet cannot grow: the API server says so, and so does the app.
-        space.apply("tasks", with_storage("2Gi")).await?;
-        let app = space
-            .until("tasks", "the refusal is told", |app| {
+        ns.apply("tasks", with_storage("1Gi")).await?;
+        ns.applied("tasks").await?;
+        // An unbound claim cannot be resized: the API server refuses it, and the app reports that.
+        ns.apply("tasks", with_storage("2Gi")).await?;
+        let app = ns
+            .until("tasks", "the refusal is reported", |app| {
                 condition(app, "Applied").0 == "False"
             })
             .await?;
@@ -170,24 +166,24 @@ fn a_claim_grows_and_is_never_asked_to_shrink() -> Result<()> {
             "{:?}",
             condition(&app, "Applied")
         );
-        bind(&space, "1Gi").await?;
-        space.applied("tasks").await?;
+        bind(&ns, "1Gi").await?;
+        ns.applied("tasks").await?;
         assert_eq!(requested().await?, "2Gi");
-        bind(&space, "2Gi").await?;
+        bind(&ns, "2Gi").await?;
 
-        // Less than is there is taken, for who asked for too much must find a way back; the claim stays as it is.
-        space.apply("tasks", with_storage("1Gi")).await?;
-        let app = space.applied("tasks").await?;
+        // A smaller size is accepted, so that a user can go back; the claim keeps its size.
+        ns.apply("tasks", with_storage("1Gi")).await?;
+        let app = ns.applied("tasks").await?;
         let (_, reason, message) = condition(&app, "Valid");
         assert_eq!(reason, "ValidWithNotes");
         assert!(message.contains("no claim can shrink"), "{message}");
         assert_eq!(requested().await?, "2Gi");
 
-        // Given back with less than was kept, it is taken as it is.
-        space.apply("tasks", small()).await?;
-        space.applied("tasks").await?;
-        space.apply("tasks", with_storage("1Gi")).await?;
-        space.applied("tasks").await?;
+        // A new database with a smaller size than the retained claim uses the claim as it is.
+        ns.apply("tasks", small()).await?;
+        ns.applied("tasks").await?;
+        ns.apply("tasks", with_storage("1Gi")).await?;
+        ns.applied("tasks").await?;
         assert_eq!(requested().await?, "2Gi");
         Ok(())
     })

@@ -1,11 +1,12 @@
-//! Requests that fail: each class is told, and each is outlived, whatever the kind and the verb.
+//! Failed requests: each class is reported and recovered from, for every kind and verb.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use apiserver_tests::{
-    Proxy, Running, Space, Verdict, answering, block_on, condition, ends_as, options, settled,
+    Action, Proxy, RunningOperator, TestNamespace, block_on, condition, converges_to, keep_ready, options,
+    settled,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use observedapp_desired::Kind;
@@ -13,11 +14,11 @@ use serde_json::{Value, json};
 
 use super::small;
 
-/// What every app has from the beginning to its end.
+/// Kinds that every app has in all phases.
 const NEVER_DELETED: [&str; 2] = ["serviceaccounts", "prometheusrules"];
 
 #[test]
-fn every_class_of_failure_is_told_and_outlived() -> Result<()> {
+fn every_class_of_failure_is_reported_and_recovered_from() -> Result<()> {
     let cases = [
         (409, "Conflict", "services"),
         (429, "Throttled", "deployments"),
@@ -36,40 +37,38 @@ fn every_class_of_failure_is_told_and_outlived() -> Result<()> {
 }
 
 async fn fails_for_a_while(code: u16, reason: &str, resource: &'static str) -> Result<()> {
-    let space = Space::new(&format!("fails-{code}")).await?;
-    let (proxy, _operator) = Running::calm(&space).await?;
-    proxy.judge(move |call| {
+    let ns = TestNamespace::new(&format!("fails-{code}")).await?;
+    let (proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+    proxy.on_request(move |call| {
         if call.resource == resource && call.verb == "patch" {
-            Verdict::Fail(code)
+            Action::Fail(code)
         } else {
-            Verdict::Pass
+            Action::Pass
         }
     });
-    space.apply("tasks", small()).await?;
-    let what = format!("{code} of {resource} is told");
-    space
-        .until("tasks", &what, |app| condition(app, "Applied").1 == reason)
+    ns.apply("tasks", small()).await?;
+    let what = format!("{code} for {resource} is reported");
+    ns.until("tasks", &what, |app| condition(app, "Applied").1 == reason)
         .await?;
-    proxy.judge(|_| Verdict::Pass);
-    // Whoever mends what is forbidden or rejected need not wait for the operator's patience to end.
-    space
-        .apply("tasks", json!({"image": "tasks:2", "replicas": 1}))
+    proxy.on_request(|_| Action::Pass);
+    // Once the cause is removed, the app recovers without waiting for the longest backoff.
+    ns.apply("tasks", json!({"image": "tasks:2", "replicas": 1}))
         .await?;
-    space.applied("tasks").await.context(what)?;
+    ns.applied("tasks").await.context(what)?;
     Ok(())
 }
 
 fn kinds() -> impl Iterator<Item = Kind> {
-    // Of the optional kinds this server lacks one.
+    // One of the optional kinds is not served here.
     Kind::ALL.iter().copied().filter(|kind| *kind != Kind::Cluster)
 }
 
-/// One app for each kind, which is the one that fails for it.
+/// One app per kind, whose requests fail for that kind.
 fn app_of(kind: Kind) -> String {
     format!("at-{}", kind.plural())
 }
 
-fn chapters(app: &str) -> [Value; 3] {
+fn phases(app: &str) -> [Value; 3] {
     let large = json!({
         "image": "tasks:1", "port": 5000, "autoscaling": {"maxReplicas": 5},
         "ingress": {"host": format!("{app}.example.com")},
@@ -86,65 +85,71 @@ fn chapters(app: &str) -> [Value; 3] {
 }
 
 #[test]
-fn every_verb_of_every_kind_may_fail() -> Result<()> {
+fn every_verb_of_every_kind_can_fail_once() -> Result<()> {
     block_on(async {
-        let (undisturbed, disturbed) = (Space::new("unfailing").await?, Space::new("failing").await?);
-        let arguments = |space: &Space| {
+        let (without_faults, disturbed) = (
+            TestNamespace::new("unfailing").await?,
+            TestNamespace::new("failing").await?,
+        );
+        let arguments = |ns: &TestNamespace| {
             options(&[
                 "--namespaces",
-                &space.name,
+                &ns.name,
                 "--prober-url=blackbox.monitoring.svc:9115",
             ])
         };
-        let proxies = [Proxy::start(&undisturbed).await?, Proxy::start(&disturbed).await?];
-        let struck: Arc<Mutex<BTreeSet<(String, &str)>>> = Arc::default();
-        let strike = Arc::clone(&struck);
-        proxies[1].judge(move |call| {
+        let proxies = [
+            Proxy::start(&without_faults).await?,
+            Proxy::start(&disturbed).await?,
+        ];
+        let failed_calls: Arc<Mutex<BTreeSet<(String, &str)>>> = Arc::default();
+        let strike = Arc::clone(&failed_calls);
+        proxies[1].on_request(move |call| {
             let verbs = ["get", "patch", "delete"];
             let Some(verb) = verbs.iter().position(|verb| *verb == call.verb) else {
-                return Verdict::Pass;
+                return Action::Pass;
             };
             let Some(number) = kinds().position(|kind| kind.plural() == call.resource) else {
-                return Verdict::Pass;
+                return Action::Pass;
             };
             let concerns = call
                 .name
                 .as_ref()
                 .is_some_and(|name| name.starts_with(&format!("at-{}", call.resource)));
             if !concerns || !strike.lock().unwrap().insert((call.resource.clone(), call.verb)) {
-                return Verdict::Pass;
+                return Action::Pass;
             }
             match (number + verb) % 5 {
-                0 => Verdict::Fail(409),
-                1 => Verdict::Fail(429),
-                2 => Verdict::Fail(500),
-                3 => Verdict::Fail(403),
-                _ => Verdict::Swallow,
+                0 => Action::Fail(409),
+                1 => Action::Fail(429),
+                2 => Action::Fail(500),
+                3 => Action::Fail(403),
+                _ => Action::DropRequest,
             }
         });
-        let _answering = [answering(&undisturbed), answering(&disturbed)];
-        let _calm = Running::start(arguments(&undisturbed), proxies[0].config());
-        let _failing = Running::start(arguments(&disturbed), proxies[1].config());
-        for chapter in 0..3 {
-            for space in [&undisturbed, &disturbed] {
+        let _ready = [keep_ready(&without_faults), keep_ready(&disturbed)];
+        let _reference = RunningOperator::start(arguments(&without_faults), proxies[0].config());
+        let _failing = RunningOperator::start(arguments(&disturbed), proxies[1].config());
+        for phase in 0..3 {
+            for ns in [&without_faults, &disturbed] {
                 for app in kinds().map(app_of) {
-                    space.apply(&app, chapters(&app)[chapter].clone()).await?;
+                    ns.apply(&app, phases(&app)[phase].clone()).await?;
                 }
             }
             for app in kinds().map(app_of) {
-                undisturbed.applied(&app).await?;
+                without_faults.applied(&app).await?;
             }
-            let expected = settled(&undisturbed).await?;
-            ends_as(&disturbed, &expected)
+            let expected = settled(&without_faults).await?;
+            converges_to(&disturbed, &expected)
                 .await
-                .with_context(|| format!("chapter {chapter}"))?;
+                .with_context(|| format!("phase {phase}"))?;
         }
-        let struck = struck.lock().unwrap().clone();
+        let failed_calls = failed_calls.lock().unwrap().clone();
         for kind in kinds() {
             for verb in ["get", "patch", "delete"] {
                 let resource = kind.plural();
                 let never = verb == "delete" && NEVER_DELETED.contains(&resource);
-                let was = struck.contains(&(resource.to_owned(), verb));
+                let was = failed_calls.contains(&(resource.to_owned(), verb));
                 assert_eq!(was, !never, "{verb} {resource}");
             }
         }

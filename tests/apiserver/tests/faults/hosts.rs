@@ -1,8 +1,8 @@
-//! One host, and more than one app that asks for it.
+//! Several apps that claim one host.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use apiserver_tests::{
-    Gate, Proxy, Running, Space, Verdict, block_on, condition, eventually, options, rights,
+    Action, Gate, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options, rights,
 };
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
@@ -15,39 +15,33 @@ fn asking(host: &str, path: &str) -> Value {
     spec
 }
 
-/// Two namespaces under one operator.
-async fn two_namespaces(purpose: &str) -> Result<([Space; 2], Proxy, Running)> {
-    let spaces = [
-        Space::new(&format!("{purpose}-a")).await?,
-        Space::new(&format!("{purpose}-b")).await?,
+/// One operator for two namespaces.
+async fn two_namespaces(purpose: &str) -> Result<([TestNamespace; 2], Proxy, RunningOperator)> {
+    let test_namespaces = [
+        TestNamespace::new(&format!("{purpose}-a")).await?,
+        TestNamespace::new(&format!("{purpose}-b")).await?,
     ];
-    let names = [spaces[0].name.as_str(), spaces[1].name.as_str()];
-    rights::confine(&spaces[0].client, names[0], &names).await?;
-    let proxy = Proxy::start(&spaces[0]).await?;
-    let operator = Running::start(options(&["--namespaces", &names.join(",")]), proxy.config());
-    Ok((spaces, proxy, operator))
+    let names = [test_namespaces[0].name.as_str(), test_namespaces[1].name.as_str()];
+    rights::grant_in_namespaces(&test_namespaces[0].client, names[0], &names).await?;
+    let proxy = Proxy::start(&test_namespaces[0]).await?;
+    let operator = RunningOperator::start(options(&["--namespaces", &names.join(",")]), proxy.config());
+    Ok((test_namespaces, proxy, operator))
 }
 
-async fn ingresses(space: &Space, wanted: &[&str]) -> Result<()> {
-    eventually(
-        &format!("{} has the Ingresses {wanted:?}", space.name),
-        async || {
-            let names = space.names(Kind::Ingress).await?;
-            Ok(if names == wanted {
-                Ok(())
-            } else {
-                Err(format!("{names:?}"))
-            })
-        },
-    )
+async fn ingresses(ns: &TestNamespace, wanted: &[&str]) -> Result<()> {
+    eventually(&format!("{} has the Ingresses {wanted:?}", ns.name), async || {
+        let names = ns.names(Kind::Ingress).await?;
+        ensure!(names == wanted, "{names:?}");
+        Ok(())
+    })
     .await
 }
 
 #[test]
-fn an_older_app_does_not_take_a_host_and_gets_it_when_it_is_given_up() -> Result<()> {
+fn an_older_app_does_not_take_a_host_and_gets_it_once_released() -> Result<()> {
     block_on(async {
         let ([theirs, ours], _proxy, _operator) = two_namespaces("taken").await?;
-        // Made first, and given the host later.
+        // Older, and claims the host later.
         theirs
             .apply("older", asking("own.taken.example.com", "/"))
             .await?;
@@ -60,7 +54,7 @@ fn an_older_app_does_not_take_a_host_and_gets_it_when_it_is_given_up() -> Result
         for path in ["/", "/login"] {
             theirs.apply("older", asking("taken.example.com", path)).await?;
             let app = theirs
-                .until("older", "the host is refused", |app| {
+                .until("older", "the conflict is reported", |app| {
                     condition(app, "Exposed").1 == "HostTaken"
                 })
                 .await?;
@@ -75,7 +69,7 @@ fn an_older_app_does_not_take_a_host_and_gets_it_when_it_is_given_up() -> Result
             assert_eq!(theirs.names(Kind::Deployment).await?, ["older"]);
         }
 
-        // The holder goes on as if nothing were.
+        // The app that holds the host is not affected.
         let mut newer = asking("taken.example.com", "/");
         newer["image"] = json!("tasks:2");
         ours.apply("tasks", newer).await?;
@@ -83,10 +77,10 @@ fn an_older_app_does_not_take_a_host_and_gets_it_when_it_is_given_up() -> Result
         assert_eq!(app.status.unwrap().url.unwrap(), "http://taken.example.com/");
         ingresses(&ours, &["tasks"]).await?;
 
-        // In its own namespace it shares the host by another path, and not by the same.
+        // Within a namespace, apps can share a host by different paths.
         ours.apply("login", asking("taken.example.com", "/login")).await?;
         ours.apply("again", asking("taken.example.com", "/")).await?;
-        ours.until("again", "the path is refused", |app| {
+        ours.until("again", "the conflict of paths is reported", |app| {
             condition(app, "Exposed").1 == "HostTaken"
         })
         .await?;
@@ -102,54 +96,51 @@ fn an_older_app_does_not_take_a_host_and_gets_it_when_it_is_given_up() -> Result
     })
 }
 
-/// Neither is there when the other is given the host: both Ingresses are on their way.
+/// The Ingresses of both are sent before either exists.
 #[test]
-fn of_two_that_are_given_a_host_at_once_one_keeps_it() -> Result<()> {
+fn one_of_two_concurrent_claims_to_a_host_wins() -> Result<()> {
     block_on(async {
         let ([a, b], proxy, _operator) = two_namespaces("at-once").await?;
         a.apply("tasks", small()).await?;
         a.applied("tasks").await?;
         let gate = Gate::default();
         let held = gate.clone();
-        proxy.judge(move |call| match (call.verb, &*call.resource) {
-            ("patch", "ingresses") => Verdict::Hold(held.clone()),
-            _ => Verdict::Pass,
+        proxy.on_request(move |call| match (call.verb, &*call.resource) {
+            ("patch", "ingresses") => Action::Hold(held.clone()),
+            _ => Action::Pass,
         });
         let sent = async |count: usize| {
-            eventually(&format!("{count} Ingresses are on their way"), async || {
+            eventually(&format!("{count} Ingresses are sent"), async || {
                 let calls = proxy.calls();
                 let on_way = calls
                     .iter()
                     .filter(|call| call.resource == "ingresses" && call.verb == "patch");
                 let on_way = on_way.count();
-                Ok(if on_way == count {
-                    Ok(())
-                } else {
-                    Err(on_way.to_string())
-                })
+                ensure!(on_way == count, "{on_way}");
+                Ok(())
             })
             .await
         };
-        // The younger one alone asks for it; then the older one does, of which nobody has an Ingress to be seen.
+        // The younger app claims it first; then the older one, whose Ingress nobody has seen.
         b.apply("tasks", asking("at-once.example.com", "/")).await?;
         sent(1).await?;
         a.apply("tasks", asking("at-once.example.com", "/")).await?;
         sent(2).await?;
         gate.open();
-        eventually("one of the two has it, and the other is told", async || {
-            let mut found = Vec::new();
-            for space in [&a, &b] {
-                let app = space.apps().get("tasks").await?;
-                let made = space.names(Kind::Ingress).await?.len();
-                found.push((made, condition(&app, "Exposed").1 == "HostTaken"));
-            }
-            found.sort_unstable();
-            Ok(if found == [(0, true), (1, false)] {
+        eventually(
+            "one app has the host, and the other reports the conflict",
+            async || {
+                let mut found = Vec::new();
+                for ns in [&a, &b] {
+                    let app = ns.apps().get("tasks").await?;
+                    let made = ns.names(Kind::Ingress).await?.len();
+                    found.push((made, condition(&app, "Exposed").1 == "HostTaken"));
+                }
+                found.sort_unstable();
+                ensure!(found == [(0, true), (1, false)], "{found:?}");
                 Ok(())
-            } else {
-                Err(format!("{found:?}"))
-            })
-        })
+            },
+        )
         .await
     })
 }

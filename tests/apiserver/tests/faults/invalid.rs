@@ -1,25 +1,25 @@
-//! A spec that admission takes and that makes no sense: it says so, keeps what there is, and starves no other.
+//! A spec that passes admission and is invalid: the app reports it, keeps its objects, and blocks no other.
 
 use anyhow::Result;
-use apiserver_tests::{Running, Space, block_on, condition, ends_as, settled};
+use apiserver_tests::{RunningOperator, TestNamespace, block_on, condition, converges_to, settled};
 use serde_json::json;
 
-use super::{small, undisturbed};
+use super::{small, without_faults};
 
 #[test]
-fn an_app_that_makes_no_sense_keeps_what_it_has_and_starves_no_other() -> Result<()> {
+fn an_invalid_app_keeps_its_objects_and_blocks_no_other() -> Result<()> {
     block_on(async {
-        let expected = undisturbed(small()).await?;
-        let space = Space::new("invalid").await?;
-        let (_proxy, _operator) = Running::calm(&space).await?;
-        space.apply("tasks", small()).await?;
-        space.applied("tasks").await?;
-        let before = settled(&space).await?;
+        let expected = without_faults(small()).await?;
+        let ns = TestNamespace::new("invalid").await?;
+        let (_proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+        ns.apply("tasks", small()).await?;
+        ns.applied("tasks").await?;
+        let before = settled(&ns).await?;
         let mut nonsense = small();
         nonsense["alerts"] = json!({"extra": [{"alert": "Nonsense", "expr": "sum by ("}]});
-        space.apply("tasks", nonsense).await?;
-        let app = space
-            .until("tasks", "the field is named", |app| {
+        ns.apply("tasks", nonsense).await?;
+        let app = ns
+            .until("tasks", "the field is reported", |app| {
                 condition(app, "Valid").0 == "False"
             })
             .await?;
@@ -28,18 +28,18 @@ fn an_app_that_makes_no_sense_keeps_what_it_has_and_starves_no_other() -> Result
             "{:?}",
             condition(&app, "Valid")
         );
-        space.apply("other", small()).await?;
-        space.applied("other").await?;
-        let during = settled(&space).await?;
+        ns.apply("other", small()).await?;
+        ns.applied("other").await?;
+        let during = settled(&ns).await?;
         for (object, text) in before
             .iter()
             .filter(|(object, _)| !object.starts_with("ObservedApp/"))
         {
             assert_eq!(during.get(object), Some(text), "{object}");
         }
-        space.delete("other").await?;
-        space.apply("tasks", small()).await?;
-        space.applied("tasks").await?;
-        ends_as(&space, &expected).await
+        ns.delete("other").await?;
+        ns.apply("tasks", small()).await?;
+        ns.applied("tasks").await?;
+        converges_to(&ns, &expected).await
     })
 }

@@ -1,4 +1,4 @@
-//! Two replicas of the operator, of which one leads.
+//! Leader election between two replicas of the operator.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use apiserver_tests::{
-    Gate, Proxy, Running, Space, Verdict, block_on, ends_as, eventually, hasty, options, settled,
+    Action, Gate, Proxy, RunningOperator, TestNamespace, block_on, converges_to, eventually, options,
+    settled, short_intervals,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use observedapp_controller::Timing;
@@ -15,13 +16,13 @@ use serde_json::{Value, json};
 
 use super::small;
 
-fn candidate(space: &Space, proxy: &Proxy, identity: &str) -> Running {
-    let arguments = [&space.elected()[..], &["--identity", identity]].concat();
-    Running::start(options(&arguments), proxy.config())
+fn candidate(ns: &TestNamespace, proxy: &Proxy, identity: &str) -> RunningOperator {
+    let arguments = [&ns.elected()[..], &["--identity", identity]].concat();
+    RunningOperator::start(options(&arguments), proxy.config())
 }
 
-/// A spec that differs from the next in every kind of object.
-fn chapter(number: usize) -> Value {
+/// Consecutive specs differ in every kind of object.
+fn phase(number: usize) -> Value {
     match number {
         0 => json!({"image": "tasks:1", "replicas": 3, "cache": {"builtin": {}}, "metrics": {"port": 8000}}),
         1 => {
@@ -34,54 +35,52 @@ fn chapter(number: usize) -> Value {
 }
 
 #[test]
-fn of_two_operators_one_leads_and_the_other_takes_over() -> Result<()> {
+fn one_of_two_operators_leads_and_the_other_takes_over() -> Result<()> {
     block_on(async {
-        let space = Space::new("leaders").await?;
-        let [one, two] = [Proxy::start(&space).await?, Proxy::start(&space).await?];
-        let first = candidate(&space, &one, "one");
-        space.apply("tasks", small()).await?;
-        space.applied("tasks").await?;
-        let _second = candidate(&space, &two, "two");
-        // The leader is cut off from the API server in the middle of its life: it must stop before the other begins.
-        one.judge(|_| Verdict::Swallow);
-        space
-            .apply("tasks", json!({"image": "tasks:2", "replicas": 1}))
+        let ns = TestNamespace::new("leaders").await?;
+        let [one, two] = [Proxy::start(&ns).await?, Proxy::start(&ns).await?];
+        let first = candidate(&ns, &one, "one");
+        ns.apply("tasks", small()).await?;
+        ns.applied("tasks").await?;
+        let _second = candidate(&ns, &two, "two");
+        // The leader loses the API server in the middle of its work: it must stop before the other takes over.
+        one.on_request(|_| Action::DropRequest);
+        ns.apply("tasks", json!({"image": "tasks:2", "replicas": 1}))
             .await?;
-        space.applied("tasks").await?;
+        ns.applied("tasks").await?;
         let by_first = one.writes().len();
-        // It comes back to life, and has nothing to say.
-        one.judge(|_| Verdict::Pass);
-        space
-            .apply("tasks", json!({"image": "tasks:3", "replicas": 1}))
+        // It can reach the API server again, and must not write.
+        one.on_request(|_| Action::Pass);
+        ns.apply("tasks", json!({"image": "tasks:3", "replicas": 1}))
             .await?;
-        space.applied("tasks").await?;
+        ns.applied("tasks").await?;
         assert_eq!(one.writes().len(), by_first, "{:#?}", one.writes());
         first.kill().await;
         Ok(())
     })
 }
 
-/// A Lease cannot keep back a write that was sent while it was held. A leader freezes with any of its writes on the
-/// way; that arrives only when another leader has done what came later.
+/// A Lease cannot stop a write that was sent while it was held. Each write of a leader is delayed in turn until another
+/// leader has written later state.
 #[test]
-fn what_a_frozen_leader_had_sent_makes_no_difference_when_it_thaws() -> Result<()> {
+fn late_writes_of_a_former_leader_do_not_change_the_result() -> Result<()> {
     block_on(async {
-        let calm = Space::new("undisturbed").await?;
-        let (proxy, _operator) = Running::calm(&calm).await?;
+        let reference = TestNamespace::new("without-faults").await?;
+        let (proxy, _operator) = RunningOperator::behind_proxy(&reference).await?;
         let mut writes = Vec::new();
         for number in 0..3 {
-            calm.apply("tasks", chapter(number)).await?;
-            calm.applied("tasks").await?;
+            reference.apply("tasks", phase(number)).await?;
+            reference.applied("tasks").await?;
             writes.push(proxy.writes().len());
         }
-        let expected = &settled(&calm).await?;
+        let expected = &settled(&reference).await?;
         let written = writes[1] - writes[0];
-        println!("{written} writes, each of them late once");
+        println!("{written} writes, each delayed once");
         stream::iter(0..written)
             .map(|passing| async move {
-                freeze_after(passing, expected)
+                delay_after(passing, expected)
                     .await
-                    .with_context(|| format!("frozen after {passing} writes"))
+                    .with_context(|| format!("delayed after {passing} writes"))
             })
             .buffer_unordered(8)
             .try_collect::<Vec<()>>()
@@ -90,75 +89,73 @@ fn what_a_frozen_leader_had_sent_makes_no_difference_when_it_thaws() -> Result<(
     })
 }
 
-async fn freeze_after(passing: usize, expected: &BTreeMap<String, String>) -> Result<()> {
-    let space = Space::new("frozen").await?;
-    let [one, two] = [Proxy::start(&space).await?, Proxy::start(&space).await?];
-    let first = candidate(&space, &one, "one");
-    space.apply("tasks", chapter(0)).await?;
-    space.applied("tasks").await?;
+async fn delay_after(passing: usize, expected: &BTreeMap<String, String>) -> Result<()> {
+    let ns = TestNamespace::new("late-writes").await?;
+    let [one, two] = [Proxy::start(&ns).await?, Proxy::start(&ns).await?];
+    let first = candidate(&ns, &one, "one");
+    ns.apply("tasks", phase(0)).await?;
+    ns.applied("tasks").await?;
     let gate = Gate::default();
     let held = gate.clone();
     let last = one.writes().len() + passing;
-    let lost = Arc::new(AtomicBool::new(false));
-    let is_lost = Arc::clone(&lost);
-    one.judge(move |call| {
+    let late = Arc::new(AtomicBool::new(false));
+    let is_late = Arc::clone(&late);
+    one.on_request(move |call| {
         if call.write.is_some_and(|write| write > last) {
-            is_lost.store(true, Ordering::Relaxed);
+            is_late.store(true, Ordering::Relaxed);
         }
         let is_read = matches!(call.verb, "get" | "list" | "watch");
         match &*call.resource {
-            _ if !is_lost.load(Ordering::Relaxed) => Verdict::Pass,
-            // It never leads again: all that it writes from now on it had sent before.
-            "leases" => Verdict::Swallow,
-            _ if is_read => Verdict::Pass,
-            _ => Verdict::Hold(held.clone()),
+            _ if !is_late.load(Ordering::Relaxed) => Action::Pass,
+            // It never leads again: it sent every later write before it lost the Lease.
+            "leases" => Action::DropRequest,
+            _ if is_read => Action::Pass,
+            _ => Action::Hold(held.clone()),
         }
     });
-    space.apply("tasks", chapter(1)).await?;
-    eventually("the leader has sent its last write", async || {
-        Ok(if lost.load(Ordering::Relaxed) {
-            Ok(())
-        } else {
-            Err(format!("{:#?}", one.writes().len()))
-        })
+    ns.apply("tasks", phase(1)).await?;
+    eventually("the leader has sent the write to delay", async || {
+        ensure!(late.load(Ordering::Relaxed), "{:#?}", one.writes().len());
+        Ok(())
     })
     .await?;
-    let _second = candidate(&space, &two, "two");
-    space.apply("tasks", chapter(2)).await?;
-    space.applied("tasks").await?;
+    let _second = candidate(&ns, &two, "two");
+    ns.apply("tasks", phase(2)).await?;
+    ns.applied("tasks").await?;
     gate.open();
-    eventually("all that was sent has its answer", async || {
+    eventually("every delayed write has a response", async || {
         let waiting = one.writes().into_iter().find(|call| call.answer.is_none());
-        Ok(waiting.map_or(Ok(()), |call| Err(format!("{call:?}"))))
+        ensure!(waiting.is_none(), "{waiting:?}");
+        Ok(())
     })
     .await?;
-    // What it makes is the app's and is deleted for that, and what it deletes nobody has changed since, and is made
-    // again; but nothing goes back to what it was.
+    // Late creations are deleted again, and late deletions restored, because the owner reconciles them; but no late
+    // update may succeed.
     let put_back: Vec<_> = one
         .writes()
         .into_iter()
         .skip(last)
         .filter(|call| call.verb == "patch" && call.answer == Some(200))
         .collect();
-    ensure!(put_back.is_empty(), "late writes that were taken: {put_back:#?}");
-    ends_as(&space, expected).await?;
+    ensure!(put_back.is_empty(), "late updates that succeeded: {put_back:#?}");
+    converges_to(&ns, expected).await?;
     first.kill().await;
     Ok(())
 }
 
-/// A request for the Lease that nobody answers is given up in time for another: before, one cost the lead.
+/// A Lease request without a response is cancelled early enough for another one; it used to cost the leadership.
 #[test]
-fn a_request_for_the_lease_that_hangs_is_tried_again_in_time() -> Result<()> {
+fn a_hanging_lease_request_is_retried_before_the_lease_expires() -> Result<()> {
     block_on(async {
-        let space = Space::new("hung").await?;
-        let proxy = Proxy::start(&space).await?;
+        let ns = TestNamespace::new("hung").await?;
+        let proxy = Proxy::start(&ns).await?;
         let hang_once = || {
             let hung = AtomicBool::new(false);
-            proxy.judge(move |call| {
+            proxy.on_request(move |call| {
                 if call.resource == "leases" && !hung.swap(true, Ordering::Relaxed) {
-                    Verdict::Swallow
+                    Action::DropRequest
                 } else {
-                    Verdict::Pass
+                    Action::Pass
                 }
             });
         };
@@ -167,31 +164,28 @@ fn a_request_for_the_lease_that_hangs_is_tried_again_in_time() -> Result<()> {
             let same = |call: &&apiserver_tests::Call| call.verb == verb && call.resource == resource;
             calls.iter().filter(same).count()
         };
-        // It is no other limit that ends the request.
-        let patient = Timing {
+        // No other timeout may cancel the request.
+        let timing = Timing {
             silence: Duration::from_mins(5),
-            ..hasty()
+            ..short_intervals()
         };
         hang_once();
-        let arguments = [&space.elected()[..], &["--identity", "one"]].concat();
-        let _operator = Running::start_timed(options(&arguments), proxy.config(), patient);
-        space.apply("tasks", small()).await?;
-        space.applied("tasks").await?;
+        let arguments = [&ns.elected()[..], &["--identity", "one"]].concat();
+        let _operator = RunningOperator::start_timed(options(&arguments), proxy.config(), timing);
+        ns.apply("tasks", small()).await?;
+        ns.applied("tasks").await?;
 
         let (lists, renewals) = (count("list", "services"), count("update", "leases"));
         hang_once();
         eventually("the lease is renewed again", async || {
             let now = count("update", "leases");
-            Ok(if now >= renewals + 3 {
-                Ok(())
-            } else {
-                Err(now.to_string())
-            })
+            ensure!(now >= renewals + 3, "{now}");
+            Ok(())
         })
         .await?;
         ensure!(
             count("list", "services") == lists,
-            "the lead was lost: all has been listed again"
+            "the leadership was lost: objects were listed again"
         );
         Ok(())
     })

@@ -1,64 +1,64 @@
-//! What an operator must survive, each fault ending as if it had not been.
+//! Faults that the operator recovers from.
 //!
 //! | fault | where |
 //! | --- | --- |
 //! | killed before or after every write | `crash.rs` |
-//! | a cache that is behind, an object of an earlier life, another by the same name | `stale.rs`, `recreate.rs` |
-//! | only the last event arrives; events lost, out of order, a watch too old | `stale.rs` |
-//! | every field changed, changed back, removed | `fields/`; what must not change: there and `admission.rs` |
-//! | values that make no sense | `schemas.rs`, `invalid.rs`; each of them in `operator/desired/tests/refused.rs` |
+//! | a stale cache, a recreated object or app | `stale.rs`, `recreate.rs` |
+//! | lost, late and reordered events, an expired watch | `stale.rs` |
+//! | every field changed, changed back, removed | `fields/`; immutable fields: there and `admission.rs` |
+//! | invalid values | `schemas.rs`, `invalid.rs`; each in `operator/desired/tests/refused.rs` |
 //! | an app stored under an older schema | `schemas.rs` |
-//! | image, volume or Secret broken, and mended later | `mended.rs` |
-//! | what cannot be changed: a selector, a claim's size | `mended.rs`, `database.rs` |
-//! | 403, 409, 429, 500 and no answer, by kind and verb | `failures.rs` |
-//! | an optional API that comes and goes | `schemas.rs` |
-//! | an autoscaler owns the count | `scaling.rs` |
-//! | a stranger's object in the way; drift | `foreign.rs` |
-//! | one host and several apps that ask for it | `hosts.rs` |
-//! | data kept, and taken up again; a namespace that ends | `database.rs`, `ends.rs` |
-//! | two leaders, one of them cut off or frozen | `leaders.rs`, `scaling.rs` |
-//! | rest | `converge.rs` |
-//! | a pod that is not ready and does not say why | `pod_events.rs` |
-//! | an app that has never answered, and one that answers no more | `probed.rs` |
-//! | quotas, LimitRanges, and the API server's own words | `refused.rs` |
-//! | an API server that is away | `away.rs` |
-//! | more apps than may be in hand at once | `crowd.rs` |
-//! | a right that is missing, or not needed | `rights.rs`; every test runs with the chart's own rights |
+//! | a missing image, volume or Secret, corrected later | `recovery.rs` |
+//! | an immutable field: a selector, a claim's size | `recovery.rs`, `database.rs` |
+//! | 403, 409, 429, 500 and no response, by kind and verb | `failures.rs` |
+//! | an optional API that is added and removed | `schemas.rs` |
+//! | an autoscaler owns `replicas` | `scaling.rs` |
+//! | an object of another owner; drift | `foreign.rs` |
+//! | a host that several apps claim | `hosts.rs` |
+//! | retained and reused data; a terminating namespace | `database.rs`, `paused_and_terminating.rs` |
+//! | a leader that loses the API server, or whose writes are late | `leaders.rs`, `scaling.rs` |
+//! | no requests at rest | `steady_state.rs` |
+//! | a pod that is not ready, with the reason only in Events | `pod_events.rs` |
+//! | an app that is not yet or no longer available | `probed.rs` |
+//! | quotas, LimitRanges, and the API server's messages | `refused.rs` |
+//! | an unreachable API server | `unreachable.rs` |
+//! | more apps than are reconciled at once | `concurrency.rs` |
+//! | missing and unused rights | `rights.rs`; every test runs with the chart's rights |
 #![allow(clippy::unwrap_used)]
 
-mod away;
-mod crowd;
+mod concurrency;
 mod database;
-mod ends;
 mod failures;
 mod foreign;
 mod hosts;
 mod invalid;
 mod leaders;
-mod mended;
+mod paused_and_terminating;
 mod pod_events;
 mod probed;
+mod recovery;
 mod recreate;
 mod references;
 mod refused;
 mod scaling;
 mod stale;
+mod unreachable;
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use apiserver_tests::{Running, Space, settled};
+use apiserver_tests::{RunningOperator, TestNamespace, settled};
 use serde_json::{Value, json};
 
 fn small() -> Value {
     json!({"image": "tasks:1", "replicas": 1})
 }
 
-/// What an app of this spec, `tasks`, comes to when nothing goes wrong.
-async fn undisturbed(spec: Value) -> Result<BTreeMap<String, String>> {
-    let space = Space::new("undisturbed").await?;
-    let (_proxy, _operator) = Running::calm(&space).await?;
-    space.apply("tasks", spec).await?;
-    space.applied("tasks").await?;
-    settled(&space).await
+/// The snapshot of an app of this spec, `tasks`, without faults.
+async fn without_faults(spec: Value) -> Result<BTreeMap<String, String>> {
+    let ns = TestNamespace::new("without-faults").await?;
+    let (_proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+    ns.apply("tasks", spec).await?;
+    ns.applied("tasks").await?;
+    settled(&ns).await
 }

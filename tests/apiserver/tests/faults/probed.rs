@@ -1,46 +1,45 @@
-//! The check from outside begins when the app has answered once, and goes on when it answers no more.
+//! The Probe is created when the app is available for the first time, and kept when it no longer is.
 
-use anyhow::Result;
-use apiserver_tests::{Proxy, Running, Space, answers, block_on, condition, eventually, options};
+use anyhow::{Result, ensure};
+use apiserver_tests::{
+    Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options, set_ready,
+};
 use observedapp_desired::Kind;
 use serde_json::json;
 
 #[test]
-fn an_app_is_probed_from_its_first_answer_on() -> Result<()> {
+fn an_app_is_probed_once_it_has_been_available() -> Result<()> {
     block_on(async {
-        let space = Space::new("probed").await?;
-        let proxy = Proxy::start(&space).await?;
+        let ns = TestNamespace::new("probed").await?;
+        let proxy = Proxy::start(&ns).await?;
         let arguments = [
             "--namespaces",
-            &space.name,
+            &ns.name,
             "--prober-url=blackbox.monitoring.svc:9115",
         ];
-        let operator = Running::start(options(&arguments), proxy.config());
+        let operator = RunningOperator::start(options(&arguments), proxy.config());
         let spec = |image: &str| json!({"image": image, "replicas": 1, "probe": {"path": "/tasks"}});
-        space.apply("tasks", spec("tasks:1")).await?;
-        space.applied("tasks").await?;
+        ns.apply("tasks", spec("tasks:1")).await?;
+        ns.applied("tasks").await?;
         assert!(
-            space.names(Kind::Probe).await?.is_empty(),
-            "it has not answered yet"
+            ns.names(Kind::Probe).await?.is_empty(),
+            "it has not been available yet"
         );
-        answers(&space, "tasks", 1).await?;
+        set_ready(&ns, "tasks", 1).await?;
         eventually("it is probed", async || {
-            let probes = space.names(Kind::Probe).await?;
-            Ok(if probes == ["tasks"] {
-                Ok(())
-            } else {
-                Err(format!("{probes:?}"))
-            })
+            let probes = ns.names(Kind::Probe).await?;
+            ensure!(probes == ["tasks"], "{probes:?}");
+            Ok(())
         })
         .await?;
-        answers(&space, "tasks", 0).await?;
+        set_ready(&ns, "tasks", 0).await?;
         operator.stop().await?;
-        // Not even an operator that has not seen it answer takes the Probe away.
-        let _second = Running::start(options(&arguments), proxy.config());
-        space.apply("tasks", spec("tasks:2")).await?;
-        let app = space.applied("tasks").await?;
+        // A restarted operator, which has not seen it available, keeps the Probe, too.
+        let _second = RunningOperator::start(options(&arguments), proxy.config());
+        ns.apply("tasks", spec("tasks:2")).await?;
+        let app = ns.applied("tasks").await?;
         assert_eq!(condition(&app, "Available").0, "False");
-        assert_eq!(space.names(Kind::Probe).await?, ["tasks"]);
+        assert_eq!(ns.names(Kind::Probe).await?, ["tasks"]);
         Ok(())
     })
 }

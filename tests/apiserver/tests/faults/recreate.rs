@@ -1,104 +1,103 @@
-//! Objects and apps that go and come back under one name, while an answer about the former is still on its way.
+//! Objects and apps that are deleted and recreated under one name while a response about the old one is outstanding.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Result;
-use apiserver_tests::{Gate, Proxy, Running, Space, Verdict, block_on, ends_as, eventually};
+use anyhow::{Context, Result, ensure};
+use apiserver_tests::{
+    Action, Gate, Proxy, RunningOperator, TestNamespace, block_on, converges_to, eventually,
+};
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use observedapp_desired::Kind;
 
-use super::{small, undisturbed};
+use super::{small, without_faults};
 
-/// The first answer to the Service of `tasks` comes only when the gate opens.
-fn hold_the_answer(proxy: &Proxy) -> Gate {
+/// Holds back the first response about the Service of `tasks`.
+fn hold_the_response(proxy: &Proxy) -> Gate {
     let gate = Gate::default();
     let (held, first) = (gate.clone(), AtomicBool::new(true));
-    proxy.judge(move |call| {
+    proxy.on_request(move |call| {
         let concerned =
             call.verb == "patch" && call.resource == "services" && call.name.as_deref() == Some("tasks");
         if concerned && first.swap(false, Ordering::Relaxed) {
-            Verdict::HoldAnswer(held.clone())
+            Action::HoldResponse(held.clone())
         } else {
-            Verdict::Pass
+            Action::Pass
         }
     });
     gate
 }
 
-async fn made(space: &Space, name: &str, before: Option<&str>) -> Result<String> {
+async fn created(ns: &TestNamespace, name: &str, before: Option<&str>) -> Result<String> {
     eventually(
-        &format!("{}: the Service {name} is made", space.name),
+        &format!("{}: the Service {name} is created", ns.name),
         async || {
-            let service = space.objects(Kind::Service).get_opt(name).await?;
+            let service = ns.objects(Kind::Service).get_opt(name).await?;
             let uid = service.and_then(|service| service.uid());
-            Ok(match uid {
-                Some(uid) if before != Some(&uid) => Ok(uid),
-                other => Err(format!("{other:?}")),
-            })
+            uid.filter(|uid| before != Some(uid)).context("it does not exist")
         },
     )
     .await
 }
 
-async fn delete_service(space: &Space, name: &str) -> Result<()> {
-    space
-        .objects(Kind::Service)
+async fn delete_service(ns: &TestNamespace, name: &str) -> Result<()> {
+    ns.objects(Kind::Service)
         .delete(name, &DeleteParams::background())
         .await?;
     Ok(())
 }
 
-/// Returns when the operator knows of all that happened to Services until now: it has repaired what happened last.
-async fn watch_caught_up(space: &Space) -> Result<()> {
-    let before = made(space, "other", None).await?;
-    delete_service(space, "other").await?;
-    made(space, "other", Some(&before)).await?;
+/// Waits until the operator's watch of Services is up to date: it has repaired the last change.
+async fn watch_caught_up(ns: &TestNamespace) -> Result<()> {
+    let before = created(ns, "other", None).await?;
+    delete_service(ns, "other").await?;
+    created(ns, "other", Some(&before)).await?;
     Ok(())
 }
 
 #[test]
-fn an_answer_about_an_object_that_is_gone_leaves_no_ghost() -> Result<()> {
+fn a_late_response_about_a_deleted_object_is_ignored() -> Result<()> {
     block_on(async {
-        let space = Space::new("ghost").await?;
-        let (proxy, _operator) = Running::calm(&space).await?;
-        space.apply("other", small()).await?;
-        space.applied("other").await?;
-        let gate = hold_the_answer(&proxy);
-        space.apply("tasks", small()).await?;
-        let first = made(&space, "tasks", None).await?;
-        delete_service(&space, "tasks").await?;
-        watch_caught_up(&space).await?;
+        let ns = TestNamespace::new("late-response").await?;
+        let (proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+        ns.apply("other", small()).await?;
+        ns.applied("other").await?;
+        let gate = hold_the_response(&proxy);
+        ns.apply("tasks", small()).await?;
+        let first = created(&ns, "tasks", None).await?;
+        delete_service(&ns, "tasks").await?;
+        watch_caught_up(&ns).await?;
         gate.open();
-        made(&space, "tasks", Some(&first)).await?;
-        space.applied("tasks").await?;
+        created(&ns, "tasks", Some(&first)).await?;
+        ns.applied("tasks").await?;
         Ok(())
     })
 }
 
 #[test]
-fn an_app_made_again_under_its_name_is_not_kept_by_its_former_life() -> Result<()> {
+fn a_recreated_app_does_not_reuse_state_of_the_deleted_one() -> Result<()> {
     block_on(async {
-        let expected = undisturbed(small()).await?;
-        let space = Space::new("again").await?;
-        let (proxy, _operator) = Running::calm(&space).await?;
-        space.apply("other", small()).await?;
-        space.applied("other").await?;
-        let gate = hold_the_answer(&proxy);
-        space.apply("tasks", small()).await?;
-        let first = made(&space, "tasks", None).await?;
-        space.delete("tasks").await?;
-        eventually("the Service of the former life is gone", async || {
-            let service = space.objects(Kind::Service).get_opt("tasks").await?;
-            Ok(service.map_or(Ok(()), |service| Err(format!("{:?}", service.metadata))))
+        let expected = without_faults(small()).await?;
+        let ns = TestNamespace::new("recreated").await?;
+        let (proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+        ns.apply("other", small()).await?;
+        ns.applied("other").await?;
+        let gate = hold_the_response(&proxy);
+        ns.apply("tasks", small()).await?;
+        let first = created(&ns, "tasks", None).await?;
+        ns.delete("tasks").await?;
+        eventually("the old Service is deleted", async || {
+            let service = ns.objects(Kind::Service).get_opt("tasks").await?;
+            ensure!(service.is_none(), "it still exists");
+            Ok(())
         })
         .await?;
-        watch_caught_up(&space).await?;
-        space.apply("tasks", small()).await?;
+        watch_caught_up(&ns).await?;
+        ns.apply("tasks", small()).await?;
         gate.open();
-        made(&space, "tasks", Some(&first)).await?;
-        space.applied("tasks").await?;
-        space.delete("other").await?;
-        ends_as(&space, &expected).await
+        created(&ns, "tasks", Some(&first)).await?;
+        ns.applied("tasks").await?;
+        ns.delete("other").await?;
+        converges_to(&ns, &expected).await
     })
 }

@@ -1,18 +1,18 @@
-//! What the API server refuses: the reason and the remedy fit the cause.
+//! Requests that the API server refuses: reason and remedy fit the cause.
 
 use anyhow::Result;
-use apiserver_tests::{Running, Space, block_on, condition};
+use apiserver_tests::{RunningOperator, TestNamespace, block_on, condition};
 use k8s_openapi::api::core::v1::{LimitRange, PersistentVolumeClaim, ResourceQuota};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-async fn told_of_the_claim(space: &Space, reason: &str, words: &[&str]) -> Result<()> {
-    let (_proxy, _operator) = Running::calm(space).await?;
+async fn reported_for_the_claim(ns: &TestNamespace, reason: &str, words: &[&str]) -> Result<()> {
+    let (_proxy, _operator) = RunningOperator::behind_proxy(ns).await?;
     let spec = json!({"image": "tasks:1", "database": {"builtin": {"storage": {"size": "1Gi"}}}});
-    space.apply("tasks", spec).await?;
-    let app = space
-        .until("tasks", &format!("{reason} is told"), |app| {
+    ns.apply("tasks", spec).await?;
+    let app = ns
+        .until("tasks", &format!("{reason} is reported"), |app| {
             condition(app, "Applied").1 == reason
         })
         .await?;
@@ -22,53 +22,53 @@ async fn told_of_the_claim(space: &Space, reason: &str, words: &[&str]) -> Resul
     }
     assert!(
         !message.contains("ServiceAccount"),
-        "it lacks no right: {message}"
+        "it is not an RBAC failure: {message}"
     );
     Ok(())
 }
 
 #[test]
-fn a_quota_is_told_as_a_quota() -> Result<()> {
+fn an_exceeded_quota_is_reported_as_such() -> Result<()> {
     block_on(async {
-        let space = Space::new("quota").await?;
-        let quotas: Api<ResourceQuota> = Api::namespaced(space.client.clone(), &space.name);
+        let ns = TestNamespace::new("quota").await?;
+        let quotas: Api<ResourceQuota> = Api::namespaced(ns.client.clone(), &ns.name);
         let hard = json!({"requests.storage": "512Mi"});
         let quota = json!({"metadata": {"name": "small"}, "spec": {"hard": hard}});
         quotas
             .create(&PostParams::default(), &serde_json::from_value(quota)?)
             .await?;
-        // The controller that would count does not run here.
+        // The quota controller does not run here.
         let counted = json!({"status": {"hard": hard, "used": {"requests.storage": "0"}}});
         quotas
             .patch_status("small", &PatchParams::default(), &Patch::Merge(counted))
             .await?;
         let words = ["exceeded quota: small", "requests.storage", "raise the quota"];
-        told_of_the_claim(&space, "QuotaExceeded", &words).await
+        reported_for_the_claim(&ns, "QuotaExceeded", &words).await
     })
 }
 
 #[test]
-fn a_limit_range_is_told_as_one() -> Result<()> {
+fn a_limit_range_violation_is_reported_as_such() -> Result<()> {
     block_on(async {
-        let space = Space::new("limit-range").await?;
+        let ns = TestNamespace::new("limit-range").await?;
         let limits = json!([{"type": "PersistentVolumeClaim", "max": {"storage": "512Mi"}}]);
         let range = json!({"metadata": {"name": "small"}, "spec": {"limits": limits}});
-        Api::<LimitRange>::namespaced(space.client.clone(), &space.name)
+        Api::<LimitRange>::namespaced(ns.client.clone(), &ns.name)
             .create(&PostParams::default(), &serde_json::from_value(range)?)
             .await?;
         let words = ["512Mi, but request is 1Gi", "widen the LimitRange"];
-        told_of_the_claim(&space, "OutsideLimitRange", &words).await
+        reported_for_the_claim(&ns, "OutsideLimitRange", &words).await
     })
 }
 
-/// The message with which the API server refuses that the operator creates this.
-async fn refusal(space: &Space, group_version: &str, resource: &str, object: &Value) -> Result<String> {
-    let uri = format!("{group_version}/namespaces/{}/{resource}", space.name);
+/// The API server's message when the operator may not create this.
+async fn refusal(ns: &TestNamespace, group_version: &str, resource: &str, object: &Value) -> Result<String> {
+    let uri = format!("{group_version}/namespaces/{}/{resource}", ns.name);
     let request = http::Request::post(uri)
         .header("content-type", "application/json")
-        .header("impersonate-user", space.operator())
+        .header("impersonate-user", ns.operator())
         .body(object.to_string().into_bytes())?;
-    message(space.client.request::<Value>(request).await)
+    message(ns.client.request::<Value>(request).await)
 }
 
 fn message<T>(answer: kube::Result<T>) -> Result<String> {
@@ -79,30 +79,30 @@ fn message<T>(answer: kube::Result<T>) -> Result<String> {
     }
 }
 
-/// The words by which `operator/controller/src/error.rs` tells one 403 from another, where no operator is needed to
-/// hear them.
+/// The messages by which `operator/controller/src/error.rs` distinguishes causes of a 403, where this can be tested
+/// without an operator.
 #[test]
-fn the_api_server_says_what_the_operator_listens_for() -> Result<()> {
+fn the_api_server_sends_the_messages_that_the_operator_matches() -> Result<()> {
     block_on(async {
-        let space = Space::new("texts").await?;
+        let ns = TestNamespace::new("texts").await?;
         let role = json!({"metadata": {"name": "any"}, "rules": []});
-        let text = refusal(&space, "/apis/rbac.authorization.k8s.io/v1", "roles", &role).await?;
+        let text = refusal(&ns, "/apis/rbac.authorization.k8s.io/v1", "roles", &role).await?;
         assert!(text.contains(" cannot create resource \"roles\""), "{text}");
 
         let owner = json!({
             "apiVersion": "nowhere.example.com/v1", "kind": "Nothing", "name": "any", "uid": "1",
             "controller": true, "blockOwnerDeletion": true,
         });
-        let owned = json!({"metadata": {"name": "any", "ownerReferences": [owner]}});
-        let text = refusal(&space, "/api/v1", "configmaps", &owned).await?;
+        let config_map = json!({"metadata": {"name": "any", "ownerReferences": [owner]}});
+        let text = refusal(&ns, "/api/v1", "configmaps", &config_map).await?;
         assert!(text.contains("cannot find RESTMapping"), "{text}");
 
-        let class = format!("fixed-{}", space.name);
+        let class = format!("fixed-{}", ns.name);
         let fixed = json!({"metadata": {"name": class}, "provisioner": "example.com/fixed"});
-        Api::<StorageClass>::all(space.client.clone())
+        Api::<StorageClass>::all(ns.client.clone())
             .create(&PostParams::default(), &serde_json::from_value(fixed)?)
             .await?;
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(space.client.clone(), &space.name);
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(ns.client.clone(), &ns.name);
         let of = |size: &str| json!({"spec": {"resources": {"requests": {"storage": size}}}});
         let mut claim = of("1Gi");
         claim["metadata"] = json!({"name": "data"});

@@ -1,9 +1,11 @@
-//! The number of pods, between the app's own count and an autoscaler.
+//! `replicas`, owned by the app or by an autoscaler.
 
 use std::sync::{Arc, Mutex};
 
-use anyhow::Result;
-use apiserver_tests::{Gate, Proxy, Running, Space, Verdict, block_on, condition, eventually, options};
+use anyhow::{Result, ensure};
+use apiserver_tests::{
+    Action, Gate, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options,
+};
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, Patch, PatchParams};
@@ -12,18 +14,18 @@ use observedapp_desired::Kind;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Every count that the Deployment `tasks` ever had.
+/// Every value of `replicas` that the Deployment `tasks` had.
 struct Counts {
     seen: Arc<Mutex<Vec<i32>>>,
     _watch: AbortOnDropHandle<()>,
 }
 
 impl Counts {
-    fn watch(space: &Space) -> Self {
+    fn watch(ns: &TestNamespace) -> Self {
         let seen: Arc<Mutex<Vec<i32>>> = Arc::default();
         let into = Arc::clone(&seen);
         let config = watcher::Config::default().fields("metadata.name=tasks");
-        let deployments = watcher(deployments(space), config)
+        let deployments = watcher(deployments(ns), config)
             .default_backoff()
             .applied_objects();
         let watch = deployments.for_each(move |deployment| {
@@ -38,22 +40,19 @@ impl Counts {
         }
     }
 
-    /// Waits until this count is the last that was seen, and forgets all.
+    /// Waits until this value is the last one, and clears the list.
     async fn reach(&self, count: i32) -> Result<Vec<i32>> {
-        eventually(&format!("the count is {count}"), async || {
+        eventually(&format!("replicas is {count}"), async || {
             let mut seen = self.seen.lock().unwrap();
-            Ok(if seen.last() == Some(&count) {
-                Ok(std::mem::replace(&mut *seen, vec![count]))
-            } else {
-                Err(format!("{seen:?}"))
-            })
+            ensure!(seen.last() == Some(&count), "{seen:?}");
+            Ok(std::mem::replace(&mut *seen, vec![count]))
         })
         .await
     }
 }
 
-fn deployments(space: &Space) -> Api<Deployment> {
-    Api::namespaced(space.client.clone(), &space.name)
+fn deployments(ns: &TestNamespace) -> Api<Deployment> {
+    Api::namespaced(ns.client.clone(), &ns.name)
 }
 
 fn spec(image: &str, autoscaled: bool) -> Value {
@@ -64,13 +63,13 @@ fn spec(image: &str, autoscaled: bool) -> Value {
     spec
 }
 
-/// The autoscaler's own way to change the count.
-async fn scale(space: &Space, count: i32) -> Result<()> {
+/// Changes the scale subresource, as an autoscaler does.
+async fn scale(ns: &TestNamespace, count: i32) -> Result<()> {
     let params = PatchParams {
         field_manager: Some("kube-controller-manager".to_owned()),
         ..PatchParams::default()
     };
-    deployments(space)
+    deployments(ns)
         .patch_scale(
             "tasks",
             &params,
@@ -83,119 +82,118 @@ async fn scale(space: &Space, count: i32) -> Result<()> {
 #[test]
 fn replicas_are_handed_to_an_autoscaler_and_back_without_a_drop() -> Result<()> {
     block_on(async {
-        let space = Space::new("scaled").await?;
-        let (_proxy, _operator) = Running::calm(&space).await?;
-        let counts = Counts::watch(&space);
-        space.apply("tasks", spec("tasks:1", false)).await?;
-        space.applied("tasks").await?;
+        let ns = TestNamespace::new("scaled").await?;
+        let (_proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+        let counts = Counts::watch(&ns);
+        ns.apply("tasks", spec("tasks:1", false)).await?;
+        ns.applied("tasks").await?;
         counts.reach(4).await?;
-        space.apply("tasks", spec("tasks:1", true)).await?;
-        space.applied("tasks").await?;
-        scale(&space, 7).await?;
-        space.apply("tasks", spec("tasks:2", true)).await?;
-        space.applied("tasks").await?;
+        ns.apply("tasks", spec("tasks:1", true)).await?;
+        ns.applied("tasks").await?;
+        scale(&ns, 7).await?;
+        ns.apply("tasks", spec("tasks:2", true)).await?;
+        ns.applied("tasks").await?;
         let seen = counts.reach(7).await?;
         assert!(
             seen.is_sorted(),
-            "turning it on keeps the count, and what it chose stays: {seen:?}"
+            "enabling autoscaling keeps replicas, and the autoscaler's value stays: {seen:?}"
         );
-        space.apply("tasks", spec("tasks:2", false)).await?;
-        space.applied("tasks").await?;
+        ns.apply("tasks", spec("tasks:2", false)).await?;
+        ns.applied("tasks").await?;
         let seen = counts.reach(4).await?;
         assert!(
             seen.iter().all(|count| *count >= 4),
-            "back without a drop: {seen:?}"
+            "disabling autoscaling keeps replicas: {seen:?}"
         );
-        assert!(space.names(Kind::HorizontalPodAutoscaler).await?.is_empty());
+        assert!(ns.names(Kind::HorizontalPodAutoscaler).await?.is_empty());
         Ok(())
     })
 }
 
 #[test]
-fn a_count_of_a_leader_that_was_frozen_never_replaces_the_autoscalers() -> Result<()> {
+fn a_late_write_of_a_former_leader_keeps_the_autoscalers_replicas() -> Result<()> {
     block_on(async {
-        let space = Space::new("thawed").await?;
-        let [frozen, other] = [Proxy::start(&space).await?, Proxy::start(&space).await?];
-        let arguments = ["--namespaces", &space.name];
-        let counts = Counts::watch(&space);
-        // Neither knows of an election: only the frozen one's own care can save the count.
-        let first = Running::start(options(&arguments), frozen.config());
-        space.apply("tasks", spec("tasks:1", false)).await?;
-        space.applied("tasks").await?;
+        let ns = TestNamespace::new("thawed").await?;
+        let [frozen, other] = [Proxy::start(&ns).await?, Proxy::start(&ns).await?];
+        let arguments = ["--namespaces", &ns.name];
+        let counts = Counts::watch(&ns);
+        // Without leader election, only the operator's own ownership checks can protect the value.
+        let first = RunningOperator::start(options(&arguments), frozen.config());
+        ns.apply("tasks", spec("tasks:1", false)).await?;
+        ns.applied("tasks").await?;
         counts.reach(4).await?;
         let gate = Gate::default();
         let held = gate.clone();
-        frozen.judge(move |call| match (call.verb, call.resource.as_str()) {
-            ("patch", "deployments") => Verdict::Hold(held.clone()),
-            _ => Verdict::Pass,
+        frozen.on_request(move |call| match (call.verb, call.resource.as_str()) {
+            ("patch", "deployments") => Action::Hold(held.clone()),
+            _ => Action::Pass,
         });
-        space.apply("tasks", spec("tasks:2", false)).await?;
-        eventually("its write is on its way", async || {
+        ns.apply("tasks", spec("tasks:2", false)).await?;
+        eventually("the write is sent", async || {
             let last = frozen.writes().pop();
-            Ok(match last {
-                Some(call) if call.answer.is_none() && call.resource == "deployments" => Ok(()),
-                other => Err(format!("{other:?}")),
-            })
+            let is_sent =
+                |call: &apiserver_tests::Call| call.answer.is_none() && call.resource == "deployments";
+            ensure!(last.as_ref().is_some_and(is_sent), "{last:?}");
+            Ok(())
         })
         .await?;
-        let _second = Running::start(options(&arguments), other.config());
-        space.apply("tasks", spec("tasks:3", true)).await?;
-        space.applied("tasks").await?;
-        scale(&space, 9).await?;
+        let _second = RunningOperator::start(options(&arguments), other.config());
+        ns.apply("tasks", spec("tasks:3", true)).await?;
+        ns.applied("tasks").await?;
+        scale(&ns, 9).await?;
         counts.reach(9).await?;
         gate.open();
-        eventually("the late write has its answer", async || {
+        eventually("the late write has a response", async || {
             let waiting = frozen.writes().into_iter().find(|call| call.answer.is_none());
-            Ok(waiting.map_or(Ok(()), |call| Err(format!("{call:?}"))))
+            ensure!(waiting.is_none(), "{waiting:?}");
+            Ok(())
         })
         .await?;
         first.kill().await;
-        space.apply("tasks", spec("tasks:4", true)).await?;
-        space.applied("tasks").await?;
+        ns.apply("tasks", spec("tasks:4", true)).await?;
+        ns.applied("tasks").await?;
         let seen = counts.reach(9).await?;
-        assert_eq!(seen, vec![9; seen.len()], "the count dropped on the way");
+        assert_eq!(seen, vec![9; seen.len()], "replicas changed");
         Ok(())
     })
 }
 
-/// What the autoscaler says of itself, the app says too, with what to do about it.
+/// The app reports the autoscaler's condition, with a remedy.
 #[test]
-fn an_autoscaler_without_metrics_is_told() -> Result<()> {
+fn an_autoscaler_without_metrics_is_reported() -> Result<()> {
     block_on(async {
-        let space = Space::new("unscaled").await?;
-        let (_proxy, _operator) = Running::calm(&space).await?;
-        let app = space.apply("tasks", spec("tasks:1", true)).await?;
+        let ns = TestNamespace::new("unscaled").await?;
+        let (_proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
+        let app = ns.apply("tasks", spec("tasks:1", true)).await?;
         assert_eq!(app.spec.replicas, 4);
-        space.applied("tasks").await?;
+        ns.applied("tasks").await?;
         let says = async |type_: &str, status: &str, reason: &str, message: &str| {
             let condition = json!({"type": type_, "status": status, "reason": reason, "message": message});
             let patch = json!({"status": {"conditions": [condition], "desiredReplicas": 2}});
-            space
-                .objects(Kind::HorizontalPodAutoscaler)
+            ns.objects(Kind::HorizontalPodAutoscaler)
                 .patch_status("tasks", &PatchParams::default(), &Patch::Merge(patch))
                 .await
         };
         let missing = "the server could not find the requested resource (get pods.metrics.k8s.io)";
         says("ScalingActive", "False", "FailedGetResourceMetric", missing).await?;
-        let app = space
-            .until("tasks", "the metrics are missed", |app| {
+        let app = ns
+            .until("tasks", "missing metrics are reported", |app| {
                 condition(app, "Scaled").1 == "FailedGetResourceMetric"
             })
             .await?;
         let (status, _, message) = condition(&app, "Scaled");
         assert_eq!(status, "False");
         assert!(message.ends_with("install metrics-server"), "{message}");
-        // A count beside an autoscaler does nothing.
+        // `replicas` has no effect while autoscaling is enabled.
         let (_, reason, message) = condition(&app, "Valid");
         assert_eq!(reason, "ValidWithNotes");
         assert!(message.contains("spec.replicas: 4 does nothing"), "{message}");
 
         says("ScalingActive", "True", "ValidMetricFound", "it has them").await?;
-        space
-            .until("tasks", "the metrics are there", |app| {
-                condition(app, "Scaled").0 == "True"
-            })
-            .await?;
+        ns.until("tasks", "metrics are available", |app| {
+            condition(app, "Scaled").0 == "True"
+        })
+        .await?;
         Ok(())
     })
 }

@@ -1,8 +1,8 @@
-//! Every field: set, changed to another value, back, and removed. The objects follow, and what is left at the end is what
-//! was there at the beginning. The fields are drawn from the schema, so that a new one is tried without being named here.
+//! Every field of the schema is set, changed, changed back and removed. The objects follow, and the last state equals
+//! the first. The fields come from the schema, so that new ones are tested without being listed here.
 #![allow(clippy::unwrap_used)]
 
-mod draw;
+mod generate;
 mod values;
 
 use std::collections::BTreeMap;
@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use apiserver_tests::{
-    Proxy, Running, Space, answers, block_on, condition, difference, eventually, install, objects_of,
-    options, rights, schemaless_as,
+    Proxy, RunningOperator, TestNamespace, block_on, condition, difference, eventually, install, objects_of,
+    options, rights, schemaless_as, set_ready,
 };
-use draw::{Judge, Trial};
 use futures::future::try_join_all;
+use generate::{Judge, Trial};
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -22,24 +22,24 @@ use observedapp_desired::Kind;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-/// Fields that make no object differ, each with its reason.
+/// Fields that change no object, each with its reason.
 const EXCEPT: &[(&str, &str)] = &[
-    ("paused", "it makes no object: faults/ends.rs"),
-    ("slos[].indicator.probe", "it holds no value"),
+    ("paused", "it changes no object: faults/paused_and_terminating.rs"),
+    ("slos[].indicator.probe", "it has no value"),
 ];
 
-/// What is promised of a disk.
+/// How a field of a volume may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Promise {
-    /// It never changes.
+    /// It is immutable.
     Stays,
-    /// It changes in one direction. That the disk does, too: faults/database.rs.
+    /// It can only grow; that the volume grows, too, is tested in faults/database.rs.
     Grows,
-    /// It changes and is taken back, while what follows it may not: faults/database.rs.
+    /// It can be lowered, and the claim keeps its size: faults/database.rs.
     TakenBack,
 }
 
-/// Fields that do not come true at once: the API server refuses a change, or the cluster does.
+/// Fields whose change is refused by the API server or has no immediate effect.
 const HELD: &[(&str, Promise)] = &[
     ("database.builtin.storage.className", Promise::Stays),
     ("database.cloudNativePG.storage.className", Promise::Stays),
@@ -47,7 +47,7 @@ const HELD: &[(&str, Promise)] = &[
     ("database.cloudNativePG.storage.size", Promise::Grows),
 ];
 
-/// Ends of fields of which Kubernetes takes one value only, or none.
+/// Suffixes of fields of which Kubernetes accepts only one value, or none.
 const ONLY_ONE: &[(&str, &str)] = &[
     (".fieldRef.apiVersion", "there is only v1"),
     (".matchFields[].key", "there is only metadata.name"),
@@ -57,8 +57,7 @@ const ONLY_ONE: &[(&str, &str)] = &[
     ),
 ];
 
-/// How many apps are tried side by side.
-const LANES: usize = 8;
+const WORKERS: usize = 8;
 
 fn is_excepted(field: &str) -> bool {
     EXCEPT.iter().any(|(except, _)| *except == field) || ONLY_ONE.iter().any(|(end, _)| field.ends_with(end))
@@ -67,37 +66,37 @@ fn is_excepted(field: &str) -> bool {
 #[test]
 fn every_field_can_be_set_changed_changed_back_and_removed() -> Result<()> {
     block_on(async {
-        let space = Space::new("draw").await?;
-        let (_proxy, _operator) = everywhere(&space).await?;
-        let judge = Arc::new(Judge::new(space)?);
-        let fields = draw::fields();
-        ensure!(fields.len() > 250, "the schema was not read: {fields:#?}");
+        let ns = TestNamespace::new("draw").await?;
+        let (_proxy, _operator) = cluster_wide(&ns).await?;
+        let judge = Arc::new(Judge::new(ns)?);
+        let fields = generate::fields();
+        ensure!(fields.len() > 250, "too few fields: {fields:#?}");
         let fields = fields.into_iter().filter(|field| !is_excepted(field));
-        // A node port is the whole cluster's: no two apps may ask for it at the same time.
+        // A node port is unique in the cluster: no two apps may claim one at the same time.
         let (in_turn, side_by_side): (Vec<_>, Vec<_>) =
             fields.partition(|field| field.starts_with("service."));
         let jobs = side_by_side.into_iter().map(|field| vec![field]);
         let jobs: Vec<Vec<String>> = jobs.chain([in_turn]).collect();
         let tried = jobs.iter().map(Vec::len).sum::<usize>();
         let jobs = Arc::new(Mutex::new(jobs));
-        // Drawing is work for the processor: each lane has a thread of its own.
-        let lanes = (0..LANES).map(|_| {
+        // Generating is CPU-bound: each worker has a thread.
+        let lanes = (0..WORKERS).map(|_| {
             let (judge, jobs, runtime) = (Arc::clone(&judge), Arc::clone(&jobs), Handle::current());
-            tokio::task::spawn_blocking(move || runtime.block_on(lane(&judge, &jobs)))
+            tokio::task::spawn_blocking(move || runtime.block_on(worker(&judge, &jobs)))
         });
         let mut failures = Vec::new();
         for lane in try_join_all(lanes).await? {
             failures.extend(lane?);
         }
-        println!("{tried} fields were tried");
+        println!("{tried} fields were tested");
         ensure!(failures.is_empty(), "{}", failures.join("\n"));
         Ok(())
     })
 }
 
-/// One operator for all, in a cluster that has a Prometheus and all optional APIs.
-async fn everywhere(space: &Space) -> Result<(Proxy, Running)> {
-    let client = &space.client;
+/// One operator, in a cluster with a Prometheus and all optional APIs.
+async fn cluster_wide(ns: &TestNamespace) -> Result<(Proxy, RunningOperator)> {
+    let client = &ns.client;
     for &kind in Kind::ALL.iter().filter(|kind| kind.is_optional()) {
         install(client, &serde_json::from_value(golden_tests::crd(kind)?)?).await?;
     }
@@ -108,24 +107,24 @@ async fn everywhere(space: &Space) -> Result<(Proxy, Running)> {
         "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": {"name": "prometheus"},
         "spec": {"serviceMonitorSelector": {}, "probeSelector": {}, "ruleSelector": {}},
     }))?;
-    Api::<DynamicObject>::namespaced_with(client.clone(), &space.name, &resource)
+    Api::<DynamicObject>::namespaced_with(client.clone(), &ns.name, &resource)
         .create(&PostParams::default(), &prometheus)
         .await?;
-    rights::unconfine(client).await?;
+    rights::grant_cluster_wide(client).await?;
     let proxy = Proxy::start_as(client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
-    let trusted = format!("--prometheus-namespaces={}", space.name);
+    let trusted = format!("--prometheus-namespaces={}", ns.name);
     let arguments = [
         trusted.as_str(),
         "--prober-url=blackbox-exporter.probing:9115",
         "--grafana-url=https://grafana.example.com",
     ];
-    let operator = Running::start(options(&arguments), proxy.config());
+    let operator = RunningOperator::start(options(&arguments), proxy.config());
     Ok((proxy, operator))
 }
 
-/// Tries what nobody else has begun to try; gives what went wrong.
-async fn lane(judge: &Judge, jobs: &Mutex<Vec<Vec<String>>>) -> Result<Vec<String>> {
-    let space = Space::new("lane").await?;
+/// Tests fields until none is left; returns the failures.
+async fn worker(judge: &Judge, jobs: &Mutex<Vec<Vec<String>>>) -> Result<Vec<String>> {
+    let ns = TestNamespace::new("lane").await?;
     let mut failures = Vec::new();
     let mut number = 0;
     loop {
@@ -134,7 +133,7 @@ async fn lane(judge: &Judge, jobs: &Mutex<Vec<Vec<String>>>) -> Result<Vec<Strin
         for field in fields {
             number += 1;
             let tried = match judge.draw(&field).await {
-                Ok(trial) => attempt(&space, &format!("field-{number}"), &trial).await,
+                Ok(trial) => attempt(&ns, &format!("field-{number}"), &trial).await,
                 Err(why) => Err(anyhow!(why)),
             };
             if let Err(error) = tried {
@@ -145,103 +144,99 @@ async fn lane(judge: &Judge, jobs: &Mutex<Vec<Vec<String>>>) -> Result<Vec<Strin
     }
 }
 
-async fn attempt(space: &Space, app: &str, trial: &Trial) -> Result<()> {
+async fn attempt(ns: &TestNamespace, app: &str, trial: &Trial) -> Result<()> {
     if let Some((_, promise)) = HELD.iter().find(|(field, _)| *field == trial.field) {
-        return hold(space, app, trial, *promise).await;
+        return hold(ns, app, trial, *promise).await;
     }
     let without = match &trial.without {
         Some(spec) => {
-            set(space, app, spec).await.context("without it")?;
-            Some((spec, objects_of(space, app).await?))
+            set(ns, app, spec).await.context("without it")?;
+            Some((spec, objects_of(ns, app).await?))
         }
         None => None,
     };
-    set(space, app, &trial.first).await.context("set")?;
-    let first = objects_of(space, app).await?;
-    set(space, app, &trial.other).await.context("changed")?;
-    let other = objects_of(space, app).await?;
+    set(ns, app, &trial.first).await.context("set")?;
+    let first = objects_of(ns, app).await?;
+    set(ns, app, &trial.other).await.context("changed")?;
+    let other = objects_of(ns, app).await?;
     ensure!(first != other, "no object followed its change");
-    set(space, app, &trial.first).await.context("changed back")?;
-    comes_to(space, app, &first).await.context("changed back")?;
+    set(ns, app, &trial.first).await.context("changed back")?;
+    comes_to(ns, app, &first).await.context("changed back")?;
     if let Some((spec, before)) = without {
-        set(space, app, spec).await.context("removed")?;
-        comes_to(space, app, &before).await.context("removed")?;
+        set(ns, app, spec).await.context("removed")?;
+        comes_to(ns, app, &before).await.context("removed")?;
     }
-    space.delete(app).await?;
+    ns.delete(app).await?;
     let with_service = trial.field.starts_with("service.");
-    eventually("its Service is gone", async || {
-        let there = with_service && space.objects(Kind::Service).get_opt(app).await?.is_some();
-        Ok(if there { Err(String::new()) } else { Ok(()) })
+    eventually("its Service is deleted", async || {
+        let exists = with_service && ns.objects(Kind::Service).get_opt(app).await?.is_some();
+        ensure!(!exists);
+        Ok(())
     })
     .await
 }
 
-/// The change is refused, in words that name the field, and all stays as it is.
-async fn hold(space: &Space, app: &str, trial: &Trial, promise: Promise) -> Result<()> {
-    set(space, app, &trial.first).await.context("set")?;
+/// The change is refused with a message that names the field, and nothing changes.
+async fn hold(ns: &TestNamespace, app: &str, trial: &Trial, promise: Promise) -> Result<()> {
+    set(ns, app, &trial.first).await.context("set")?;
     let refused = match promise {
         Promise::Stays => {
-            let before = objects_of(space, app).await?;
-            let without = trial.without.as_ref().context("it cannot be left out")?;
+            let before = objects_of(ns, app).await?;
+            let without = trial.without.as_ref().context("the field cannot be removed")?;
             let refused = vec![
-                space.replace(app, &trial.other).await,
-                space.replace(app, without).await,
+                ns.replace(app, &trial.other).await,
+                ns.replace(app, without).await,
             ];
-            comes_to(space, app, &before).await?;
+            comes_to(ns, app, &before).await?;
             refused
         }
         Promise::Grows => {
-            space
-                .replace(app, &trial.other)
+            ns.replace(app, &trial.other)
                 .await
-                .context("it does not grow")?;
-            vec![space.replace(app, &trial.first).await]
+                .context("the other value is not larger")?;
+            vec![ns.replace(app, &trial.first).await]
         }
         Promise::TakenBack => {
             for spec in [&trial.other, &trial.first] {
-                space
-                    .replace(app, spec)
+                ns.replace(app, spec)
                     .await
-                    .context("it does not change back")?;
+                    .context("there is no spec with the first value")?;
             }
             Vec::new()
         }
     };
     for answer in refused {
         let Err(error) = answer else {
-            bail!("what must not change was changed");
+            bail!("an immutable field was changed");
         };
         let holder = trial.field.rsplit_once('.').map_or("", |(holder, _)| holder);
         ensure!(error.to_string().contains(holder), "{error:#}");
     }
-    space.delete(app).await
+    ns.delete(app).await
 }
 
-async fn comes_to(space: &Space, app: &str, expected: &BTreeMap<String, String>) -> Result<()> {
-    eventually("all is as before", async || {
-        let found = objects_of(space, app).await?;
-        Ok(if found == *expected {
-            Ok(())
-        } else {
-            Err(difference(expected, &found))
-        })
+async fn comes_to(ns: &TestNamespace, app: &str, expected: &BTreeMap<String, String>) -> Result<()> {
+    eventually("the objects are as before", async || {
+        let found = objects_of(ns, app).await?;
+        ensure!(found == *expected, "{}", difference(expected, &found));
+        Ok(())
     })
     .await
 }
 
-/// Applies a spec and waits until all is as it asks for.
-async fn set(space: &Space, app: &str, spec: &Value) -> Result<()> {
-    // No two apps can have one route.
+/// Applies a spec and waits until its objects match it.
+async fn set(ns: &TestNamespace, app: &str, spec: &Value) -> Result<()> {
+    // Routes must be unique among apps.
     let own = spec
         .to_string()
-        .replace("tasks.example.com", &format!("{app}.{}.example.com", space.name));
+        .replace("tasks.example.com", &format!("{app}.{}.example.com", ns.name));
     let own: Value = serde_json::from_str(&own)?;
-    if space.apps().get_opt(app).await?.is_none() {
-        space.apply(app, own).await?;
+    if ns.apps().get_opt(app).await?.is_none() {
+        ns.apply(app, own).await?;
     } else {
-        space.replace(app, &own).await?;
+        ns.replace(app, &own).await?;
     }
-    let app = space
+    let app = ns
         .until(app, "it is applied or refused", |app| {
             let (status, reason, _) = condition(app, "Applied");
             status == "True" || ["Rejected", "Invalid", "Forbidden"].contains(&reason.as_str())
@@ -252,13 +247,13 @@ async fn set(space: &Space, app: &str, spec: &Value) -> Result<()> {
         bail!("{message}; {}", condition(&app, "Valid").2);
     }
     let name = app.name_any();
-    // With every spec, so that no status of a Deployment tells one from another.
-    answers(space, &name, 1).await?;
+    // In every spec, so that the Deployment's status is the same for all.
+    set_ready(ns, &name, 1).await?;
     if spec["probe"].is_object() {
-        // It is made when the app answers for the first time.
+        // The Probe is created when the app is available for the first time.
         eventually("it is probed", async || {
-            let probe = space.objects(Kind::Probe).get_opt(&name).await?;
-            Ok(probe.map(drop).ok_or_else(String::new))
+            let probe = ns.objects(Kind::Probe).get_opt(&name).await?;
+            probe.map(drop).context("it has no Probe")
         })
         .await?;
     }

@@ -1,8 +1,8 @@
-//! Other values for a field, by what its schema and its present value look like.
+//! Other values for a field, by its schema and its present value.
 
 use serde_json::{Value, json};
 
-/// Words that only their like can replace.
+/// Values that can be replaced only by a value of the same set.
 const WORDS: [(&str, &str); 14] = [
     ("In", "NotIn"),
     ("Exists", "Equal"),
@@ -14,15 +14,15 @@ const WORDS: [(&str, &str); 14] = [
     ("metadata.name", "metadata.namespace"),
     ("metadata.labels", "metadata.annotations"),
     ("1m", "1"),
-    // Two of the volumes.
+    // Names of volumes.
     ("map", "secret"),
     ("10.0.0.0/16", "10.0.0.0/15"),
     ("10.0.1.0/24", "10.0.2.0/24"),
-    // Only a minor version can be changed under data.
+    // Only the minor version of a database with data can change.
     ("18", "18.1"),
 ];
 
-/// Values that may be taken in the place of this one, the likeliest first.
+/// Candidates to replace this value, the most likely first.
 pub fn others(schema: &Value, value: &Value) -> Vec<Value> {
     if let Some(all) = schema["enum"].as_array() {
         return all.iter().filter(|other| *other != value).cloned().collect();
@@ -30,7 +30,7 @@ pub fn others(schema: &Value, value: &Value) -> Vec<Value> {
     match value {
         Value::Bool(value) => vec![json!(!value)],
         Value::Number(number) => match number.as_i64() {
-            // A number may stand for a text: `version: 18`.
+            // A number can be valid as text: `version: 18`.
             Some(number) if schema["x-kubernetes-int-or-string"] == true => {
                 [vec![json!(number + 1)], texts(&number.to_string())].concat()
             }
@@ -41,7 +41,7 @@ pub fn others(schema: &Value, value: &Value) -> Vec<Value> {
                 .unwrap_or_default(),
         },
         Value::String(text) => texts(text),
-        // A map: one of its values is changed.
+        // For a map, one value is changed.
         Value::Object(map) => map
             .iter()
             .flat_map(|(key, value)| {
@@ -67,7 +67,7 @@ fn texts(text: &str) -> Vec<Value> {
     words
         .chain(counted_up(text))
         .chain(["x", "2", "/x"].map(|end| format!("{text}{end}")))
-        // What is quoted in a selector.
+        // A quoted value in a selector.
         .chain(
             text.rfind('"')
                 .map(|end| format!("{}x{}", &text[..end], &text[end..])),
@@ -76,7 +76,7 @@ fn texts(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The text with its last number raised by one: `30d`, `31d`.
+/// The text with its last number incremented: `30d`, `31d`.
 fn counted_up(text: &str) -> Option<String> {
     let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
     let begin = text[..end]

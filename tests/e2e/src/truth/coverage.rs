@@ -1,4 +1,4 @@
-//! A figure without a row fails: the rows are compared with the schema and the printed columns.
+//! A new figure in the schema or the printed columns without a row in the truth table fails here.
 
 /// The figures of one objective.
 pub const OBJECTIVE: [&str; 10] = [
@@ -13,7 +13,7 @@ pub const OBJECTIVE: [&str; 10] = [
     "state",
     "observedAt",
 ];
-/// Stat panels that show no figure of an objective.
+/// Stat panels without a figure of an objective.
 pub const OTHER_PANELS: [&str; 0] = [];
 
 #[cfg(test)]
@@ -26,9 +26,9 @@ mod tests {
     use super::super::surfaces::COLUMNS;
     use super::*;
 
-    /// The fields of an alert: compared with the alerts that fire.
+    /// The fields of an alert, which are compared with the firing alerts.
     const ALERT: [&str; 4] = ["name", "slo", "severity", "since"];
-    /// What else the status says; other tests compare it.
+    /// Fields of the status that other tests check.
     const OTHER_STATUS: [&str; 7] = [
         "observedGeneration",
         "replicas",

@@ -1,4 +1,4 @@
-//! What every figure should be, computed from what users counted.
+//! The expected value of every figure, computed from the counts of the load generator.
 
 use std::time::Instant;
 
@@ -9,19 +9,19 @@ use super::surfaces::{Shown, Surfaces};
 const WINDOW: f64 = 86_400.0;
 const SLOT: f64 = 300.0;
 const MINUTE: f64 = 60.0;
-/// Of a figure, where its last printed digit is finer.
+/// Relative, if the last printed digit is finer.
 const TOLERANCE: f64 = 0.02;
 
-/// What happened, by other counts than Prometheus'.
+/// Counts of what happened, from sources other than Prometheus.
 #[derive(Debug)]
 pub struct Truth {
-    /// Requests that users made.
+    /// Requests of the load generator.
     pub events: f64,
-    /// Those that failed, as users counted them.
+    /// Failed requests, as the load generator counted them.
     pub failed: f64,
-    /// Those above the threshold, as the app counts them.
+    /// Requests above the threshold, as the app counts them.
     pub slow: f64,
-    /// Seconds since the epoch.
+    /// When the rules were first evaluated, in seconds since the epoch.
     pub rules_since: f64,
     pub last_request: Instant,
 }
@@ -38,17 +38,17 @@ impl Truth {
     }
 }
 
-/// One objective as it should be shown.
+/// The expected figures of one objective.
 #[derive(Debug)]
 struct Slo {
     name: &'static str,
     /// In percent.
     objective: f64,
-    /// Absent without events.
+    /// `None` without events.
     error_ratio: Option<f64>,
-    /// Seconds since its rules are evaluated, by the clock.
+    /// Seconds since the rules were first evaluated.
     watched: f64,
-    /// How much of the window is known, as Prometheus has recorded it: in whole slots.
+    /// The covered part of the window in seconds, in whole slots, as Prometheus has recorded it.
     coverage: Option<f64>,
     alert_fires: bool,
 }
@@ -62,7 +62,7 @@ impl Slo {
             "availability" => (99.9, share(truth.failed)),
             "latency" => (99.0, share(truth.slow)),
             "ratio" => (99.5, share(truth.failed)),
-            // Its pod is well all the time: that is the truth, however often it is asked.
+            // The pod is ready all the time, so every probe succeeds, whatever their number.
             _ => (99.0, Some(0.0)),
         };
         Self {
@@ -105,7 +105,7 @@ impl Slo {
         }
     }
 
-    /// What is wrong with a figure of this objective as it is shown.
+    /// Compares a displayed figure of this objective with the expected one.
     fn check(&self, figure: &str, shown: Option<&str>) -> Result<(), String> {
         let left = self.left();
         match figure {
@@ -154,10 +154,10 @@ impl Slo {
             "exhaustsIn" => spans(shown, self.exhausts_in()),
             "observedAt" => match (shown, self.error_ratio) {
                 (Some(at), Some(_)) => not_in_the_future(at),
-                (None, Some(_)) => Err("it is not shown".to_owned()),
+                (None, Some(_)) => Err("it is not displayed".to_owned()),
                 (_, None) => Ok(()),
             },
-            other => Err(format!("nobody has said what {other} should be")),
+            other => Err(format!("there is no expected value of {other}")),
         }
     }
 }
@@ -170,7 +170,7 @@ fn same(shown: Option<&str>, wanted: Option<&str>) -> Result<(), String> {
     }
 }
 
-/// Within one printed digit, or within 2 % of what the figure measures.
+/// Equal within one printed digit, or within 2 % of `measured`.
 fn near(shown: Option<&str>, wanted: Option<f64>, digit: f64, measured: f64) -> Result<(), String> {
     let number = shown.and_then(|text| text.trim_end_matches(['%', 'x']).parse::<f64>().ok());
     match (number, wanted) {
@@ -182,7 +182,7 @@ fn near(shown: Option<&str>, wanted: Option<f64>, digit: f64, measured: f64) -> 
     }
 }
 
-/// One unit of the span as it is written, or 2 %.
+/// Equal within one unit of the printed duration, or within 2 %.
 fn spans(shown: Option<&str>, wanted: Option<f64>) -> Result<(), String> {
     let seconds = shown.and_then(|text| {
         let unit = match text.chars().last()? {
@@ -198,9 +198,9 @@ fn spans(shown: Option<&str>, wanted: Option<f64>) -> Result<(), String> {
             Ok(())
         }
         (None, None) => Ok(()),
-        // At the edge of the window one of both may say nothing.
+        // At the edge of the window, one of them may be missing.
         (None, Some(wanted)) if wanted > WINDOW * (1.0 - TOLERANCE) => Ok(()),
-        _ => Err(format!("{shown:?} is shown, {wanted:?} seconds are true")),
+        _ => Err(format!("{shown:?} is displayed, {wanted:?} seconds are expected")),
     }
 }
 
@@ -212,7 +212,7 @@ fn not_in_the_future(at: &str) -> Result<(), String> {
     }
 }
 
-/// Every figure that differs from the truth, one line each.
+/// Every figure that differs from the expected one, one line each.
 pub fn disagreements(seen: &Surfaces, truth: &Truth) -> Vec<String> {
     let slos: Vec<Slo> = ["availability", "latency", "ratio", "probe"]
         .into_iter()
@@ -234,7 +234,7 @@ pub fn disagreements(seen: &Surfaces, truth: &Truth) -> Vec<String> {
             ("alert", _) => Ok(()),
             (figure, Some(name)) => match slos.iter().find(|slo| slo.name == name) {
                 Some(slo) => slo.check(figure, text),
-                None => Err(format!("there is no objective {name}")),
+                None => Err(format!("the objective {name} does not exist")),
             },
             (figure, None) => Err(format!("{figure} belongs to no objective")),
         };
@@ -246,7 +246,7 @@ pub fn disagreements(seen: &Surfaces, truth: &Truth) -> Vec<String> {
         }
     }
     wrong.extend(seen.alert_differences());
-    // The objective that stands for the app is the one with the least budget left.
+    // `worstSLO` must be the objective with the least budget left.
     if let (Some(least), Some(worst)) = (least, &seen.worst) {
         let left = slos.iter().find(|slo| slo.name == worst).and_then(Slo::left);
         if left.is_none_or(|left| left - least > TOLERANCE) {

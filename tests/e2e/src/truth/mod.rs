@@ -1,6 +1,7 @@
-//! The truth table: every figure that a user can see, beside what the users of the app counted themselves.
+//! The truth table: every figure that a user can see, compared with the counts of the load generator.
 //!
-//! `surfaces` reads what is shown, `expected` computes what should be, `coverage` fails when a figure has no row.
+//! `surfaces` reads the displayed figures, `expected` computes the expected ones, `coverage` fails for a figure without
+//! a row.
 
 mod coverage;
 mod expected;
@@ -17,15 +18,15 @@ use serde_json::json;
 pub use self::expected::Truth;
 use self::expected::disagreements;
 use self::surfaces::Surfaces;
-use crate::{App, Cluster, Prometheus, SMALL, eventually};
+use crate::{App, Cluster, SMALL, eventually};
 
 pub const OBSERVED: Duration = Duration::from_mins(4);
 /// A slot is closed every five minutes.
 const FIRST_SLOT: Duration = Duration::from_mins(7);
-/// Three times what is promised: a figure is at most 60 s older than the scrape that it rests on.
+/// Three times the promised 60 s from a scrape to the figures.
 pub const FRESH: Duration = Duration::from_mins(3);
 
-/// The small app with one objective of each kind, over one day: there the figures move within minutes.
+/// The small app with one objective of each kind, over one day: short windows make the figures move within minutes.
 pub fn manifest(name: &str) -> String {
     let slos = r#"slos:
   - {name: availability, objective: 99.9, window: 1d, indicator: {availability: {matchers: 'route=~"/tasks.*"'}}}
@@ -39,11 +40,11 @@ pub fn manifest(name: &str) -> String {
         .replace("job=\"tasks\"", &format!("job=\"{name}\""))
         .replace("env: [", "env: [{name: FAULTS, value: \"on\"}, ")
         .replace("metrics: {port: 8000}", "metrics: {port: 8000, interval: 5s}")
-        // A burst of slow requests needs more than a quarter of a small container's memory.
+        // Many concurrent slow requests need more than a quarter of the small container's memory.
         .replace("memory: 64Mi", "memory: 128Mi")
 }
 
-/// How every pod of the app behaves from now on.
+/// Sets the error ratio and latency of every pod of the app.
 pub async fn behave(app: &App<'_>, error_ratio: f64, latency_ms: u64) -> Result<()> {
     for pod in app.pods("app").await? {
         let body = json!({ "error_ratio": error_ratio, "latency_ms": latency_ms });
@@ -55,7 +56,7 @@ pub async fn behave(app: &App<'_>, error_ratio: f64, latency_ms: u64) -> Result<
     Ok(())
 }
 
-/// Puts users on the app for a while and adds what they counted to the truth.
+/// Runs load for a while and adds its counts.
 pub async fn users(cluster: &Cluster, app: &App<'_>, duration: &str, truth: &mut Truth) -> Result<()> {
     let load = Load {
         users: 20,
@@ -66,11 +67,11 @@ pub async fn users(cluster: &Cluster, app: &App<'_>, duration: &str, truth: &mut
         app: app.name.clone(),
         namespace: app.namespace.clone(),
     };
-    let outcome = load::put(&Kubectl::new(&cluster.kubeconfig).await?, &load, |_| ()).await?;
+    let outcome = load::run_job(&Kubectl::new(&cluster.kubeconfig).await?, &load, |_| ()).await?;
     let count = |key: &str| {
         outcome.summary[key]
             .as_f64()
-            .with_context(|| format!("the load counted no {key}"))
+            .with_context(|| format!("the load's summary lacks {key}"))
     };
     truth.events += count("requests")?;
     truth.failed += count("failed")?;
@@ -78,7 +79,7 @@ pub async fn users(cluster: &Cluster, app: &App<'_>, duration: &str, truth: &mut
     Ok(())
 }
 
-/// The slow requests as the app itself counts them, read from the pod and not from Prometheus.
+/// The app's own count of slow requests, from the pod's metrics and not from Prometheus.
 pub async fn slow(app: &App<'_>) -> Result<f64> {
     let reply = app.pod_request(8000, "GET", "/metrics", None).await?;
     let sum = |name: &str, also: &str| -> f64 {
@@ -93,11 +94,11 @@ pub async fn slow(app: &App<'_>) -> Result<f64> {
         - sum("http_request_duration_seconds_bucket", r#"le="0.3""#))
 }
 
-/// Waits until every figure on every surface agrees with the truth, and says how long that took.
+/// Waits until every displayed figure equals the expected one; prints how long that took.
 pub async fn all_agree(situation: &str, cluster: &Cluster, app: &App<'_>, truth: &Truth) -> Result<()> {
     let began = Instant::now();
     let seen = eventually(
-        &format!("{situation}: every figure agrees with what users counted"),
+        &format!("{situation}: every figure agrees with the load's counts"),
         FRESH,
         async || {
             let seen = Surfaces::read(cluster, app).await?;
@@ -122,11 +123,11 @@ pub async fn all_agree(situation: &str, cluster: &Cluster, app: &App<'_>, truth:
     Ok(())
 }
 
-/// Since when Prometheus evaluates this app's rules, in seconds since the epoch: what the window coverage is counted from.
-/// It waits until their first slot is closed, before which only the last minutes are shown.
+/// When Prometheus first evaluated this app's rules, in seconds since the epoch: the window coverage counts from there.
+/// Waits until their first slot is closed; before, only the last minutes are displayed.
 pub async fn rules_since(cluster: &Cluster, app: &App<'_>) -> Result<f64> {
     let of = format!(r#"{{namespace="{}",app="{}"}}"#, app.namespace, app.name);
-    let prometheus = Prometheus(cluster);
+    let prometheus = cluster.prometheus();
     let coverage = format!(
         r#"slo:window_coverage:ratio{{namespace="{}",app="{}",slo="availability"}}"#,
         app.namespace, app.name

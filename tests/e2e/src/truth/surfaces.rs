@@ -1,21 +1,17 @@
-//! Everywhere that a user can see a figure, read as the user sees it.
+//! Reads every figure from every place where a user can see it.
+
+mod metrics;
+mod printed;
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::ListParams;
-use kube::{Api, ResourceExt};
-use lab::handy;
 use serde_json::{Map, Value};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
 
-use crate::{App, Cluster, OPERATOR_NAMESPACE, Prometheus, filled_in};
+use crate::{App, Cluster};
 
-/// What a printed column shows.
+/// The figures of the printed columns.
 pub const COLUMNS: [(&str, &str); 5] = [
     ("OBJECTIVE", "name"),
     ("SLI", "sli"),
@@ -23,22 +19,8 @@ pub const COLUMNS: [(&str, &str); 5] = [
     ("BURN", "burnRate"),
     ("ALERTS", "alerts"),
 ];
-/// What a column of `kubectl observed top` shows.
-const TOP: [(&str, &str); 5] = [
-    ("BUDGET", "budgetRemaining"),
-    ("SLI", "sli"),
-    ("BURN", "burnRate"),
-    ("SPENT IN", "exhaustsIn"),
-    ("ALERTS", "alerts"),
-];
-/// The stat panels of an objective, by the end of their titles.
-const PANELS: [(&str, &str); 3] = [
-    (": objective", "objective"),
-    (": SLI", "sli"),
-    (": budget left", "budgetRemaining"),
-];
 
-/// One figure somewhere; without text where nothing is shown.
+/// One displayed figure; `None` if nothing is displayed.
 #[derive(Debug)]
 pub struct Shown {
     pub surface: &'static str,
@@ -47,15 +29,14 @@ pub struct Shown {
     pub text: Option<String>,
 }
 
-/// All of them, read one after the other.
 #[derive(Debug, Default)]
 pub struct Surfaces {
     pub figures: Vec<Shown>,
     pub slos: Vec<String>,
     pub worst: Option<String>,
-    /// The labels of the app's alerts that fire, as Prometheus has them.
+    /// The labels of the app's firing alerts in Prometheus.
     pub firing: Vec<BTreeMap<String, String>>,
-    /// How much of the window is known, by objective, as Prometheus has recorded it.
+    /// The window coverage by objective, as Prometheus has recorded it.
     pub coverage: BTreeMap<String, f64>,
     alerts: Vec<Map<String, Value>>,
     observed: Vec<Timestamp>,
@@ -76,13 +57,13 @@ impl Surfaces {
             r#"ALERTS{{alertstate="firing",namespace="{}",app="{}"}}"#,
             app.namespace, app.name
         );
-        let firing = Prometheus(cluster).query(&firing).await?;
+        let firing = cluster.prometheus().query(&firing).await?;
         seen.firing = firing.into_iter().map(|sample| sample.labels).collect();
         let coverage = format!(
             r#"slo:window_coverage:ratio{{namespace="{}",app="{}"}}"#,
             app.namespace, app.name
         );
-        for sample in Prometheus(cluster).query(&coverage).await? {
+        for sample in cluster.prometheus().query(&coverage).await? {
             let slo = sample.labels.get("slo").cloned().unwrap_or_default();
             seen.coverage.insert(slo, sample.value);
         }
@@ -93,7 +74,7 @@ impl Surfaces {
         self.figures.len()
     }
 
-    /// How old the figures are, by their own word.
+    /// The age of the figures by their `observedAt`.
     pub fn ages(&self) -> String {
         let now = Timestamp::now().as_second();
         let ages: Vec<String> = self
@@ -104,7 +85,7 @@ impl Surfaces {
         format!("first true {} ago", ages.join(", "))
     }
 
-    /// Where the listed alerts are not those that fire.
+    /// The differences between the listed and the firing alerts.
     pub fn alert_differences(&self) -> Vec<String> {
         let of = |alert: &str, slo: Option<&str>, severity: Option<&str>| {
             format!("{alert} {} {}", slo.unwrap_or("-"), severity.unwrap_or("-"))
@@ -156,7 +137,7 @@ impl Surfaces {
         });
     }
 
-    /// Every field of an objective as JSON has it; those that are left out are figures that are not shown.
+    /// Adds every field of an objective in JSON; a missing field is a figure that is not displayed.
     fn objective(&mut self, surface: &'static str, entry: &Value) -> Result<String> {
         let name = entry["name"]
             .as_str()
@@ -170,7 +151,7 @@ impl Surfaces {
         for figure in fields.keys() {
             ensure!(
                 super::coverage::OBJECTIVE.contains(&figure.as_str()) || figure == "burnRateLastDay",
-                "{surface} shows {figure}, of which the truth table knows nothing"
+                "{surface} shows {figure}, which has no row in the truth table"
             );
         }
         Ok(name)
@@ -182,7 +163,7 @@ impl Surfaces {
             .get(&app.name)
             .await?
             .status
-            .context("there is no status")?;
+            .context("the app has no status")?;
         let status = serde_json::to_value(status)?;
         for entry in status["slos"].as_array().into_iter().flatten() {
             let name = self.objective("status.slos", entry)?;
@@ -191,7 +172,7 @@ impl Surfaces {
                 self.observed.push(at.parse()?);
             }
         }
-        ensure!(!self.slos.is_empty(), "the status names no objective");
+        ensure!(!self.slos.is_empty(), "the status has no objective");
         self.worst = Some(self.objective("status.worstSLO", &status["worstSLO"])?);
         let count = status["firingAlerts"].as_i64().map(|count| count.to_string());
         self.add("status.firingAlerts", None, "alerts", count);
@@ -200,284 +181,5 @@ impl Surfaces {
                 .push(alert.as_object().context("not an object")?.clone());
         }
         Ok(())
-    }
-
-    async fn columns(&mut self, cluster: &Cluster, app: &App<'_>, worst: Option<&str>) -> Result<()> {
-        let table = kubectl(
-            cluster,
-            &["get", "oapp", &app.name, "-n", &app.namespace, "-o", "wide"],
-        )
-        .await?;
-        for (column, figure) in COLUMNS {
-            let text = cell(&table, column, &app.name)?;
-            let slo = (figure != "alerts").then_some(worst).flatten();
-            self.add("kubectl get oapp", slo, figure, text);
-        }
-        Ok(())
-    }
-
-    async fn status_screen(&mut self, cluster: &Cluster, app: &App<'_>) -> Result<()> {
-        let status = ["observed", "status", &app.name, "-n", &app.namespace];
-        let json: Value =
-            serde_json::from_str(&kubectl(cluster, &[&status[..], &["-o", "json"]].concat()).await?)?;
-        let screen = kubectl(cluster, &status).await?;
-        for entry in json["slos"].as_array().into_iter().flatten() {
-            let name = self.objective("observed status -o json", entry)?;
-            // The lines of this objective on the screen: from its name to the next one's.
-            let own = screen
-                .split_once(&format!("\n  {name}  "))
-                .with_context(|| format!("the screen does not name {name}:\n{screen}"))?
-                .1;
-            let own: String = own
-                .lines()
-                .enumerate()
-                .take_while(|(n, line)| *n == 0 || line.starts_with("    "))
-                .map(|(_, line)| line)
-                .collect::<Vec<_>>()
-                .join("\n");
-            for figure in [
-                "sli",
-                "budgetRemaining",
-                "burnRate",
-                "exhaustsIn",
-                "state",
-                "objective",
-                "window",
-            ] {
-                if let Some(text) = entry[figure].as_str() {
-                    ensure!(
-                        own.contains(text),
-                        "the screen does not show the {figure} {text} of {name}:\n{own}"
-                    );
-                }
-            }
-            if let (Some(day), Some(burn)) = (entry["burnRateLastDay"].as_array(), entry["burnRate"].as_str())
-            {
-                let newest = day.last().and_then(Value::as_f64).unwrap_or(0.0);
-                let burn: f64 = burn.trim_end_matches('x').parse()?;
-                ensure!(
-                    newest >= burn * 0.98 - 0.1,
-                    "the last half hour's highest burn rate of {name} is {newest}, it burns at {burn} now"
-                );
-            }
-        }
-        let count = json["firingAlerts"].as_i64().map(|count| count.to_string());
-        let told = match count.as_deref() {
-            Some("0") => "none is firing".to_owned(),
-            Some(count) => format!("{count} firing"),
-            None => "not known".to_owned(),
-        };
-        ensure!(
-            screen.contains(&told),
-            "the screen does not say {told:?}:\n{screen}"
-        );
-        self.add("observed status -o json", None, "alerts", count);
-        Ok(())
-    }
-
-    async fn top_screen(&mut self, cluster: &Cluster, app: &App<'_>, worst: Option<&str>) -> Result<()> {
-        let top = ["observed", "top", "-n", &app.namespace];
-        let json: Value =
-            serde_json::from_str(&kubectl(cluster, &[&top[..], &["-o", "json"]].concat()).await?)?;
-        let row = json
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|row| row["name"] == app.name.as_str())
-            .context("`top` does not list the app")?;
-        self.objective("observed top -o json", &row["worstSLO"])?;
-        let count = row["firingAlerts"].as_i64().map(|count| count.to_string());
-        self.add("observed top -o json", None, "alerts", count);
-        let table = kubectl(cluster, &top).await?;
-        for (column, figure) in TOP {
-            let text = cell(&table, column, &app.name)?.filter(|text| text != "-" && text != "NoData");
-            let slo = (figure != "alerts").then_some(worst).flatten();
-            self.add("observed top", slo, figure, text);
-        }
-        Ok(())
-    }
-
-    /// `observedapp_slo_state` of the replica that leads.
-    async fn metrics(&mut self, cluster: &Cluster, app: &App<'_>) -> Result<()> {
-        let pods = Api::<Pod>::namespaced(cluster.client.clone(), OPERATOR_NAMESPACE);
-        let of = format!(r#"namespace="{}",app="{}""#, app.namespace, app.name);
-        let mut states: BTreeMap<String, String> = BTreeMap::new();
-        for pod in pods
-            .list(&ListParams::default().labels("app.kubernetes.io/name=observedapp"))
-            .await?
-        {
-            let text = cluster
-                .pod_get(OPERATOR_NAMESPACE, &pod.name_any(), "8080", "/metrics")
-                .await?;
-            for line in text
-                .lines()
-                .filter(|line| line.starts_with("observedapp_slo_state{") && line.contains(&of))
-            {
-                let label = |name: &str| {
-                    let (_, rest) = line.split_once(&format!("{name}=\""))?;
-                    Some(rest.split_once('"')?.0.to_owned())
-                };
-                if line.ends_with(" 1")
-                    && let (Some(slo), Some(state)) = (label("slo"), label("state"))
-                {
-                    states.insert(slo, state);
-                }
-            }
-        }
-        for slo in self.slos.clone() {
-            let state = states.remove(&slo);
-            self.add("observedapp_slo_state", Some(&slo), "state", state);
-        }
-        Ok(())
-    }
-
-    async fn panels(&mut self, cluster: &Cluster, app: &App<'_>) -> Result<()> {
-        let maps = Api::<ConfigMap>::namespaced(cluster.client.clone(), &app.namespace);
-        let map = maps.get(&format!("{}-dashboards", app.name)).await?;
-        let (_, dashboard) = map
-            .data
-            .and_then(|data| data.into_iter().next())
-            .context("no dashboard")?;
-        let dashboard: Value = serde_json::from_str(&dashboard)?;
-        let mut panels: Vec<&Value> = dashboard["panels"].as_array().into_iter().flatten().collect();
-        let inner: Vec<&Value> = panels
-            .iter()
-            .flat_map(|panel| panel["panels"].as_array().into_iter().flatten())
-            .collect();
-        panels.extend(inner);
-        for panel in panels.into_iter().filter(|panel| panel["type"] == "stat") {
-            let title = panel["title"].as_str().unwrap_or_default();
-            let Some((slo, figure)) = PANELS
-                .iter()
-                .find_map(|(end, figure)| Some((title.strip_suffix(end)?, *figure)))
-            else {
-                ensure!(
-                    super::coverage::OTHER_PANELS.contains(&title),
-                    "the stat panel {title:?} has no row in the truth table"
-                );
-                continue;
-            };
-            let query = panel["targets"][0]["expr"]
-                .as_str()
-                .context("a panel without a query")?;
-            let samples = Prometheus(cluster).query(&filled_in(&dashboard, query)).await?;
-            ensure!(
-                samples.len() <= 1,
-                "{title}: {} series instead of one",
-                samples.len()
-            );
-            let text = samples.first().map(|sample| {
-                if figure == "objective" {
-                    format!("{}%", (sample.value * 1e6).round() / 1e4)
-                } else {
-                    format!("{:.3}%", sample.value * 100.0)
-                }
-            });
-            self.add("dashboard", Some(slo), figure, text);
-        }
-        Ok(())
-    }
-
-    /// What `backtest` makes of the last hour.
-    async fn backtest(&mut self, cluster: &Cluster, app: &App<'_>) -> Result<()> {
-        let mut spec = app.api().get(&app.name).await?;
-        spec.status = None;
-        spec.metadata.managed_fields = None;
-        let file = std::env::temp_dir().join(format!("truth-{}-{}.yaml", app.namespace, app.name));
-        std::fs::write(&file, serde_json::to_vec(&spec)?)?;
-        let proxy = ApiProxy::open(cluster).await?;
-        let url = format!(
-            "{}/api/v1/namespaces/monitoring/services/prometheus-operated:9090/proxy",
-            proxy.url
-        );
-        let printed = observedapp(&[
-            "backtest",
-            &file.display().to_string(),
-            "--prometheus",
-            &url,
-            "--since=1h",
-            "--output=json",
-        ])
-        .await;
-        std::fs::remove_file(&file)?;
-        let replayed: Value = serde_json::from_str(&printed?)?;
-        for slo in replayed.as_array().into_iter().flatten() {
-            let name = slo["name"].as_str().context("an objective without a name")?;
-            let ratio = slo["errorRatio"].as_f64();
-            let text = ratio.map(|ratio| format!("{:.4}%", (1.0 - ratio) * 100.0));
-            self.add("backtest", Some(name), "sli", text);
-        }
-        Ok(())
-    }
-}
-
-/// The cell of a column in the line of an app; none where it is blank.
-fn cell(table: &str, column: &str, app: &str) -> Result<Option<String>> {
-    let mut lines = table.lines();
-    let head = lines.next().context("an empty table")?;
-    let at = head
-        .find(column)
-        .with_context(|| format!("there is no column {column} in {head:?}"))?;
-    let line = lines
-        .find(|line| line.split_whitespace().any(|word| word == app))
-        .with_context(|| format!("no line of {app} in\n{table}"))?;
-    // A cell begins where its heading does, and bars are drawn of characters that take several bytes.
-    let at = head[..at].chars().count();
-    let text: String = line.chars().skip(at).collect();
-    Ok(if text.is_empty() || text.starts_with(' ') {
-        None
-    } else {
-        text.split_whitespace().next().map(str::to_owned)
-    })
-}
-
-async fn kubectl(cluster: &Cluster, args: &[&str]) -> Result<String> {
-    output(
-        Command::new(handy::dir().join("kubectl"))
-            .env("KUBECONFIG", &cluster.kubeconfig)
-            .args(args),
-    )
-    .await
-}
-
-async fn observedapp(args: &[&str]) -> Result<String> {
-    output(Command::new(lab::images::built("observedapp")).args(args)).await
-}
-
-async fn output(command: &mut Command) -> Result<String> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(handy::dir()).chain(std::env::split_paths(&path)))?;
-    let output = command.env("PATH", path).stdin(Stdio::null()).output().await?;
-    if !output.status.success() {
-        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-/// `kubectl proxy`: Prometheus by an address that a program without a kubeconfig can use.
-struct ApiProxy {
-    url: String,
-    _kubectl: tokio::process::Child,
-}
-
-impl ApiProxy {
-    async fn open(cluster: &Cluster) -> Result<Self> {
-        let mut kubectl = Command::new(handy::dir().join("kubectl"))
-            .env("KUBECONFIG", &cluster.kubeconfig)
-            .args(["proxy", "--port=0"])
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let stdout = kubectl.stdout.take().context("kubectl has no output")?;
-        let line = BufReader::new(stdout)
-            .lines()
-            .next_line()
-            .await?
-            .context("kubectl proxy says nothing")?;
-        let address = line.rsplit(' ').next().context("no address")?;
-        Ok(Self {
-            url: format!("http://{address}"),
-            _kubectl: kubectl,
-        })
     }
 }

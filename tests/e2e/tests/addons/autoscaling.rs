@@ -1,39 +1,23 @@
-//! Figures of use, and what is made of them.
+//! metrics-server and the HorizontalPodAutoscaler.
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::{App, Cluster, eventually};
+use e2e_tests::{App, Cluster, busy, eventually};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use lab::kubectl::Kubectl;
 
-use crate::SOON;
-
-/// A server beside which a loop takes all the CPU there is: many times what it asked for.
-const BUSY: &str = r#"
-apiVersion: observedapp.dev/v1alpha1
-kind: ObservedApp
-metadata: {name: busy}
-spec:
-  image: docker.io/library/redis:8
-  port: 6379
-  command: [bash, -c]
-  args: ["redis-server --save '' & while :; do :; done"]
-  securityContext: {runAsUser: 999}
-  resources:
-    requests: {cpu: 20m, memory: 32Mi}
-    limits: {cpu: 100m, memory: 64Mi}
-  autoscaling: {minReplicas: 1, maxReplicas: 3, targetCPUUtilization: 70}
-"#;
+use crate::TIMEOUT;
 
 #[tokio::test]
-async fn a_busy_app_gets_more_pods_and_top_says_what_each_takes() -> Result<()> {
+async fn a_busy_app_is_scaled_up_and_top_shows_its_pods() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("autoscaling").await?;
-    let app = App::apply(&cluster, &namespace.name, BUSY).await?;
-    app.condition("Ready", "True", SOON).await?;
+    let manifest = busy("autoscaling: {minReplicas: 1, maxReplicas: 3, targetCPUUtilization: 70}");
+    let app = App::apply(&cluster, &namespace.name, &manifest).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
 
     let kubectl = Kubectl::new(&cluster.kubeconfig).await?;
-    eventually("`kubectl top` knows the pod", SOON, async || {
+    eventually("`kubectl top` lists the pod", TIMEOUT, async || {
         let top = kubectl
             .run(&["top", "pods", "--no-headers", "-n", &namespace.name])
             .await?;
@@ -49,7 +33,7 @@ async fn a_busy_app_gets_more_pods_and_top_says_what_each_takes() -> Result<()> 
     .await?;
 
     let deployments = Api::<Deployment>::namespaced(cluster.client.clone(), &namespace.name);
-    eventually("it has three pods", SOON, async || {
+    eventually("it has three pods", TIMEOUT, async || {
         let ready = deployments
             .get(&app.name)
             .await?
@@ -59,8 +43,8 @@ async fn a_busy_app_gets_more_pods_and_top_says_what_each_takes() -> Result<()> 
         anyhow::Ok(())
     })
     .await?;
-    // What the autoscaler has decided is not taken back by the operator.
-    app.condition("Ready", "True", SOON).await?;
+    // The operator does not revert the autoscaler's `replicas`.
+    app.condition("Ready", "True", TIMEOUT).await?;
     let replicas = deployments
         .get(&app.name)
         .await?

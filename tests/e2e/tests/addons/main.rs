@@ -1,5 +1,5 @@
-//! What the node has only when it is asked for: `cargo lab test --layer node --with ingress,logs,autoscaling` brings the
-//! add-ons up and runs the tests that are named after them.
+//! Tests of the add-ons: `cargo lab test --layer node --with ingress,logs,autoscaling` installs them and runs the tests
+//! in the modules of their names.
 
 mod autoscaling;
 mod ingress;
@@ -8,16 +8,15 @@ mod logs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e_tests::Cluster;
+use e2e_tests::{Cluster, Reply};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::ListParams;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const SOON: Duration = Duration::from_mins(3);
+const TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Asks a port of the node for what a host of this name serves; gives the whole answer.
+/// Sends a request for this host to a port of the node; returns the response.
 async fn ask(
     cluster: &Cluster,
     port: u16,
@@ -25,14 +24,14 @@ async fn ask(
     method: &str,
     path: &str,
     body: &str,
-) -> Result<String> {
+) -> Result<Reply> {
     let nodes = Api::<Node>::all(cluster.client.clone());
     let node = nodes
         .list(&ListParams::default())
         .await?
         .items
         .pop()
-        .context("there is no node")?;
+        .context("the cluster has no node")?;
     let addresses = node
         .status
         .and_then(|status| status.addresses)
@@ -42,12 +41,5 @@ async fn ask(
         .find(|address| address.type_ == "InternalIP")
         .context("the node has no address")?;
     let mut stream = TcpStream::connect((address.address.as_str(), port)).await?;
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
+    Reply::exchange(&mut stream, host, method, path, body).await
 }

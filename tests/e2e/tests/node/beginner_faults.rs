@@ -1,4 +1,4 @@
-//! What a beginner gets wrong first: one sentence in `Available` names the field and the fact, soon.
+//! Common mistakes of beginners: one sentence in `Available` names the field and the fact.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use e2e_tests::{App, Cluster, eventually};
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
-/// Three times what is promised.
-const TOLD: Duration = Duration::from_secs(90);
+/// Three times the promised 30 s.
+const TIMEOUT: Duration = Duration::from_secs(90);
 /// An image without a user of its own, with a shell.
 const BUSYBOX: &str = "docker.io/library/busybox:1.37";
 
-/// Something wrong in a spec, and what must be told of it.
+/// A mistake in a spec, and what must be reported.
 struct Fault {
-    /// Also the app's name.
+    /// Also the name of the app.
     name: &'static str,
-    /// What differs from an app that is right.
+    /// The difference to a correct app.
     spec: Value,
     reason: &'static str,
     words: &'static [&'static str],
@@ -35,7 +35,7 @@ fn shell(script: &str) -> Value {
     json!({"image": BUSYBOX, "command": ["sh", "-c", script], "securityContext": {"runAsUser": 1000}})
 }
 
-/// The container runs, and nothing answers the probes.
+/// The container runs, and the probes fail.
 fn not_answering() -> Vec<Fault> {
     vec![
         fault(
@@ -74,7 +74,7 @@ fn not_answering() -> Vec<Fault> {
     ]
 }
 
-/// The container does not run, or not for long.
+/// The container does not run, or exits.
 fn not_running() -> Vec<Fault> {
     let mut greedy = shell("tail /dev/zero");
     greedy["resources"] = json!({"requests": {"cpu": "10m"}, "limits": {"memory": "24Mi"}});
@@ -152,7 +152,7 @@ fn not_running() -> Vec<Fault> {
     ]
 }
 
-/// An app that is right but for the fault.
+/// A correct app but for the fault.
 fn manifest(fault: &Fault) -> String {
     let mut spec = json!({
         "image": "ghcr.io/observedapp/tasks:0.1.0", "port": 5000, "replicas": 1,
@@ -164,7 +164,7 @@ fn manifest(fault: &Fault) -> String {
     for (field, value) in fault.spec.as_object().into_iter().flatten() {
         spec[field] = value.clone();
     }
-    // A field that is null is not given.
+    // A null field is removed.
     let given = spec.as_object_mut().into_iter().flatten();
     let spec: Map<String, Value> = given
         .filter(|(_, value)| !value.is_null())
@@ -177,27 +177,27 @@ fn manifest(fault: &Fault) -> String {
     .to_string()
 }
 
-async fn is_told(cluster: &Cluster, namespace: &str, fault: &Fault) -> Result<()> {
+async fn is_reported(cluster: &Cluster, namespace: &str, fault: &Fault) -> Result<()> {
     let app = App::apply(cluster, namespace, &manifest(fault)).await?;
     let what = format!("{}: {} with {:?}", fault.name, fault.reason, fault.words);
-    eventually(&what, TOLD, async || {
+    eventually(&what, TIMEOUT, async || {
         let status = app.api().get(&app.name).await?.status;
         let available = status
             .into_iter()
             .flat_map(|status| status.conditions)
             .find(|condition| condition.type_ == "Available")
-            .context("it says nothing yet")?;
-        let told = available.status == "False"
+            .context("it has no condition Available yet")?;
+        let reported = available.status == "False"
             && available.reason == fault.reason
             && fault.words.iter().all(|word| available.message.contains(word));
-        ensure!(told, "{}: {}", available.reason, available.message);
+        ensure!(reported, "{}: {}", available.reason, available.message);
         anyhow::Ok(())
     })
     .await
 }
 
 #[tokio::test]
-async fn what_a_beginner_gets_wrong_is_told_with_field_and_fact() -> Result<()> {
+async fn beginners_mistakes_are_reported_with_field_and_fact() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("beginner").await?;
     let full = cluster.temp_namespace("beginner-quota").await?;
@@ -215,13 +215,13 @@ async fn what_a_beginner_gets_wrong_is_told_with_field_and_fact() -> Result<()> 
     let faults: Vec<Fault> = not_answering().into_iter().chain(not_running()).collect();
     let mut places: Vec<(&str, &Fault)> = faults.iter().map(|one| (&*namespace.name, one)).collect();
     places.push((&full.name, &no_room));
-    let told = places
+    let reported = places
         .iter()
-        .map(|(namespace, fault)| is_told(&cluster, namespace, fault));
-    let failed: Vec<String> = join_all(told)
+        .map(|(namespace, fault)| is_reported(&cluster, namespace, fault));
+    let failed: Vec<String> = join_all(reported)
         .await
         .into_iter()
-        .filter_map(|told| Some(format!("{:#}", told.err()?)))
+        .filter_map(|reported| Some(format!("{:#}", reported.err()?)))
         .collect();
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     namespace.delete().await?;

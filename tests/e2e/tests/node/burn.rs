@@ -1,22 +1,22 @@
-//! What a page stands on: a service that is measured, pages when its users are hurt, and stops paging when they are not.
+//! A service is scraped, pages when its error budget burns fast, and resolves when it does not.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e_tests::truth::behave;
-use e2e_tests::{Alertmanager, App, Cluster, OPERATOR_NAMESPACE, Prometheus, eventually};
+use e2e_tests::{Alertmanager, App, Cluster, OPERATOR_NAMESPACE, eventually};
 
 use crate::{SAMPLE, dashboard};
 
 const OBSERVED: Duration = Duration::from_mins(4);
-/// A slot is closed every five minutes, and the rules that add slots up follow within four.
+/// A slot is closed every five minutes, and the rules that sum slots run within four more.
 const RECORDED: Duration = Duration::from_mins(10);
 
 #[tokio::test]
-async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()> {
+async fn a_fast_burn_pages_and_resolves() -> Result<()> {
     let cluster = Cluster::connect().await?;
-    let namespace = cluster.temp_namespace("story-burn").await?;
-    // Over one day the page's windows are the shortest that the contract allows: ten minutes and five.
+    let namespace = cluster.temp_namespace("burn").await?;
+    // With a window of one day, the page's burn-rate windows are the shortest possible: ten minutes and five.
     let app = App::apply(
         &cluster,
         &namespace.name,
@@ -25,7 +25,7 @@ async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()
     .await?;
     app.all_true(OBSERVED).await.or_else(only_without_data)?;
 
-    let prometheus = Prometheus(&cluster);
+    let prometheus = cluster.prometheus();
     for job in ["tasks", "tasks-db", "tasks-cache", "tasks-probe"] {
         eventually(&format!("the targets of {job} are up"), OBSERVED, async || {
             let targets = prometheus.targets(&namespace.name, job).await?;
@@ -40,13 +40,13 @@ async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()
 
     let traffic = traffic(&app);
     let alerting = async {
-        // A service that is well: no failed request, and the records say so.
+        // A healthy service: no failed request, and the recorded series agree.
         let of = format!(
             r#"{{namespace="{}",app="tasks",slo="availability"}}"#,
             namespace.name
         );
         eventually(
-            "the records tell the truth of a healthy service",
+            "the recorded series show a healthy service",
             OBSERVED,
             async || {
                 let ratio = prometheus.value(&format!("slo:error_ratio:rate5m{of}")).await?;
@@ -74,7 +74,7 @@ async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()
         };
         behave(&app, 1.0, 0).await?;
         page(true, Duration::from_mins(3)).await?;
-        eventually("the status names the alert", Duration::from_mins(2), async || {
+        eventually("the status lists the alert", Duration::from_mins(2), async || {
             let status = app.api().get(&app.name).await?.status.context("no status")?;
             ensure!(
                 status
@@ -109,17 +109,17 @@ async fn a_burning_budget_pages_within_three_minutes_and_resolves() -> Result<()
     namespace.delete().await
 }
 
-/// Some ten requests a second, for as long as it is polled.
+/// About ten requests a second while it is polled.
 async fn traffic(app: &App<'_>) -> Result<()> {
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     loop {
         ticks.tick().await;
-        // Failing is what some of them are for.
+        // Some requests fail on purpose.
         let _ = app.request("GET", "/tasks", None).await;
     }
 }
 
-/// Before there was any request, the objectives have no data: `SLOsMet` alone may then be Unknown.
+/// Before the first request, objectives have no data: `SLOsMet` alone may be Unknown.
 fn only_without_data(error: anyhow::Error) -> Result<()> {
     let text = error.to_string();
     let open = text.matches("=Unknown").count() + text.matches("=False").count();

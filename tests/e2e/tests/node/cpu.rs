@@ -1,41 +1,23 @@
-//! A pod that burns its CPU alerts, and stops alerting when it has stopped.
+//! A pod with high CPU usage alerts, and resolves afterwards.
 
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e_tests::{Alertmanager, App, Cluster};
+use e2e_tests::{Alertmanager, App, Cluster, busy};
 use serde_json::json;
-
-/// A server that answers on its port while a loop beside it takes all the CPU there is.
-const BURNER: &str = r#"
-apiVersion: observedapp.dev/v1alpha1
-kind: ObservedApp
-metadata: {name: burner}
-spec:
-  image: docker.io/library/redis:8
-  port: 6379
-  replicas: 1
-  command: [bash, -c]
-  args: ["redis-server --save '' & while :; do :; done"]
-  securityContext: {runAsUser: 999}
-  resources:
-    requests: {cpu: 50m, memory: 32Mi}
-    limits: {cpu: 200m, memory: 64Mi}
-  alerts:
-    highCPU: {percent: 80, for: 1m}
-"#;
 
 #[tokio::test]
 async fn burning_cpu_alerts_and_clears() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("burn-cpu").await?;
-    let app = App::apply(&cluster, &namespace.name, BURNER).await?;
+    let manifest = busy("replicas: 1\n  alerts: {highCPU: {percent: 80, for: 1m}}");
+    let app = App::apply(&cluster, &namespace.name, &manifest).await?;
     app.condition("Ready", "True", Duration::from_mins(3)).await?;
     let alert = async |wanted| {
-        // Its `for`, the span of its rate, a scrape, and what Alertmanager waits before it tells.
-        let patience = Duration::from_mins(10);
+        // The alert's `for`, the range of its rate, a scrape, and Alertmanager's `group_wait`.
+        let timeout = Duration::from_mins(10);
         Alertmanager(&cluster)
-            .until(&namespace.name, "HighCPUUsage", None, wanted, patience)
+            .until(&namespace.name, "HighCPUUsage", None, wanted, timeout)
             .await
     };
     alert(true).await?;

@@ -1,14 +1,15 @@
-//! Dashboards on live apps: every panel shows something.
+//! Dashboards of running apps: every panel has data.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::{Cluster, Prometheus, eventually, filled_in};
+use e2e_tests::{Cluster, eventually, substitute_variables};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::Value;
 
-/// Waits until each query of each panel of a ConfigMap's dashboard returns data, asked as Grafana would ask it.
+/// Waits until every query of every panel of a ConfigMap's dashboard returns data, with variables substituted as
+/// Grafana does.
 pub async fn every_panel_has_data(
     cluster: &Cluster,
     namespace: &str,
@@ -25,7 +26,7 @@ pub async fn every_panel_has_data(
     let mut queries = Vec::new();
     gather(&dashboard, &dashboard["panels"], &mut queries);
     ensure!(queries.len() >= 20, "only {} queries: {queries:?}", queries.len());
-    let prometheus = Prometheus(cluster);
+    let prometheus = cluster.prometheus();
     eventually("every panel's query returns data", timeout, async || {
         let mut empty = Vec::new();
         for (panel, query) in &queries {
@@ -45,7 +46,7 @@ fn gather(dashboard: &Value, panels: &Value, queries: &mut Vec<(String, String)>
         let title = panel["title"].as_str().unwrap_or_default();
         for target in panel["targets"].as_array().into_iter().flatten() {
             if let Some(query) = target["expr"].as_str() {
-                queries.push((title.to_owned(), filled_in(dashboard, query)));
+                queries.push((title.to_owned(), substitute_variables(dashboard, query)));
             }
         }
     }

@@ -1,45 +1,18 @@
-//! A Prometheus object that somebody else made, in a namespace of theirs, changes nothing for an app.
+//! A Prometheus object in another namespace changes nothing for an app.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e_tests::{App, Cluster, SMALL};
+use e2e_tests::{App, Cluster, HOSTILE_PROMETHEUS, SMALL};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::json;
 
-/// A release, a turn of prometheus-operator and its reloader, and a poll of the operator's, on a busy machine.
-const NOTICED: Duration = Duration::from_mins(5);
+/// A rollout, prometheus-operator, its config reloader and a poll of the operator, on a busy machine.
+const TIMEOUT: Duration = Duration::from_mins(5);
 
-/// They sort before every other, and select all there is; one asks for a label that no object can carry. Nothing runs.
-const HOSTILE: &str = r#"
-apiVersion: monitoring.coreos.com/v1
-kind: Prometheus
-metadata: {name: aaa}
-spec:
-  replicas: 0
-  serviceMonitorSelector: {}
-  serviceMonitorNamespaceSelector: {}
-  probeSelector: {}
-  probeNamespaceSelector: {}
-  ruleSelector: {}
-  ruleNamespaceSelector: {}
----
-apiVersion: monitoring.coreos.com/v1
-kind: Prometheus
-metadata: {name: aab}
-spec:
-  replicas: 0
-  serviceMonitorSelector: {matchLabels: {release: "not valid"}}
-  serviceMonitorNamespaceSelector: {}
-  probeSelector: {matchLabels: {release: "not valid"}}
-  probeNamespaceSelector: {}
-  ruleSelector: {matchLabels: {release: "not valid"}}
-  ruleNamespaceSelector: {}
-"#;
-
-/// The labels of what Prometheus is given, and who may reach the app.
+/// The labels of the app's monitoring objects, and the peers of its NetworkPolicies.
 async fn made(app: &App<'_>) -> Result<String> {
     let client = &app.cluster.client;
     let mut made = Vec::new();
@@ -65,23 +38,23 @@ async fn a_foreign_prometheus_changes_nothing() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("foreign-prometheus").await?;
     let app = App::apply(&cluster, &namespace.name, SMALL).await?;
-    app.condition("Ready", "True", NOTICED).await?;
-    app.condition("Monitored", "True", NOTICED).await?;
-    app.condition("RulesLoaded", "True", NOTICED).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
+    app.condition("Monitored", "True", TIMEOUT).await?;
+    app.condition("RulesLoaded", "True", TIMEOUT).await?;
     let before = made(&app).await?;
 
     // The name sorts before `monitoring`, too.
     let hostile = cluster.temp_namespace("a-hostile").await?;
-    cluster.apply(&hostile.name, HOSTILE).await?;
-    // Another rule is loaded, and seen so, only after the operator has looked for Prometheus objects again.
+    cluster.apply(&hostile.name, HOSTILE_PROMETHEUS).await?;
+    // The operator reports a new rule as loaded only after it has listed Prometheus objects again.
     let extra = json!([{"alert": "Another", "expr": "up == 0"}]);
     app.patch(json!({"alerts": {"extra": extra}})).await?;
-    app.condition("RulesLoaded", "True", NOTICED).await?;
+    app.condition("RulesLoaded", "True", TIMEOUT).await?;
 
     let after = made(&app).await?;
     ensure!(before == after, "it became\n{after}\nof\n{before}");
     for condition in ["Ready", "Applied", "Monitored", "RulesLoaded"] {
-        app.condition(condition, "True", NOTICED).await?;
+        app.condition(condition, "True", TIMEOUT).await?;
     }
     hostile.delete().await?;
     namespace.delete().await

@@ -1,4 +1,4 @@
-//! The project's own images stay small: they are pulled wherever a pod goes.
+//! The project's images stay small.
 
 use anyhow::{Result, ensure};
 use e2e_tests::Cluster;
@@ -10,7 +10,7 @@ const OWN: &str = "ghcr.io/observedapp/";
 const LARGEST: i64 = 30 << 20;
 
 #[tokio::test]
-async fn no_image_of_ours_is_large() -> Result<()> {
+async fn our_images_are_small() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let nodes = Api::<Node>::all(cluster.client.clone())
         .list(&ListParams::default())

@@ -1,4 +1,4 @@
-//! Everything on a real node. One program, so that what waits for Prometheus waits side by side.
+//! Tests on a real node, in one program, so that those that wait for Prometheus run side by side.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,15 +7,15 @@ mod burn;
 mod cpu;
 mod dashboard;
 mod foreign_prometheus;
-mod ground;
 mod images;
-mod links;
+mod monitoring_faults;
 mod network_policy_enforcer;
+mod prerequisites;
 mod resilience;
+mod sample_app;
 mod status;
-mod story;
 mod truth;
 mod walkthrough;
 
-/// The demo workload, as the documentation hands it out.
+/// The sample app of the documentation.
 const SAMPLE: &str = include_str!("../../../../manifests/samples/tasks.yaml");

@@ -1,4 +1,4 @@
-//! The network policy enforcer's rules in a real kernel, on a network of its own: no cluster takes part.
+//! The network policy enforcer's rules in the kernel, on a network of its own, without a cluster.
 
 use std::{
     fs::File,
@@ -20,7 +20,7 @@ const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 4);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const PORTS: [u16; 2] = [5432, 8080];
 
-/// Namespaces joined by a bridge, as a node joins its pods. They go with it.
+/// Network namespaces joined by a bridge, as a node joins its pods; removed when it is dropped.
 struct Network {
     prefix: String,
 }
@@ -78,7 +78,7 @@ impl Network {
         format!("{}-{name}", self.prefix)
     }
 
-    /// Runs the work on a thread of its own, which is in the namespace, and so is what it starts.
+    /// Runs the closure on a thread in this network namespace, where the processes that it starts are, too.
     fn inside<T: Send>(&self, name: &str, work: impl FnOnce() -> T + Send) -> T {
         let namespace = File::open(format!("/run/netns/{}", self.name(name))).unwrap();
         thread::scope(|scope| {
@@ -92,7 +92,7 @@ impl Network {
 
     fn serve(&self, name: &str) {
         for port in PORTS {
-            // The socket stays where it was made, whichever thread answers.
+            // The socket stays in the namespace in which it was created.
             let listener = self.inside(name, || TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap());
             thread::spawn(move || while listener.accept().is_ok() {});
         }
@@ -151,10 +151,10 @@ fn ip(args: &[&str]) {
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "{command:?} (this test needs root): {said}"
+        "{command:?} (this test needs root): {stderr}"
     );
 }
 
@@ -169,7 +169,7 @@ fn allowed(peer: Ipv4Net, port: u16) -> Allowed {
 }
 
 #[test]
-fn the_kernel_lets_through_what_is_allowed_and_nothing_else() {
+fn the_kernel_passes_only_allowed_traffic() {
     let network = Network::new();
     network.apply(&Rules::default());
     network.expect(&[
@@ -180,7 +180,7 @@ fn the_kernel_lets_through_what_is_allowed_and_nothing_else() {
     ]);
     let talking = network.connect("stranger", DB, 5432);
 
-    // The database takes its port from the web pod, and reaches nobody.
+    // The database accepts its port from the web pod, and may connect to nobody.
     let mut rules = Rules {
         ingress: vec![Isolated {
             ip: DB,
@@ -200,13 +200,13 @@ fn the_kernel_lets_through_what_is_allowed_and_nothing_else() {
         ("stranger", WEB, 8080, true),
         // The kubelet's probes come from the node.
         ("node", DB, 5432, true),
-        // And what a pod may not reach, it may not reach on the node either.
+        // Egress rules also apply to the node's own addresses.
         ("db", GATEWAY, 8080, false),
         ("web", GATEWAY, 8080, true),
     ]);
     drop(talking.expect("was connected before there was a policy"));
 
-    // Rules are replaced, not added to.
+    // Rules are replaced as a whole.
     rules.egress = vec![Isolated {
         ip: WEB,
         allowed: vec![allowed("10.77.0.4/31".parse().unwrap(), 8080)],

@@ -1,4 +1,4 @@
-//! What users must not notice: releases, scaling, pods that are lost, and the operator itself going.
+//! Disruptions that users must not notice: rollouts, scaling, lost pods, and a lost operator.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use serde_json::json;
 
 use crate::SAMPLE;
 
-const SOON: Duration = Duration::from_mins(3);
+const TIMEOUT: Duration = Duration::from_mins(3);
 
 #[tokio::test]
-async fn no_request_is_lost_in_a_release_a_scaling_or_with_a_pod() -> Result<()> {
+async fn no_request_is_lost_in_a_rollout_a_scaling_or_a_pod_deletion() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("lossless").await?;
     let app = App::apply(&cluster, &namespace.name, SAMPLE).await?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
 
     let kubectl = Kubectl::new(&cluster.kubeconfig).await?;
     let load = Load {
@@ -34,19 +34,19 @@ async fn no_request_is_lost_in_a_release_a_scaling_or_with_a_pod() -> Result<()>
         app: app.name.clone(),
         namespace: namespace.name.clone(),
     };
-    let users = load::put(&kubectl, &load, |line| println!("{line}"));
+    let users = load::run_job(&kubectl, &load, |line| println!("{line}"));
     let changes = async {
-        eventually("users have come", SOON, async || {
+        eventually("the load has started", TIMEOUT, async || {
             let pods = cluster.pods(&namespace.name, "job-name=tasks-load").await?;
             let running = pods
                 .iter()
                 .filter_map(|pod| pod.status.as_ref()?.phase.as_deref())
                 .any(|phase| phase == "Running");
-            ensure!(running, "the load does not run yet");
+            ensure!(running, "the load has not started yet");
             anyhow::Ok(())
         })
         .await?;
-        // A release: other pods, the old ones drained.
+        // A rollout: new pods, the old ones drained.
         app.patch(json!({"podTemplate": {"annotations": {"release": "two"}}}))
             .await?;
         replicas(&app, 2).await?;
@@ -61,7 +61,7 @@ async fn no_request_is_lost_in_a_release_a_scaling_or_with_a_pod() -> Result<()>
     };
     tokio::pin!(users);
     tokio::select! {
-        ended = &mut users => bail!("the load ended before all had happened: {ended:?}"),
+        ended = &mut users => bail!("the load ended too early: {ended:?}"),
         done = changes => done?,
     }
     let outcome = users.await?;
@@ -69,19 +69,15 @@ async fn no_request_is_lost_in_a_release_a_scaling_or_with_a_pod() -> Result<()>
     let requests = outcome.summary["requests"].as_u64().context("no count")?;
     ensure!(requests > 1000, "only {requests} requests were made");
     let page = std::fs::read_to_string(&outcome.report)?;
-    ensure!(
-        page.contains("<svg"),
-        "{} shows no plot",
-        outcome.report.display()
-    );
+    ensure!(page.contains("<svg"), "{} has no plot", outcome.report.display());
     namespace.delete().await
 }
 
-/// Waits until exactly so many pods of the newest template run, and no other.
+/// Waits until exactly this many pods of the newest template run, and no others.
 async fn replicas(app: &App<'_>, wanted: i32) -> Result<()> {
     let deployments = Api::<Deployment>::namespaced(app.cluster.client.clone(), &app.namespace);
-    app.condition("Applied", "True", SOON).await?;
-    eventually(&format!("{wanted} pods and no others"), SOON, async || {
+    app.condition("Applied", "True", TIMEOUT).await?;
+    eventually(&format!("exactly {wanted} pods run"), TIMEOUT, async || {
         let deployment = deployments.get(&app.name).await?;
         let generation = deployment.metadata.generation;
         let status = deployment.status.context("no status")?;
@@ -98,13 +94,13 @@ async fn replicas(app: &App<'_>, wanted: i32) -> Result<()> {
     .await
 }
 
-/// Deletes a pod of a component, and waits until another has taken its place.
+/// Deletes a pod of a component, and waits until another is ready.
 async fn lose_a_pod(app: &App<'_>, component: &str) -> Result<()> {
     let pods = Api::<Pod>::namespaced(app.cluster.client.clone(), &app.namespace);
     let before = app.pods(component).await?;
     let lost = before.first().context("no pod")?.name_any();
     pods.delete(&lost, &DeleteParams::default()).await?;
-    eventually(&format!("{lost} is replaced"), SOON, async || {
+    eventually(&format!("{lost} is replaced"), TIMEOUT, async || {
         let now = app.pods(component).await?;
         let ready = now
             .iter()
@@ -126,7 +122,7 @@ fn is_ready(pod: &Pod) -> bool {
 }
 
 #[tokio::test]
-async fn the_operators_leader_can_be_lost() -> Result<()> {
+async fn another_operator_replica_takes_over_from_a_killed_leader() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let namespace = cluster.temp_namespace("leader-lost").await?;
     let app = App::apply(
@@ -136,7 +132,7 @@ async fn the_operators_leader_can_be_lost() -> Result<()> {
           spec: {image: 'docker.io/library/redis:8', port: 6379, replicas: 1, securityContext: {runAsUser: 999}}}",
     )
     .await?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
 
     let leases = Api::<Lease>::namespaced(cluster.client.clone(), OPERATOR_NAMESPACE);
     let holder = async || {
@@ -149,7 +145,7 @@ async fn the_operators_leader_can_be_lost() -> Result<()> {
         lease
             .spec
             .and_then(|spec| spec.holder_identity)
-            .context("nobody holds the Lease")
+            .context("the Lease has no holder")
     };
     let leader = holder().await?;
     let pods = cluster
@@ -159,8 +155,8 @@ async fn the_operators_leader_can_be_lost() -> Result<()> {
         .iter()
         .map(ResourceExt::name_any)
         .find(|name| leader.starts_with(name.as_str()))
-        .with_context(|| format!("{leader} holds the Lease and is no pod"))?;
-    // Without grace: it cannot give the Lease back.
+        .with_context(|| format!("{leader} holds the Lease and is not a pod"))?;
+    // Without a grace period, it cannot release the Lease.
     Api::<Pod>::namespaced(cluster.client.clone(), OPERATOR_NAMESPACE)
         .delete(&pod, &DeleteParams::default().grace_period(0))
         .await?;

@@ -1,4 +1,4 @@
-//! What `cargo lab` says of the lab that runs.
+//! `cargo lab status` and `cargo lab logs`.
 
 use std::process::Stdio;
 
@@ -22,16 +22,16 @@ fn lab(arguments: &[&str]) -> Result<String> {
 }
 
 #[test]
-fn the_lab_says_where_things_answer_and_what_pods_say() -> Result<()> {
+fn lab_status_prints_addresses_and_lab_logs_prints_pod_logs() -> Result<()> {
     let status = lab(&["status"])?;
     for service in ["Prometheus ", "Alertmanager "] {
         let line = status.lines().find(|line| line.trim().starts_with(service));
         ensure!(line.is_some_and(|line| line.contains("http://")), "{status}");
     }
-    // By the name that its pods have in common.
+    // By the label `app.kubernetes.io/name`.
     let log = lab(&["logs", "prometheus", "--lines=500"])?;
     ensure!(log.contains("[pod/prometheus-"), "{log}");
-    // By the beginning of their names.
+    // By the prefix of their names.
     let log = lab(&["logs", "coredns", "--lines=5"])?;
     ensure!(log.contains("[pod/coredns-"), "{log}");
     Ok(())

@@ -1,12 +1,12 @@
-//! Every figure that a user can see, in the situations that an app gets into, beside what its users counted.
+//! Every figure that a user can see, in five situations, compared with the counts of the load generator.
 
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e_tests::truth::{FRESH, OBSERVED, Truth, all_agree, behave, manifest, rules_since, slow, users};
-use e2e_tests::{App, Cluster, Prometheus, eventually};
+use e2e_tests::{App, Cluster, eventually};
 
-/// Above the threshold of the latency objective, which is 300 ms.
+/// Above the threshold of the latency objective, 300 ms.
 const SLOW_MS: u64 = 450;
 const FAILING: f64 = 0.05;
 
@@ -26,7 +26,7 @@ async fn every_figure_is_what_users_counted() -> Result<()> {
             ),
     )
     .await?;
-    // What happens before the first scrape is counted by nobody but the service.
+    // Prometheus cannot see requests before the first scrape.
     app.condition("Monitored", "True", OBSERVED).await?;
     app.condition("RulesLoaded", "True", OBSERVED).await?;
     let mut truth = Truth::begin(rules_since(&cluster, &app).await?);
@@ -51,7 +51,7 @@ async fn every_figure_is_what_users_counted() -> Result<()> {
     truth.slow = slow(&app).await?;
     ensure!(
         truth.slow >= were_slow && truth.slow < were_slow * 1.2,
-        "{were_slow} requests were slow on purpose, the app counts {}",
+        "{were_slow} requests were slow on purpose, the app counted {}",
         truth.slow
     );
     all_agree("slow", &cluster, &app, &truth).await?;
@@ -61,15 +61,15 @@ async fn every_figure_is_what_users_counted() -> Result<()> {
     truth.slow = slow(&app).await?;
     all_agree("just recovered", &cluster, &app, &truth).await?;
 
-    // Nobody has ever called the other app.
-    let nobody = Truth::begin(truth.rules_since);
-    all_agree("no traffic", &cluster, &idle, &nobody).await?;
+    // The other app gets no requests.
+    let no_requests = Truth::begin(truth.rules_since);
+    all_agree("no traffic", &cluster, &idle, &no_requests).await?;
     namespace.delete().await
 }
 
-/// Waits until the page fires; from a minute after that on, the objective must not be called met.
+/// Waits until the page fires, and then until the status shows it: the objective must not be Met.
 async fn never_met_once_paged(cluster: &Cluster, app: &App<'_>) -> Result<()> {
-    let prometheus = Prometheus(cluster);
+    let prometheus = cluster.prometheus();
     let firing = format!(
         r#"ALERTS{{alertname="ErrorBudgetBurnFast",alertstate="firing",namespace="{}",app="{}",slo="availability"}}"#,
         app.namespace, app.name
@@ -83,7 +83,7 @@ async fn never_met_once_paged(cluster: &Cluster, app: &App<'_>) -> Result<()> {
     })
     .await?;
     let paged = Instant::now();
-    let what = "the status says so";
+    let what = "the status shows the page";
     eventually(what, FRESH, async || {
         let status = app.api().get(&app.name).await?.status.context("no status")?;
         let slo = status
@@ -99,7 +99,7 @@ async fn never_met_once_paged(cluster: &Cluster, app: &App<'_>) -> Result<()> {
     })
     .await?;
     println!(
-        "the status says that a page fires {:.0} s after it did",
+        "the status shows the page {:.0} s after it fired",
         paged.elapsed().as_secs_f64()
     );
     Ok(())

@@ -1,4 +1,4 @@
-//! The walkthrough's commands, run from the document itself, with the output it promises.
+//! Runs the walkthrough's commands and compares their output with the document.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use e2e_tests::Cluster;
 
 const FIRST_HOUR: &str = include_str!("../../../../manifests/walkthroughs/first-hour.md");
 
-/// A block of commands and the output that the document promises.
+/// A block of commands and the expected output.
 #[derive(Debug, PartialEq)]
 struct Step<'a> {
     commands: &'a str,
@@ -22,7 +22,7 @@ fn steps(document: &str) -> Vec<Step<'_>> {
     let mut steps: Vec<Step<'_>> = Vec::new();
     let mut parts = document.split("```");
     parts.next();
-    // Fences come in pairs: the inside of one, then the prose after it.
+    // Fences come in pairs: block, prose, block.
     while let Some(block) = parts.next() {
         parts.next();
         if let Some(commands) = block.strip_prefix("sh\n") {
@@ -37,8 +37,8 @@ fn steps(document: &str) -> Vec<Step<'_>> {
     steps
 }
 
-/// Whether an output is what was promised, where `…` stands for anything, several lines included. How far columns stand
-/// apart depends on what is in them.
+/// Whether the output matches the document, where `…` matches anything, also several lines. Column spacing depends on
+/// the values, so it is ignored.
 fn keeps(promised: &str, actual: &str) -> bool {
     let (promised, actual) = (with_single_spaces(promised), with_single_spaces(actual));
     let mut rest = actual.trim();
@@ -66,7 +66,7 @@ fn with_single_spaces(text: &str) -> String {
 }
 
 #[test]
-fn an_ellipsis_stands_for_anything() {
+fn an_ellipsis_matches_anything() {
     assert!(keeps("a\nb", "a\nb\n"));
     assert!(keeps("a …\n…", "a 1\nb 2\n"));
     assert!(keeps("a\n…\nz", "a\nb\nc\nz\n"));
@@ -103,16 +103,16 @@ fn blocks_are_found_with_their_output() {
 }
 
 #[tokio::test]
-async fn the_first_hour_is_as_it_is_told() -> Result<()> {
+async fn the_first_hour_prints_what_it_promises() -> Result<()> {
     let cluster = Cluster::connect().await?;
-    cluster.forget_namespace("first-hour").await?;
+    cluster.delete_namespace("first-hour").await?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
 
-    // A kubeconfig of its own: the commands choose a namespace in it.
+    // A separate kubeconfig: the commands set a namespace in it.
     let kubeconfig = std::env::temp_dir().join(format!("first-hour-{}.kubeconfig", std::process::id()));
     std::fs::copy(&cluster.kubeconfig, &kubeconfig)?;
 
-    // One shell for all steps, as a learner has: what one step defines the next one uses.
+    // One shell for all steps: later ones use what earlier ones define.
     let marker = "=== end of step";
     let mut script = String::from("set -u\n");
     for step in steps(FIRST_HOUR) {
@@ -135,10 +135,10 @@ async fn the_first_hour_is_as_it_is_told() -> Result<()> {
     std::fs::remove_file(&kubeconfig)?;
 
     let output = String::from_utf8(output.stdout)?;
-    let mut told = output.split(marker);
+    let mut outputs = output.split(marker);
     for step in steps(FIRST_HOUR) {
-        let actual = told.next().unwrap_or_default();
-        // The marker before this step left its exit code on the rest of its line.
+        let actual = outputs.next().unwrap_or_default();
+        // The previous step's exit code follows its marker on the same line.
         let actual = actual
             .split_once('\n')
             .filter(|(code, _)| code.trim().parse::<i32>().is_ok())

@@ -1,4 +1,4 @@
-//! The operator upgraded, taken away and given back by its chart, while an app runs and must not notice.
+//! The operator is upgraded, uninstalled and reinstalled by its chart while an app runs and must not be affected.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use serde_json::json;
 
 use crate::TURN;
 
-const SOON: Duration = Duration::from_mins(3);
+const TIMEOUT: Duration = Duration::from_mins(3);
 
-/// What would tell that an app was touched: its pods and its Deployment's generation.
+/// What changes if an app is touched: its pods and its Deployment's generation.
 async fn identity(app: &App<'_>) -> Result<(Vec<String>, Option<i64>)> {
     let pods = app.pods("").await?;
     let stay = pods
@@ -31,7 +31,7 @@ fn same<T: PartialEq + std::fmt::Debug>(before: &T, now: &T, otherwise: &str) ->
     Ok(())
 }
 
-/// Without any operator the app serves, and its data is there.
+/// Without an operator, the app serves and its data is available.
 async fn left_alone(app: &App<'_>, before: &(Vec<String>, Option<i64>)) -> Result<()> {
     same(before, &identity(app).await?, "the uninstall touched the app")?;
     let claims = Api::<PersistentVolumeClaim>::namespaced(app.cluster.client.clone(), &app.namespace);
@@ -58,26 +58,26 @@ async fn an_upgrade_and_an_uninstall_leave_apps_and_data_alone() -> Result<()> {
         "database: {builtin: {storage: {size: 64Mi}}}",
     );
     let app = App::apply(&cluster, &namespace.name, &manifest).await?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
     let before = identity(&app).await?;
 
     product::upgrade(&kubectl, &["--set=logLevel=debug"]).await?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
     same(&before, &identity(&app).await?, "the upgrade touched the app")?;
 
     product::uninstall(&kubectl).await?;
     let without = left_alone(&app, &before).await;
-    // Whatever was found: the next test needs the operator.
+    // Before the check: the next test needs the operator.
     product::upgrade(&kubectl, &[]).await?;
     without?;
-    app.condition("Ready", "True", SOON).await?;
+    app.condition("Ready", "True", TIMEOUT).await?;
     ensure!(
         identity(&app).await? == before,
-        "the operator that came back touched the app"
+        "the reinstalled operator touched the app"
     );
-    // And it is in charge again.
+    // It reconciles again.
     app.patch(json!({"replicas": 2})).await?;
-    eventually("the app is scaled", SOON, async || {
+    eventually("the app is scaled", TIMEOUT, async || {
         let pods = app.pods("app").await?.len();
         ensure!(pods == 2, "{pods} pods");
         anyhow::Ok(())

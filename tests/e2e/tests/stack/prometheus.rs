@@ -1,9 +1,9 @@
-//! The shared Prometheus, broken and mended: what every app says of it.
+//! Faults of the shared Prometheus, as each app reports them.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use e2e_tests::{App, Cluster, SMALL, told};
+use e2e_tests::{App, Cluster, SMALL, condition_reports};
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
 };
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::{NAMESPACE, TURN};
 
-/// A restart of Prometheus, a scrape and a poll of the operator's, on a busy machine.
-const NOTICED: Duration = Duration::from_mins(5);
+/// A restart of Prometheus, a scrape and a poll of the operator, on a busy machine.
+const TIMEOUT: Duration = Duration::from_mins(5);
 const GROUP: &str = "monitoring.coreos.com";
 
 fn api(cluster: &Cluster, kind: &str, plural: &str, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -28,13 +28,13 @@ fn prometheus(cluster: &Cluster) -> Api<DynamicObject> {
     api(cluster, "Prometheus", "prometheuses", Some("monitoring"))
 }
 
-/// The Prometheus of the stack: its name is the stack's own.
+/// The Prometheus of the stack, whose name differs between clusters.
 async fn the_prometheus(cluster: &Cluster) -> Result<DynamicObject> {
     let mut all = prometheus(cluster).list(&ListParams::default()).await?.items;
     match (all.pop(), all.as_slice()) {
         (Some(only), []) => Ok(only),
         (last, _) => bail!(
-            "there are {} Prometheus objects in `monitoring`, not one",
+            "`monitoring` has {} Prometheus objects instead of one",
             all.len() + usize::from(last.is_some())
         ),
     }
@@ -52,8 +52,8 @@ async fn set(cluster: &Cluster, spec: Value) -> Result<()> {
     Ok(())
 }
 
-/// An object as it may be created again.
-fn anew(mut object: DynamicObject) -> DynamicObject {
+/// An object without the fields that prevent its creation.
+fn recreatable(mut object: DynamicObject) -> DynamicObject {
     object.metadata = kube::api::ObjectMeta {
         name: object.metadata.name,
         namespace: object.metadata.namespace,
@@ -67,34 +67,34 @@ fn anew(mut object: DynamicObject) -> DynamicObject {
     object
 }
 
-/// Breaks something that all share while an app is well, looks what the app says, and mends it again. The mending is
-/// done even when the wrong thing was said: the next test needs the stack.
-async fn broken(
+/// Causes a fault of the shared stack while an app is healthy, checks the report, and repairs the stack even if the report is
+/// wrong: the next test needs it.
+async fn reports_fault(
     condition: &str,
     status: &str,
     words: &[&str],
-    breaking: impl AsyncFnOnce(&Cluster) -> Result<()>,
-    mending: impl AsyncFnOnce(&Cluster) -> Result<()>,
+    fault: impl AsyncFnOnce(&Cluster) -> Result<()>,
+    repair: impl AsyncFnOnce(&Cluster) -> Result<()>,
 ) -> Result<()> {
     let _turn = TURN.lock().await;
     let cluster = Cluster::connect().await?;
     cluster.ensure_namespace(NAMESPACE).await?;
     let app = App::apply(&cluster, NAMESPACE, SMALL).await?;
-    app.condition(condition, "True", NOTICED).await?;
-    let said = async {
-        breaking(&cluster).await.context("breaking it")?;
-        told(&app, condition, status, words, NOTICED).await
+    app.condition(condition, "True", TIMEOUT).await?;
+    let reported = async {
+        fault(&cluster).await.context("cause the fault")?;
+        condition_reports(&app, condition, status, words, TIMEOUT).await
     }
     .await;
-    mending(&cluster).await.context("mending it")?;
-    said?;
-    app.condition(condition, "True", NOTICED).await?;
+    repair(&cluster).await.context("repair it")?;
+    reported?;
+    app.condition(condition, "True", TIMEOUT).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_prometheus_that_looks_only_into_its_own_namespace() -> Result<()> {
-    broken(
+async fn a_prometheus_that_selects_only_its_own_namespace() -> Result<()> {
+    reports_fault(
         "Monitored",
         "False",
         &["monitoring/", "own namespace", "namespace selector"],
@@ -106,7 +106,7 @@ async fn a_prometheus_that_looks_only_into_its_own_namespace() -> Result<()> {
 
 #[tokio::test]
 async fn a_prometheus_that_selects_no_monitor() -> Result<()> {
-    broken(
+    reports_fault(
         "Monitored",
         "False",
         &["monitoring/", "selects no ServiceMonitor", "selector"],
@@ -123,19 +123,23 @@ async fn a_prometheus_that_selects_no_monitor() -> Result<()> {
 }
 
 #[tokio::test]
-async fn another_label_is_wanted_and_given() -> Result<()> {
+async fn a_new_selector_label_is_added_to_monitors() -> Result<()> {
     let _turn = TURN.lock().await;
     let cluster = Cluster::connect().await?;
     cluster.ensure_namespace(NAMESPACE).await?;
     let app = App::apply(&cluster, NAMESPACE, SMALL).await?;
-    app.condition("Monitored", "True", NOTICED).await?;
+    app.condition("Monitored", "True", TIMEOUT).await?;
     let monitors = api(&cluster, "ServiceMonitor", "servicemonitors", Some(NAMESPACE));
-    let carries = async |label: &str| {
-        e2e_tests::eventually(&format!("the monitor carries {label}"), NOTICED, async || {
-            let labels = monitors.get(&app.name).await?.metadata.labels.unwrap_or_default();
-            anyhow::ensure!(labels.get("release").is_some_and(|it| it == label), "{labels:?}");
-            anyhow::Ok(())
-        })
+    let has_label = async |label: &str| {
+        e2e_tests::eventually(
+            &format!("the monitor has the label {label}"),
+            TIMEOUT,
+            async || {
+                let labels = monitors.get(&app.name).await?.metadata.labels.unwrap_or_default();
+                anyhow::ensure!(labels.get("release").is_some_and(|it| it == label), "{labels:?}");
+                anyhow::Ok(())
+            },
+        )
         .await
     };
     set(
@@ -143,21 +147,21 @@ async fn another_label_is_wanted_and_given() -> Result<()> {
         json!({"serviceMonitorSelector": {"matchLabels": {"release": "other"}}}),
     )
     .await?;
-    let followed = carries("other").await;
+    let followed = has_label("other").await;
     set(
         &cluster,
         json!({"serviceMonitorSelector": {"matchLabels": {"release": "lab"}}}),
     )
     .await?;
     followed?;
-    carries("lab").await?;
-    app.condition("Monitored", "True", NOTICED).await?;
+    has_label("lab").await?;
+    app.condition("Monitored", "True", TIMEOUT).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_retention_that_is_too_short() -> Result<()> {
-    broken(
+    reports_fault(
         "HistoryKept",
         "False",
         &["kept for 1h", "30d", "retention"],
@@ -169,7 +173,7 @@ async fn a_retention_that_is_too_short() -> Result<()> {
 
 #[tokio::test]
 async fn a_prometheus_that_is_down() -> Result<()> {
-    broken(
+    reports_fault(
         "RulesLoaded",
         "Unknown",
         &["check that it runs"],
@@ -183,7 +187,7 @@ async fn a_prometheus_that_is_down() -> Result<()> {
 async fn no_prometheus_at_all() -> Result<()> {
     let saved = the_prometheus(&Cluster::connect().await?).await?;
     let name = saved.name_any();
-    broken(
+    reports_fault(
         "Monitored",
         "False",
         &["no Prometheus object was found", "--prometheus-url"],
@@ -195,7 +199,7 @@ async fn no_prometheus_at_all() -> Result<()> {
         },
         async |cluster| {
             prometheus(cluster)
-                .create(&PostParams::default(), &anew(saved))
+                .create(&PostParams::default(), &recreatable(saved))
                 .await?;
             Ok(())
         },
@@ -205,16 +209,16 @@ async fn no_prometheus_at_all() -> Result<()> {
 
 #[tokio::test]
 async fn the_api_of_monitors_is_missing() -> Result<()> {
-    without("Monitored", "ServiceMonitor", "servicemonitors").await
+    without_crd("Monitored", "ServiceMonitor", "servicemonitors").await
 }
 
 #[tokio::test]
 async fn the_api_of_rules_is_missing() -> Result<()> {
-    without("RulesLoaded", "PrometheusRule", "prometheusrules").await
+    without_crd("RulesLoaded", "PrometheusRule", "prometheusrules").await
 }
 
-/// Takes a kind away from the API server, and gives it back with all that was there of it.
-async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
+/// Removes a CRD from the API server, and restores it with all its objects.
+async fn without_crd(condition: &str, kind: &str, plural: &str) -> Result<()> {
     let cluster = Cluster::connect().await?;
     let definitions: Api<DynamicObject> = Api::all_with(
         cluster.client.clone(),
@@ -229,7 +233,7 @@ async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
         .list(&ListParams::default())
         .await?
         .items;
-    broken(
+    reports_fault(
         condition,
         "False",
         &[
@@ -243,9 +247,9 @@ async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
         },
         async |cluster| {
             definitions
-                .create(&PostParams::default(), &anew(definition))
+                .create(&PostParams::default(), &recreatable(definition))
                 .await?;
-            // What the operator makes it makes again; the rest is the stack's own.
+            // The operator recreates its own objects; the others are the stack's.
             let others = objects.into_iter().filter(|object| {
                 object
                     .labels()
@@ -256,9 +260,12 @@ async fn without(condition: &str, kind: &str, plural: &str) -> Result<()> {
                 let namespace = object.namespace().context("no namespace")?;
                 let api = api(cluster, kind, plural, Some(&namespace));
                 e2e_tests::eventually(
-                    &format!("the {kind} {} is back", object.name_any()),
-                    NOTICED,
-                    async || match api.create(&PostParams::default(), &anew(object.clone())).await {
+                    &format!("the {kind} {} is restored", object.name_any()),
+                    TIMEOUT,
+                    async || match api
+                        .create(&PostParams::default(), &recreatable(object.clone()))
+                        .await
+                    {
                         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
                         created => created.map(drop),
                     },

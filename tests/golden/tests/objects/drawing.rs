@@ -71,7 +71,7 @@ fn draw_line(text: &mut String, panels: &[&Value]) {
     let width = |panel: &Value| usize::try_from(panel["gridPos"]["w"].as_u64().unwrap()).unwrap() * SCALE - 1;
     let border: String = panels
         .iter()
-        .map(|panel| format!("+{:-<1$}", "", width(panel)))
+        .map(|panel| "+".to_owned() + &"-".repeat(width(panel)))
         .collect();
     let row = |cell: &dyn Fn(&Value) -> String| -> String {
         let cells = panels.iter().map(|panel| {

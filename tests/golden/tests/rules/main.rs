@@ -1,6 +1,6 @@
 //! The rules, run by Prometheus' own engine: `promtool check rules` on everything that is generated, and
 //! `promtool test rules` against the truth computed from the events themselves.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::cast_sign_loss, clippy::unwrap_used)]
 
 mod inhibition;
 mod lint;

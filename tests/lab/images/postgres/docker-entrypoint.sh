@@ -1,7 +1,7 @@
 #!/bin/bash
-# What the official image promises: POSTGRES_USER, _PASSWORD, _DB (and _FILE of each), _INITDB_ARGS,
+# The interface of the official image: POSTGRES_USER, _PASSWORD, _DB (and _FILE of each), _INITDB_ARGS,
 # _INITDB_WALDIR and _HOST_AUTH_METHOD; an empty PGDATA is initialised, then /docker-entrypoint-initdb.d is run;
-# options alone are for the server; as root, the data is given to `postgres` and root is laid down.
+# arguments that start with `-` are passed to the server; as root, it changes the owner of the data and runs as `postgres`.
 set -Eeuo pipefail
 
 fail() {
@@ -9,7 +9,7 @@ fail() {
 	exit 1
 }
 
-# file_env NAME DEFAULT: NAME, else what the file NAME_FILE says, else the default.
+# file_env NAME DEFAULT: sets NAME from NAME, the file NAME_FILE, or the default.
 file_env() {
 	local name=$1 default=${2-} file_name="$1_FILE"
 	if [ -n "${!name-}" ] && [ -n "${!file_name-}" ]; then
@@ -23,11 +23,11 @@ file_env() {
 	unset "$file_name"
 }
 
-# Lays out the folders as the server wants them; as root, gives them to `postgres`.
+# Creates the folders; as root, changes their owner to `postgres`.
 make_folders() {
 	mkdir -p "$PGDATA"
 	chmod 00700 "$PGDATA" || :
-	# A missing socket folder costs only local connections: no reason to fail.
+	# Without the socket folder, only local connections fail.
 	mkdir -p /var/run/postgresql || :
 	chmod 03775 /var/run/postgresql 2>/dev/null || :
 	if [ -n "${POSTGRES_INITDB_WALDIR-}" ]; then
@@ -46,7 +46,7 @@ check_environment() {
 			'You must specify POSTGRES_PASSWORD to a non-empty value for the superuser,' \
 			'or POSTGRES_HOST_AUTH_METHOD=trust to allow all connections without a password.'
 	fi
-	# From 18 on the volume lies one folder higher: data of an older layout must not be hidden by a new cluster.
+	# From 18 on, the volume is mounted one folder higher: refuse to start beside data in the old layout.
 	if [ "$PG_MAJOR" -ge 18 ] && [ "$PGDATA" != /var/lib/postgresql/data ] \
 		&& [ -n "$(ls -A /var/lib/postgresql/data 2>/dev/null)" ]; then
 		fail "there is data in /var/lib/postgresql/data, where images before 18 kept it: mount the volume at" \
@@ -55,7 +55,7 @@ check_environment() {
 }
 
 initialise() {
-	# initdb wants a name for its user id, whichever the cluster runs it as.
+	# initdb needs a name for its user id, which the cluster may choose.
 	local wrapper
 	if ! getent passwd "$(id -u)" >/dev/null; then
 		for wrapper in /usr/lib/*/libnss_wrapper.so; do
@@ -67,7 +67,7 @@ initialise() {
 	fi
 	local wal=()
 	[ -z "${POSTGRES_INITDB_WALDIR-}" ] || wal=(--waldir "$POSTGRES_INITDB_WALDIR")
-	# The arguments come as one string that the shell is to split, quotes included: that is the contract.
+	# The arguments are one string, which the shell splits, as upstream does.
 	eval 'initdb --username="$POSTGRES_USER" --pwfile=<(printf "%s\n" "$POSTGRES_PASSWORD") --set unix_socket_directories=/var/run/postgresql "${wal[@]}" '"${POSTGRES_INITDB_ARGS-}"
 	if [ -n "${NSS_WRAPPER_PASSWD-}" ]; then
 		rm -f "$NSS_WRAPPER_PASSWD" "$NSS_WRAPPER_GROUP"
@@ -77,7 +77,7 @@ initialise() {
 	printf '\nhost all all all %s\n' "$method" >>"$PGDATA/pg_hba.conf"
 }
 
-# Reached through the socket alone, so that nobody connects to a half-made database.
+# Listens on the socket only, so that no client sees an incomplete database.
 start_for_setup() {
 	[ "${1-}" != postgres ] || shift
 	PGUSER=$POSTGRES_USER pg_ctl -D "$PGDATA" -w start \

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the official image promises: options or a configuration file alone are for the server; as root, the data
-# is given to `redis` and root is laid down; and there is no protected mode, since the network is the pod's.
+# The interface of the official image: options or a configuration file alone are passed to the server; as root, it
+# changes the owner of the data and runs as `redis`; protected mode is off, because the network is the pod's.
 set -eu
 
 if [ "${1#-}" != "$1" ] || [ "${1%.conf}" != "$1" ]; then
@@ -17,7 +17,7 @@ if [ "$1" = redis-server ]; then
 	case "${1-}" in
 	'' | -*) set -- redis-server --protected-mode no "$@" ;;
 	*)
-		# What the file says goes before what the image says.
+		# The file has precedence over the image's default.
 		file=$1
 		shift
 		if grep -qs '^[[:space:]]*protected-mode' "$file"; then
@@ -27,7 +27,7 @@ if [ "$1" = redis-server ]; then
 		fi
 		;;
 	esac
-	# Dumps are nobody else's business; a stricter or looser umask of the caller's stays.
+	# Dumps are private unless the caller sets another umask.
 	[ "$(umask)" != 0022 ] || umask 0077
 fi
 

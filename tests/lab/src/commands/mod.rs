@@ -1,4 +1,4 @@
-//! What the longer of the commands do.
+//! The longer commands.
 
 pub mod test;
 pub mod up;

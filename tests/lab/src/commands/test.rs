@@ -1,4 +1,4 @@
-//! `test`.
+//! `cargo lab test`.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -9,29 +9,29 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use lab::{
     addons::AddOn,
-    ahead,
-    elsewhere::{self, Cluster},
-    evidence, host,
+    build_ahead, evidence,
+    external_cluster::{self, Cluster},
+    host,
     kubectl::Kubectl,
-    layers::{self, How, Layer, Tally},
-    machine::Machine,
+    layers::{self, Layer, RunOptions, Tally},
+    machine_state::MachineState,
     node, paths,
     ports::APISERVER_PORT,
     prerequisites::{self, Use},
-    wait::{self, Look},
+    wait,
 };
 
 use super::up::{down, up};
 
-/// Runs the layers, or only one. The summary's last line says what came of them.
-pub async fn test(only: Option<Layer>, cluster: Cluster, how: &How) -> Result<()> {
+/// Runs all layers, or only one, and prints a summary.
+pub async fn test(only: Option<Layer>, cluster: Cluster, options: &RunOptions) -> Result<()> {
     let layers: Vec<Layer> = [Layer::Unit, Layer::Apiserver, Layer::Node]
         .into_iter()
         .filter(|layer| only.is_none_or(|only| only == *layer))
         .collect();
-    let how = &How {
-        add_ons: add_ons(only, cluster, &how.add_ons),
-        ..how.clone()
+    let options = &RunOptions {
+        add_ons: add_ons(only, cluster, &options.add_ons),
+        ..options.clone()
     };
     let makes_node = layers.contains(&Layer::Node) && cluster == Cluster::Embedded;
     if makes_node {
@@ -41,16 +41,16 @@ pub async fn test(only: Option<Layer>, cluster: Cluster, how: &How) -> Result<()
     }
     prerequisites::install(&uses(&layers, cluster)).await?;
     let _ahead = if makes_node {
-        Some(ahead::start(&how.add_ons)?)
+        Some(build_ahead::start(&options.add_ons)?)
     } else {
         None
     };
     let mut tally = Tally::default();
     for layer in layers {
         let outcome = match (layer, cluster) {
-            (Layer::Node, Cluster::Embedded) => embedded_node(how, &mut tally).await,
-            (Layer::Node, _) => other_node(cluster, how, &mut tally).await,
-            _ => layers::run(layer, None, how, &mut tally).await.map(drop),
+            (Layer::Node, Cluster::Embedded) => embedded_node(options, &mut tally).await,
+            (Layer::Node, _) => other_node(cluster, options, &mut tally).await,
+            _ => layers::run(layer, None, options, &mut tally).await.map(drop),
         };
         if let Err(error) = outcome {
             tally.check(&format!("{layer}: the layer could not run"), Err(error));
@@ -64,7 +64,7 @@ pub async fn test(only: Option<Layer>, cluster: Cluster, how: &How) -> Result<()
     }
 }
 
-/// What the node is to have: all that the embedded one can have, unless something else is asked for.
+/// The add-ons of the node: all of them on the embedded node if nothing is selected.
 fn add_ons(only: Option<Layer>, cluster: Cluster, asked: &[AddOn]) -> Vec<AddOn> {
     if asked.is_empty() && only.is_none() && cluster == Cluster::Embedded {
         AddOn::value_variants().to_vec()
@@ -73,7 +73,7 @@ fn add_ons(only: Option<Layer>, cluster: Cluster, asked: &[AddOn]) -> Vec<AddOn>
     }
 }
 
-/// What these layers need of the machine.
+/// The prerequisites of these layers.
 fn uses(layers: &[Layer], cluster: Cluster) -> Vec<Use> {
     let mut uses = Vec::new();
     if layers.contains(&Layer::Unit) {
@@ -88,58 +88,55 @@ fn uses(layers: &[Layer], cluster: Cluster) -> Vec<Use> {
     uses
 }
 
-async fn other_node(cluster: Cluster, how: &How, tally: &mut Tally) -> Result<()> {
-    up(cluster, false, &how.add_ons).await?;
-    let kubeconfig = elsewhere::kubeconfig(cluster)?;
-    layers::run(Layer::Node, Some(&kubeconfig), how, tally).await?;
-    if !how.add_ons.is_empty() {
-        layers::run(Layer::AddOns, Some(&kubeconfig), how, tally).await?;
+async fn other_node(cluster: Cluster, options: &RunOptions, tally: &mut Tally) -> Result<()> {
+    up(cluster, false, &options.add_ons).await?;
+    let kubeconfig = external_cluster::kubeconfig(cluster)?;
+    layers::run(Layer::Node, Some(&kubeconfig), options, tally).await?;
+    if !options.add_ons.is_empty() {
+        layers::run(Layer::AddOns, Some(&kubeconfig), options, tally).await?;
     }
-    forget_shared_namespace(&kubeconfig, tally).await
+    delete_shared_namespace(&kubeconfig, tally).await
 }
 
-/// A node that was running stays; one that is made for the tests goes with them, and must leave no trace.
-async fn embedded_node(how: &How, tally: &mut Tally) -> Result<()> {
+/// A node that is running already is kept; one that is started for the tests is removed, and must leave nothing behind.
+async fn embedded_node(options: &RunOptions, tally: &mut Tally) -> Result<()> {
     let was_up = node::kubeconfig().is_some();
-    let before = Machine::look().await;
-    // Whoever else listens on Kubernetes' own port stays undisturbed, and does not disturb.
+    let before = MachineState::capture().await;
+    // Another program may listen on Kubernetes' default port.
     let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, APISERVER_PORT));
     if !was_up {
-        begin_and_kill_an_up().await?;
+        start_up_and_kill_it().await?;
     }
     up(Cluster::Embedded, false, &[]).await?;
     if !was_up {
-        tally.check("node: an `up` that was killed is taken up by the next", Ok(()));
+        tally.check("node: `up` continues after a killed one", Ok(()));
     }
     let Some(kubeconfig) = node::kubeconfig() else {
         bail!("the node has no kubeconfig")
     };
     if !was_up && taken.is_ok() {
-        tally.check("node: it comes up though its port is taken", Ok(()));
+        tally.check("node: it starts even if its default port is taken", Ok(()));
     }
     drop(taken);
-    run_on_node(Layer::Node, &kubeconfig, how, tally).await?;
-    if !how.add_ons.is_empty() {
-        // Their programs are built while the tests before this wait for Prometheus.
-        up(Cluster::Embedded, false, &how.add_ons).await?;
-        run_on_node(Layer::AddOns, &kubeconfig, how, tally).await?;
+    run_on_node(Layer::Node, &kubeconfig, options, tally).await?;
+    if !options.add_ons.is_empty() {
+        // Their programs are built while the tests before wait for Prometheus.
+        up(Cluster::Embedded, false, &options.add_ons).await?;
+        run_on_node(Layer::AddOns, &kubeconfig, options, tally).await?;
     }
     if was_up {
-        forget_shared_namespace(&kubeconfig, tally).await?;
+        delete_shared_namespace(&kubeconfig, tally).await?;
         println!("the node was running before the tests and stays, so `down` was not tested");
         return Ok(());
     }
     let up_again = async {
         node::lose_power().await?;
-        up(Cluster::Embedded, false, &how.add_ons).await
+        up(Cluster::Embedded, false, &options.add_ons).await
     };
     let up_again = up_again.await;
-    tally.check(
-        "node: `up` takes it up again where the machine lost its power",
-        up_again,
-    );
+    tally.check("node: `up` restores it after a power loss", up_again);
     down(Cluster::Embedded, false).await?;
-    let changes = Machine::look().await.changes_since(&before);
+    let changes = MachineState::capture().await.changes_since(&before);
     let outcome = if changes.is_empty() {
         Ok(())
     } else {
@@ -149,15 +146,15 @@ async fn embedded_node(how: &How, tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-async fn run_on_node(layer: Layer, kubeconfig: &Path, how: &How, tally: &mut Tally) -> Result<()> {
-    if let Some(folder) = layers::run(layer, Some(kubeconfig), how, tally).await? {
+async fn run_on_node(layer: Layer, kubeconfig: &Path, options: &RunOptions, tally: &mut Tally) -> Result<()> {
+    if let Some(folder) = layers::run(layer, Some(kubeconfig), options, tally).await? {
         evidence::collect(kubeconfig, &folder).await?;
     }
     Ok(())
 }
 
-/// A cluster that stays is left as it was, unless a failed test's namespace is still to be looked at.
-async fn forget_shared_namespace(kubeconfig: &Path, tally: &Tally) -> Result<()> {
+/// Removes the tests' namespace from a cluster that is kept, unless a failed test's namespace must be inspected.
+async fn delete_shared_namespace(kubeconfig: &Path, tally: &Tally) -> Result<()> {
     if !tally.failed().is_empty() {
         return Ok(());
     }
@@ -173,28 +170,25 @@ async fn forget_shared_namespace(kubeconfig: &Path, tally: &Tally) -> Result<()>
         .map(drop)
 }
 
-/// Kills an `up` by SIGKILL in the midst of its work: when the API server was started, and much was not.
-async fn begin_and_kill_an_up() -> Result<()> {
-    // Not by its path: the layers before this one may have built `lab` anew, and its file is another by now.
+/// Kills an `up` by SIGKILL once its API server has started and other steps have not.
+async fn start_up_and_kill_it() -> Result<()> {
+    // Not by its path: earlier layers may have rebuilt `lab`, and replaced the file.
     let mut up = tokio::process::Command::new("/proc/self/exe")
         .args(["up", "--cluster=embedded", "--no-product"])
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;
-    // On a machine that has built nothing yet this waits for all of it.
+    // On a fresh machine, this waits for all builds.
     wait::until("the start of an API server", Duration::from_hours(1), || {
         let ended = up.try_wait();
-        async move {
-            Ok(match ended? {
-                _ if node::programs()
-                    .iter()
-                    .any(|(name, pid)| name == "kube-apiserver" && pid.is_some()) =>
-                {
-                    Look::Met
-                }
-                Some(status) => bail!("`up` ended by itself ({status})"),
-                None => Look::NotYet("`up` is still before it".to_owned()),
-            })
+        async {
+            let programs = node::programs();
+            let runs = |(name, pid): &(String, Option<i32>)| name == "kube-apiserver" && pid.is_some();
+            match ended? {
+                _ if programs.iter().any(runs) => Ok(Ok(())),
+                Some(status) => bail!("`up` ended before it was killed ({status})"),
+                None => Ok(Err("it has not started yet".to_owned())),
+            }
         }
     })
     .await?;
@@ -207,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_of_everything_has_every_add_on() {
+    fn a_run_of_all_layers_has_every_add_on() {
         assert_eq!(
             add_ons(None, Cluster::Embedded, &[]),
             AddOn::value_variants().to_vec()
@@ -218,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn each_layer_asks_the_machine_for_what_it_needs() {
+    fn each_layer_lists_its_prerequisites() {
         let all = [Layer::Unit, Layer::Apiserver, Layer::Node];
         assert_eq!(
             uses(&all, Cluster::Embedded),

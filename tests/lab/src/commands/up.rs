@@ -1,4 +1,4 @@
-//! `up` and `down`.
+//! `cargo lab up` and `cargo lab down`.
 
 use std::{fs::File, path::Path, sync::Arc};
 
@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use lab::{
     addons::AddOn,
     apiserver,
-    elsewhere::{self, Cluster},
-    handy, host,
+    external_cluster::{self, Cluster},
+    host,
     node::{self, Node},
-    paths,
+    path_tools, paths,
     prerequisites::{self, Use},
     product,
     screen::Screen,
@@ -22,8 +22,8 @@ pub async fn up(cluster: Cluster, no_product: bool, add_ons: &[AddOn]) -> Result
     if cluster == Cluster::Embedded {
         return embedded(no_product, add_ons).await;
     }
-    let kubectl = elsewhere::up(cluster, no_product, add_ons).await?;
-    println!("{}", elsewhere::welcome(cluster, kubectl.kubeconfig()));
+    let kubectl = external_cluster::up(cluster, no_product, add_ons).await?;
+    println!("{}", external_cluster::welcome(cluster, kubectl.kubeconfig()));
     Ok(())
 }
 
@@ -38,11 +38,11 @@ async fn embedded(no_product: bool, add_ons: &[AddOn]) -> Result<()> {
     if !no_product {
         product::add_steps(&mut steps, &node);
     }
-    steps.run(|step, event| screen.tell(step, event)).await?;
+    steps.run(|step, event| screen.report(step, event)).await?;
     node.add_on_steps(add_ons, &screen.bars())
-        .run(|step, event| screen.tell(step, event))
+        .run(|step, event| screen.report(step, event))
         .await?;
-    handy::offer().await?;
+    path_tools::offer().await?;
     let app = if no_product {
         None
     } else {
@@ -85,26 +85,24 @@ Three things to try:
         kubeconfig = export_line(&node.kubeconfig()),
         path = path_line(),
         stack = stack::addresses(node.ip()),
-        app = app.map_or_else(String::new, |url| format!(
-            "\n  tasks         {url}, which answers"
-        )),
+        app = app.map_or_else(String::new, |url| format!("\n  tasks         {url}")),
     );
 }
 
-/// What a shell is to run, so that kubectl speaks to this cluster.
+/// The shell command that points kubectl to this cluster.
 pub fn export_line(kubeconfig: &Path) -> String {
     format!("export KUBECONFIG={}", kubeconfig.display())
 }
 
-/// What a shell is to run, so that it has the pinned kubectl and its plugin.
+/// The shell command that puts the pinned kubectl and its plugin on PATH.
 pub fn path_line() -> String {
-    format!("export PATH={}:$PATH", handy::dir().display())
+    format!("export PATH={}:$PATH", path_tools::dir().display())
 }
 
 pub async fn down(cluster: Cluster, purge: bool) -> Result<()> {
     let _lock = lock()?;
     if cluster != Cluster::Embedded {
-        return elsewhere::down(cluster).await;
+        return external_cluster::down(cluster).await;
     }
     let servers = apiserver::stop_detached()?;
     let node = node::down().await?;
@@ -116,20 +114,20 @@ pub async fn down(cluster: Cluster, purge: bool) -> Result<()> {
         match (node, servers) {
             (false, 0) => "nothing was running".to_owned(),
             (false, servers) => format!("ended {servers} API server(s)"),
-            (true, 0) => "ended the node; nothing of it is left but its images, for the next `up`".to_owned(),
+            (true, 0) => "ended the node; only its images are kept, for the next `up`".to_owned(),
             (true, servers) => format!("ended the node and {servers} API server(s)"),
         }
     );
     Ok(())
 }
 
-/// Keeps two `up` or `down` of one clone from working against each other.
+/// Serialises `up` and `down` within a clone.
 fn lock() -> Result<File> {
     let path = paths::state_dir().join("lock");
     std::fs::create_dir_all(paths::state_dir())?;
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     if file.try_lock().is_err() {
-        eprintln!("another `cargo lab` is at work; waiting for it to end");
+        eprintln!("waiting for another `cargo lab` to end");
         file.lock()?;
     }
     Ok(file)

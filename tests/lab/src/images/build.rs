@@ -1,4 +1,4 @@
-//! From a folder with a Dockerfile to an archive in the cache.
+//! Builds a folder with a Dockerfile into an archive in the cache.
 
 use std::{
     collections::BTreeMap,
@@ -13,14 +13,14 @@ use lab_tools::{Checksum, Tool};
 use super::{Archive, Image, sources};
 use crate::paths;
 
-/// What a build is given.
+/// The input of a build.
 pub(super) struct Input<'a> {
     pub reference: &'a str,
     pub dockerfile: &'a Path,
-    /// The stage to stop at, if it is not the last.
+    /// The target stage, if it is not the last one.
     pub stage: Option<&'a str>,
     pub build_args: &'a [(&'a str, &'a str)],
-    /// Of everything that `fill_context` lays out.
+    /// Of all files of the build context.
     pub context: Checksum,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn stand_in(image: &Image, programs: &BTreeMap<Tool, PathBuf>) -> Res
     let mut context = Checksum::default();
     context.add_folder(&folder)?;
     for program in &programs {
-        // A program's path in the cache holds the checksum of all that it was built from.
+        // A program's path in the cache has the checksum of its inputs.
         context.add(program.as_os_str().as_encoded_bytes());
     }
     let input = Input {
@@ -55,7 +55,7 @@ pub(super) fn stand_in(image: &Image, programs: &BTreeMap<Tool, PathBuf>) -> Res
     })
 }
 
-/// Builds the image unless the cache has it; `fill_context` lays out the files that the Dockerfile copies.
+/// Builds the image unless the cache has it; `fill_context` copies the files of the build context.
 pub(super) fn archive(input: Input<'_>, fill_context: impl FnOnce(&Path) -> Result<()>) -> Result<Archive> {
     let Input {
         reference,
@@ -83,7 +83,7 @@ pub(super) fn archive(input: Input<'_>, fill_context: impl FnOnce(&Path) -> Resu
         .join("image.tar");
     let waiting = || eprintln!("waiting for another process that is building {reference}");
     lab_tools::build_once(&path, waiting, |path| {
-        // Beside the archive: whatever a killed build leaves goes away with its folder.
+        // In the archive's folder, which a later build removes if this one is killed.
         let work = path.with_extension("work");
         let context = work.join("context");
         paths::create_dir(&context)?;
@@ -103,7 +103,7 @@ pub(super) fn archive(input: Input<'_>, fill_context: impl FnOnce(&Path) -> Resu
     })
 }
 
-/// Buildah with a storage of its own, which goes away with the build: the user's images are not touched.
+/// Buildah with a temporary storage: the user's images are not touched.
 struct Buildah {
     storage: PathBuf,
 }
@@ -118,12 +118,12 @@ impl Buildah {
         context: &Path,
     ) -> Result<()> {
         let mut command = self.command("build");
-        // Chroot isolation needs neither a runtime nor a network of its own, so it works inside a container too.
+        // Chroot isolation needs neither a runtime nor a network namespace, so it works inside a container.
         command.args([
             "--isolation=chroot",
             "--network=host",
             "--layers=false",
-            // The same content gives the same image, whenever it is packed.
+            // For reproducible images.
             "--timestamp=0",
             "--tag",
             reference,
@@ -146,7 +146,7 @@ impl Buildah {
 
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new("buildah");
-        // vfs mounts nothing: it copies, which is quick for images of one layer.
+        // vfs copies instead of mounting, which is fast for images of one layer.
         command
             .args(["--storage-driver", "vfs", "--root"])
             .arg(self.storage.join("root"));
@@ -155,7 +155,7 @@ impl Buildah {
     }
 }
 
-/// Runs a program to its end; when it fails, the error holds what it said last.
+/// Runs a program to its end; an error has the end of its output.
 pub(super) fn run(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = match command.stdin(std::process::Stdio::null()).output() {
@@ -168,9 +168,9 @@ pub(super) fn run(command: &mut Command) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let last: Vec<&str> = said.lines().rev().take(20).collect();
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    let last: Vec<&str> = printed.lines().rev().take(20).collect();
     let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
     bail!("`{program}` failed ({}): {last}", output.status)
 }

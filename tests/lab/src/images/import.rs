@@ -1,4 +1,4 @@
-//! Handing images to the node's containerd.
+//! Imports images into the node's containerd.
 
 use std::{path::Path, process::Command, thread};
 
@@ -6,10 +6,10 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::{Archive, build::run};
 
-/// The label by which an image that is there already is known to be this very one.
+/// The label with the checksum of an imported image.
 const LABEL: &str = "observedapp.dev/checksum";
 
-/// Makes the image known to the kubelet under its upstream name. Says whether it had to be imported.
+/// Imports the image under its upstream name. Returns whether it was missing.
 pub fn import(containerd_socket: &Path, archive: &Archive) -> Result<bool> {
     let ctr = || {
         let mut ctr = Command::new("ctr");
@@ -47,7 +47,7 @@ pub fn import(containerd_socket: &Path, archive: &Archive) -> Result<bool> {
     Ok(true)
 }
 
-/// As [`import`], side by side: each spends most of its time waiting for the disk. Says how many it imported.
+/// As [`import`], in parallel: each mostly waits for the disk. Returns how many were imported.
 pub fn import_all(containerd_socket: &Path, archives: &[Archive]) -> Result<usize> {
     thread::scope(|scope| {
         let imports: Vec<_> = archives

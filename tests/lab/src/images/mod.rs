@@ -1,10 +1,10 @@
-//! The container images of an embedded node, built here, because a machine may have no registry at all.
+//! The container images of the embedded node, which are built here because the machine may have no registry.
 //!
-//! Each has a folder under `tests/lab/images/` with its Dockerfile and what that copies. Beside them may lie
-//! `debian-packages` (one name a line: their files are laid out under `debian/`) and `requirements.txt`
-//! (installed by pip under `python/`). The programs it is made of are put into the context's root by their names.
+//! Each has a folder under `tests/lab/images/` with its Dockerfile and the files for it. `debian-packages` (one name a
+//! line; extracted under `debian/`) and `requirements.txt` (installed by pip under `python/`) are optional. The image's
+//! programs are copied into the context's root.
 //!
-//! An image is built once and kept as an archive in the user's cache, under a checksum of all that went into it.
+//! An image is built once and kept as an archive in the user's cache, under a checksum of its inputs.
 
 mod build;
 mod import;
@@ -21,7 +21,7 @@ pub use import::{import, import_all};
 pub use own::{OwnImage, build_own};
 pub use release::{built, reproduce};
 
-/// An image that stands in for an upstream one: the same name, entry point, paths and user.
+/// A replacement for an upstream image: the same name, entry point, paths and user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Image {
     /// The upstream image's full name.
@@ -50,7 +50,7 @@ pub const LOCAL_PATH_PROVISIONER: Image = image(
 );
 pub const BUSYBOX: Image = image(upstream::BUSYBOX, "busybox", &[]);
 pub const POSTGRES: Image = image(upstream::POSTGRES, "postgres", &[]);
-/// The other end of a major upgrade; not part of the stack.
+/// For tests of major upgrades; not part of the stack.
 pub const POSTGRES_16: Image = Image {
     reference: upstream::POSTGRES_16,
     folder: "postgres",
@@ -86,7 +86,7 @@ pub const PROMETHEUS_CONFIG_RELOADER: Image = image(
     &[Tool::PrometheusConfigReloader],
 );
 
-/// What every embedded cluster runs; the node cannot start a pod without the first ones.
+/// The images of every embedded cluster; the first ones are needed to start any pod.
 pub const BASE: &[Image] = &[
     PAUSE,
     COREDNS,
@@ -108,16 +108,16 @@ pub const TRAEFIK: Image = image(upstream::TRAEFIK, "traefik", &[Tool::Traefik])
 pub const LOKI: Image = image(upstream::LOKI, "loki", &[Tool::Loki]);
 pub const OTELCOL: Image = image(upstream::OTELCOL, "otelcol", &[Tool::Otelcol]);
 
-/// An image's archive in the user's cache, ready for [`import`].
+/// An image's archive in the user's cache, for [`import`].
 #[derive(Debug, Clone)]
 pub struct Archive {
     pub reference: String,
     pub path: PathBuf,
-    /// What the image was made of.
+    /// The checksum of the image's inputs.
     checksum: String,
 }
 
-/// The archives of these images; the programs and the images that are missing are built first.
+/// Builds the missing programs and images; returns the archives.
 pub fn build(images: &[Image], bars: &MultiProgress) -> Result<Vec<Archive>> {
     let mut tools: Vec<Tool> = images.iter().flat_map(|image| image.tools).copied().collect();
     tools.sort_unstable();

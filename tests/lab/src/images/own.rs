@@ -1,8 +1,7 @@
 //! The project's own images, from its own Dockerfiles.
 //!
-//! `docker build -f operator/Dockerfile .` and `minikube image build` compile inside the `build` stage. Where
-//! there is no registry for that stage's base image, the lab compiles on the host and lets the same Dockerfile
-//! take the result:
+//! `docker build -f operator/Dockerfile .` and `minikube image build` compile inside the `build` stage. Without a
+//! registry for that stage's base image, the lab compiles on the host, and the same Dockerfile copies the result:
 //!
 //! ```dockerfile
 //! ARG BINARIES=build
@@ -15,7 +14,7 @@
 //! COPY --from=binaries /out/observedapp /bin/observedapp
 //! ```
 //!
-//! Buildah (1.28 at least) and BuildKit leave out the stage that is not asked for, so its base image is not pulled.
+//! Buildah (from 1.28) and BuildKit skip the unused stage, so its base image is not pulled.
 
 use anyhow::{Context, Result};
 use lab_tools::Checksum;
@@ -32,9 +31,9 @@ use crate::paths;
 pub struct OwnImage {
     pub reference: &'static str,
     pub(crate) dockerfile: &'static str,
-    /// The stage of the Dockerfile that is this image.
+    /// The target stage of the Dockerfile.
     pub(crate) stage: Option<&'static str>,
-    /// The cargo packages that the Dockerfile packs, each with a program of the same name.
+    /// The packages whose programs the Dockerfile copies.
     pub(super) packages: &'static [&'static str],
 }
 
@@ -61,7 +60,7 @@ impl OwnImage {
 
 const WORKLOAD: &[&str] = &["tasks", "tasks-load"];
 
-/// Compiles the programs and packs them. Cargo itself knows what has changed since the last time.
+/// Compiles the programs and builds the image.
 pub fn build_own(image: &OwnImage) -> Result<Archive> {
     let programs = release::compile(image.packages)
         .with_context(|| format!("cannot compile the programs of {}", image.reference))?;

@@ -1,5 +1,4 @@
-//! The project's programs as they are released: whoever compiles the same sources with the same toolchain, wherever on
-//! his disk, gets the same bytes.
+//! The project's release builds: the same sources and toolchain give the same bytes, whatever the path.
 
 use std::{
     env,
@@ -14,13 +13,13 @@ use anyhow::{Context, Result, bail, ensure};
 use super::own::OwnImage;
 use crate::paths;
 
-/// Only the gnu target's standard library is sure to be there; linked statically it runs `FROM scratch`.
+/// The gnu target's standard library is always installed; statically linked programs run `FROM scratch`.
 pub(super) const TARGET: &str = "x86_64-unknown-linux-gnu";
 const STATIC: &str = "target-feature=+crt-static";
-/// Between the flags in `CARGO_ENCODED_RUSTFLAGS`: a path may hold a space.
+/// The separator of `CARGO_ENCODED_RUSTFLAGS`, which allows spaces in paths.
 const SEPARATOR: &str = "\x1f";
 
-/// Compiles these packages' programs; says where they lie.
+/// Compiles the programs of these packages; returns their paths.
 pub(super) fn compile(packages: &[&str]) -> Result<Vec<PathBuf>> {
     Place {
         sources: paths::workspace_dir(),
@@ -29,13 +28,13 @@ pub(super) fn compile(packages: &[&str]) -> Result<Vec<PathBuf>> {
     .compile(packages)
 }
 
-/// A target folder that nothing else is built in. Build scripts read variables that are set here and not in a shell: in
-/// one folder a benchmark's build and this one would each make cargo compile anew what the other has compiled.
+/// A separate target folder. Build scripts depend on variables that are set here and not in a shell: in a shared
+/// folder, this build and a benchmark's would each invalidate the other's.
 fn target_dir() -> PathBuf {
     paths::target_dir().join("released")
 }
 
-/// Where one of the programs lies once it was compiled.
+/// The path of a compiled program.
 pub fn built(program: &str) -> PathBuf {
     program_in(&target_dir(), program)
 }
@@ -44,8 +43,8 @@ fn program_in(target: &Path, program: &str) -> PathBuf {
     target.join(TARGET).join("release").join(program)
 }
 
-/// Compiles every program that is released here and, from a copy of the sources, in a second place, and compares them:
-/// each with those that it is compiled with for its image, because together they decide the features of what they share.
+/// Compiles every released program here and from a copy of the sources elsewhere, and compares them. Programs of one
+/// image are compiled together, as for the image, because features are unified among them.
 pub fn reproduce() -> Result<()> {
     let folder = paths::state_dir().join("reproduce");
     paths::remove_dir(&folder)?;
@@ -72,7 +71,7 @@ pub fn reproduce() -> Result<()> {
     paths::remove_dir(&folder)
 }
 
-/// In what the two differ, if they do; that they do not is printed.
+/// The difference of two programs, if there is one; otherwise prints that they are equal.
 fn difference(program: &str, here: &Path, there: &Path) -> Result<Option<String>> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let (one, other) = (read(here)?, read(there)?);
@@ -89,20 +88,20 @@ fn difference(program: &str, here: &Path, there: &Path) -> Result<Option<String>
     )))
 }
 
-/// The files that git knows, as they are now.
+/// Copies the files that git tracks, with their current contents.
 fn copy_sources(to: &Path) -> Result<()> {
     let root = paths::workspace_dir();
     let output = Command::new("git")
         .args(["ls-files", "-z"])
         .current_dir(&root)
         .output()
-        .context("cannot run `git`, which knows what belongs to the sources")?;
+        .context("cannot run `git`, which lists the source files")?;
     ensure!(
         output.status.success(),
         "`git ls-files` failed: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let files = String::from_utf8(output.stdout).context("a file's name is no text")?;
+    let files = String::from_utf8(output.stdout).context("a file name is not UTF-8")?;
     for file in files.split('\0').filter(|file| !file.is_empty()) {
         let (from, to) = (root.join(file), to.join(file));
         if let Some(folder) = to.parent() {
@@ -113,7 +112,7 @@ fn copy_sources(to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where the sources are, and where what is made of them goes.
+/// The folder of the sources and the target folder.
 struct Place {
     sources: PathBuf,
     target: PathBuf,
@@ -126,7 +125,7 @@ impl Place {
             .current_dir(&self.sources)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_ENCODED_RUSTFLAGS", self.flags()?)
-            // A library written in C says when it was compiled.
+            // A C library has its build time in it.
             .env("SOURCE_DATE_EPOCH", "0")
             .stdin(Stdio::null())
             .args(["build", "--release", "--locked", "--target", TARGET]);
@@ -146,7 +145,7 @@ impl Place {
             .collect())
     }
 
-    /// The paths of this machine stand in every message of a panic, unless others are put in their place.
+    /// Panic messages have source paths: machine-specific prefixes are remapped.
     fn flags(&self) -> Result<OsString> {
         let cargo_home = env::var_os("CARGO_HOME").map_or_else(
             || {
@@ -159,7 +158,7 @@ impl Place {
         let own = env::var("RUSTFLAGS").unwrap_or_default();
         let mut flags: Vec<OsString> = own.split_whitespace().map(OsString::from).collect();
         flags.extend(["-C".into(), STATIC.into()]);
-        // The last that fits counts: the target folder may lie within the sources.
+        // The last matching prefix counts: the target folder may be within the sources.
         for (path, name) in [
             (&self.sources, "/src"),
             (&self.target, "/src/target"),

@@ -1,4 +1,4 @@
-//! Files that come from Debian's and Python's packages.
+//! Files from Debian and Python packages.
 
 use std::{fs, path::Path, process::Command};
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::build::run;
 use crate::paths;
 
-/// Not needed to run anything, and most of what there is to copy.
+/// Large and not needed to run a program.
 const DEBIAN_LEFT_OUT: &[&str] = &[
     "usr/share/doc",
     "usr/share/man",
@@ -16,7 +16,7 @@ const DEBIAN_LEFT_OUT: &[&str] = &[
     "usr/lib/x86_64-linux-gnu/gconv",
 ];
 
-/// Unpacks the packages named in the list into the folder, without installing anything on this machine.
+/// Extracts the listed packages into the folder, without installing them.
 pub(super) fn debian(list: &Path, into: &Path) -> Result<()> {
     if !list.exists() {
         return Ok(());
@@ -26,13 +26,13 @@ pub(super) fn debian(list: &Path, into: &Path) -> Result<()> {
     let downloads = into.with_extension("packages");
     paths::create_dir(&downloads)?;
     let download = || {
-        // Without the sandbox user, whom a folder of root's is closed to: the signatures are checked all the same.
+        // The sandbox user cannot read a folder of root's; signatures are verified all the same.
         let mut apt = Command::new("apt-get");
         apt.args(["-qq", "-o", "APT::Sandbox::User=root", "download"])
             .args(&packages);
         run(apt.current_dir(&downloads))
     };
-    // A fresh machine has no package lists, and old lists name versions that are gone.
+    // A fresh machine has no package lists, and old lists have versions that no longer exist.
     download().or_else(|_| run(Command::new("apt-get").args(["-qq", "update"])).and_then(|()| download()))?;
     for package in fs::read_dir(&downloads).with_context(|| format!("cannot list {}", downloads.display()))? {
         run(Command::new("dpkg-deb")
@@ -46,7 +46,7 @@ pub(super) fn debian(list: &Path, into: &Path) -> Result<()> {
     paths::remove_dir(&downloads)
 }
 
-/// Installs the pinned wheels into the folder, whichever Python this machine has: only their programs are used.
+/// Installs the pinned wheels into the folder, independent of this machine's Python version.
 pub(super) fn python(requirements: &Path, into: &Path) -> Result<()> {
     if !requirements.exists() {
         return Ok(());

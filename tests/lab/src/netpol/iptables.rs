@@ -1,9 +1,9 @@
-//! The rules in the kernel.
+//! Writes the rules to iptables.
 //!
-//! Three chains, replaced as one, in the mangle table: its FORWARD comes before the filter table's, where kube-proxy
-//! and others accept packets in an order of their own. INPUT is for what pods send to the node itself.
+//! Three chains in the mangle table, replaced atomically: mangle's FORWARD is before the filter table, in which
+//! kube-proxy and others accept packets in varying order. INPUT is for packets from pods to the node.
 //!
-//! A chain that lets a packet through returns, so that all other rules of the machine still have their say.
+//! Accepted packets RETURN, so that the machine's other rules apply to them.
 
 use std::fmt::{self, Write as _};
 
@@ -15,7 +15,7 @@ use crate::command;
 
 const TABLE: &str = "mangle";
 const HOOKS: [&str; 2] = ["FORWARD", "INPUT"];
-/// Whoever is already talking may go on: a policy is about new connections.
+/// Established connections are not affected: a policy applies to new ones.
 const POLICY: &str = "OBSERVEDAPP-POLICY";
 const EGRESS: &str = "OBSERVEDAPP-POLICY-EGRESS";
 const INGRESS: &str = "OBSERVEDAPP-POLICY-INGRESS";
@@ -25,7 +25,7 @@ const INGRESS: &str = "OBSERVEDAPP-POLICY-INGRESS";
 pub struct Ruleset(String);
 
 impl Ruleset {
-    /// Makes the kernel follow these rules, in one step.
+    /// Replaces the kernel's rules atomically.
     pub async fn apply(&self) -> Result<()> {
         let mut restore = Command::new("iptables-restore");
         command::output_with_input(restore.args(["--wait", "--noflush"]), &self.0)
@@ -55,7 +55,7 @@ impl From<&Rules> for Ruleset {
         );
         line(&mut text, format_args!("-A {POLICY} -j {EGRESS}"));
         for pod in &rules.egress {
-            // What may leave its pod may still not be let into another one.
+            // A packet must be allowed by egress and by ingress.
             isolate(&mut text, pod, EGRESS, ["-s", "-d"], &format!("-g {INGRESS}"));
         }
         line(&mut text, format_args!("-A {EGRESS} -g {INGRESS}"));
@@ -75,7 +75,7 @@ impl fmt::Display for Ruleset {
 
 fn isolate(text: &mut String, pod: &Isolated, chain: &str, [own, other]: [&str; 2], pass: &str) {
     let ip = pod.ip;
-    // A pod that reaches itself through its Service crosses the bridge; nothing may keep it from itself.
+    // A pod that connects to itself through its Service crosses the bridge; a pod may always reach itself.
     line(text, format_args!("-A {chain} -s {ip}/32 -d {ip}/32 {pass}"));
     for Allowed { peer, service } in &pod.allowed {
         let mut matching = format!("-A {chain} {own} {ip}/32");
@@ -100,17 +100,17 @@ fn isolate(text: &mut String, pod: &Isolated, chain: &str, [own, other]: [&str; 
 }
 
 fn line(text: &mut String, line: fmt::Arguments<'_>) {
-    // Writing to a string does not fail.
+    // Writing to a String cannot fail.
     let _ = writeln!(text, "{line}");
 }
 
-/// Takes the chains away, and what leads to them. They may be gone already.
+/// Removes the chains and the jumps to them, which may be missing.
 pub async fn remove() {
     for hook in HOOKS {
         let _ = command::output(&mut iptables(&["-D", hook, "-j", POLICY])).await;
     }
     for action in ["-F", "-X"] {
-        // In the order in which they lead to each other: one that is referred to cannot go.
+        // In the order of their references: a chain that is referred to cannot be removed.
         for chain in [POLICY, EGRESS, INGRESS] {
             let _ = command::output(&mut iptables(&[action, chain])).await;
         }

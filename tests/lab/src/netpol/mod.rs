@@ -1,12 +1,12 @@
-//! A small NetworkPolicy enforcer for the embedded node: it has no network plugin that would do it.
+//! A NetworkPolicy enforcer for the embedded node, which has no network plugin with one.
 //!
-//! Policies, pods and namespaces are watched; what follows from them is a [`rules::Rules`], worked out by a pure
-//! function, and written to iptables in one step whenever it changes. Ingress and egress, pod and namespace
-//! selectors, ports by number, range and name, and ipBlock with exceptions are understood. What comes from the node
-//! itself (the kubelet's probes) is always let through, as Kubernetes asks.
+//! It watches policies, pods and namespaces; a pure function computes [`rules::Rules`] from them, which are written to
+//! iptables atomically when they change. It supports ingress and egress, pod and namespace selectors, ports by number,
+//! range and name, and ipBlock with exceptions. Traffic from the node itself (the kubelet's probes) is always allowed,
+//! as Kubernetes requires.
 //!
-//! A pod is on the network some tens of milliseconds before its rules are: enough for tests and demonstrations, not
-//! for an attacker.
+//! A pod has network access some tens of milliseconds before its rules apply: enough for tests, not against an
+//! attacker.
 
 use anyhow::Result;
 
@@ -21,7 +21,7 @@ pub use iptables::{Ruleset, remove};
 pub use rules::{Allowed, Endpoint, Isolated, Rules, Service};
 pub use watch::run;
 
-/// The enforcer as one of the node's programs: this very program, under another command.
+/// The enforcer as a program of the node: this binary with another command.
 pub fn program(plane: &ControlPlane) -> Result<Program> {
     let kubeconfig = plane.component_kubeconfig("network-policies");
     plane.write_kubeconfig(

@@ -1,4 +1,4 @@
-//! The other end of a rule: which pods and which addresses a peer stands for.
+//! Resolves the peers of a rule to pods and addresses.
 
 use ipnet::Ipv4Net;
 use k8s_openapi::{
@@ -9,7 +9,7 @@ use kube::core::{Selector, SelectorExt};
 
 use super::rules::{Cluster, Endpoint, Labels};
 
-/// What one peer of a rule stands for.
+/// What a peer selects.
 pub(super) enum Peers<'a> {
     Anyone,
     Pods(Vec<&'a Endpoint>),
@@ -17,7 +17,7 @@ pub(super) enum Peers<'a> {
 }
 
 impl Cluster<'_> {
-    /// A rule without peers is for anyone.
+    /// A rule without peers allows anyone.
     pub(super) fn peers(&self, namespace: &str, peers: &[NetworkPolicyPeer]) -> Vec<Peers<'_>> {
         if peers.is_empty() {
             return vec![Peers::Anyone];
@@ -50,7 +50,7 @@ impl Cluster<'_> {
     }
 }
 
-/// The addresses; None is every one.
+/// The addresses; `None` is any.
 pub(super) fn nets(peers: &[Peers<'_>]) -> Vec<Option<Ipv4Net>> {
     peers
         .iter()
@@ -62,7 +62,7 @@ pub(super) fn nets(peers: &[Peers<'_>]) -> Vec<Option<Ipv4Net>> {
         .collect()
 }
 
-/// The pods; those that an ipBlock covers are not meant by a port's name.
+/// The pods; a port name does not apply to an ipBlock.
 pub(super) fn endpoints<'a>(peers: &[Peers<'a>], all: &'a [Endpoint]) -> Vec<&'a Endpoint> {
     peers
         .iter()
@@ -74,8 +74,7 @@ pub(super) fn endpoints<'a>(peers: &[Peers<'a>], all: &'a [Endpoint]) -> Vec<&'a
         .collect()
 }
 
-/// An empty selector selects everything. The API server lets no invalid one through; should one come, it selects
-/// nothing.
+/// An empty selector selects everything. An invalid one, which the API server refuses, selects nothing.
 pub(super) fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
     Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
@@ -92,7 +91,7 @@ fn block_nets(block: &IPBlock) -> Vec<Ipv4Net> {
     nets
 }
 
-/// What is left of a net: halved until each half is wholly in the exception or wholly outside it.
+/// A net without an exception: halved until each part is fully inside or outside of it.
 fn without(net: Ipv4Net, except: Ipv4Net) -> Vec<Ipv4Net> {
     if except.contains(&net) {
         Vec::new()

@@ -1,4 +1,4 @@
-//! From policies and pods to who may reach whom: no I/O.
+//! Computes who may reach whom from policies and pods, without I/O.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, ops::RangeInclusive};
 
@@ -13,7 +13,7 @@ use super::peers::{self, Peers};
 
 pub type Labels = BTreeMap<String, String>;
 
-/// A pod that has an address of its own.
+/// A pod with its own address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     pub namespace: String,
@@ -24,15 +24,15 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// None for a pod without an address yet, one that has ended (another may have its address by now), and one on
-    /// the node's own network, to which no policy applies.
+    /// `None` for a pod without an address, one that has ended (its address may be reused), and one on the host
+    /// network, to which no policy applies.
     pub fn of(pod: &Pod) -> Option<Self> {
         let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref()?);
         if spec.host_network == Some(true) || matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))
         {
             return None;
         }
-        // An init container that is restarted always runs beside the others.
+        // Restartable init containers are sidecars.
         let sidecars = spec
             .init_containers
             .iter()
@@ -74,28 +74,28 @@ pub enum Direction {
     Egress,
 }
 
-/// Traffic of one protocol, to these ports or to all.
+/// Traffic of one protocol to these ports, or to all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     pub protocol: String,
     pub ports: Option<RangeInclusive<u16>>,
 }
 
-/// One thing that is allowed: these addresses at the other end, this traffic. None is anything.
+/// Allowed traffic with these peers; `None` is any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
     pub peer: Option<Ipv4Net>,
     pub service: Option<Service>,
 }
 
-/// A pod that only the allowed may reach (ingress), or that may reach only the allowed (egress).
+/// A pod that is isolated for ingress or egress, with its exceptions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Isolated {
     pub ip: Ipv4Addr,
     pub allowed: Vec<Allowed>,
 }
 
-/// Who may reach whom. A pod that is not listed is not isolated.
+/// All isolated pods. A pod that is not listed is not isolated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
     pub ingress: Vec<Isolated>,
@@ -213,7 +213,7 @@ impl Cluster<'_> {
                     to_nets(Some(first..=last));
                 }
             }
-            // A name stands for a port of the pod that is reached: this one, or each of the peers.
+            // A port name refers to the destination pod: this one, or each of the peers.
             (Some(IntOrString::String(name)), Direction::Ingress) => {
                 if let Some(number) = endpoint.named_port(name, &protocol) {
                     to_nets(Some(number..=number));

@@ -1,4 +1,4 @@
-//! Keeping the kernel's rules as the cluster wants them.
+//! Keeps the kernel's rules up to date.
 
 use std::{fmt::Debug, hash::Hash, path::Path, pin::pin, time::Duration};
 
@@ -26,12 +26,12 @@ use crate::controlplane;
 
 use super::{Endpoint, Rules, Ruleset, iptables};
 
-/// A new pod brings several events within a moment: one write is enough for them.
+/// A new pod causes several events at once, for which one write is enough.
 const SETTLE: Duration = Duration::from_millis(50);
-/// The kernel's rules are looked at again this often, in case somebody flushed them.
+/// How often the rules are written again in case they were flushed.
 const REPAIR: Duration = Duration::from_secs(10);
 
-/// Enforces the cluster's policies until it is told to end; then takes its rules away.
+/// Enforces the cluster's policies until SIGTERM; then removes the rules.
 pub async fn run(kubeconfig: &Path) -> Result<()> {
     let client = controlplane::client(kubeconfig).await?;
     let mut end = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -56,7 +56,7 @@ async fn enforce(client: Client) -> Result<()> {
     let mut applied = None;
     loop {
         let mut repair = false;
-        // The stores are filled by whoever reads the events.
+        // The stores are updated while their streams are polled.
         match time::timeout(REPAIR, events.next()).await {
             Ok(Some(())) => {
                 while time::timeout(SETTLE, events.next())
@@ -88,13 +88,13 @@ async fn enforce(client: Client) -> Result<()> {
                 applied = Some(ruleset);
             }
             Ok(()) => {}
-            // The next event, or the next repair, tries again.
+            // The next event or repair retries.
             Err(error) => eprintln!("{error:#}"),
         }
     }
 }
 
-/// A store of all objects of a kind, and a stream that yields whenever one changed.
+/// A store of all objects of a kind, and a stream that yields on every change.
 fn watched<K>(client: &Client) -> (Store<K>, impl Stream<Item = ()> + use<K>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -120,7 +120,7 @@ fn is_ready<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>) -
 }
 
 fn objects<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>) -> Vec<K> {
-    // In the same order every time, so that the same rules are the same text.
+    // Sorted, so that the same rules are the same text.
     let mut objects: Vec<K> = store.state().iter().map(|object| (**object).clone()).collect();
     objects.sort_by_cached_key(|object| (object.meta().namespace.clone(), object.meta().name.clone()));
     objects

@@ -91,6 +91,7 @@ pub(super) struct Annotation {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "they are Grafana's fields")]
 pub(super) struct Link {
     pub title: String,
     pub url: String,

@@ -1,10 +1,10 @@
-//! Drawing specs from the schema: for each field one that has it, one in which it differs, and one without it.
+//! Generates specs from the schema: for each field one with it, one with another value, and one without it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use apiserver_tests::Space;
+use apiserver_tests::TestNamespace;
 use golden_tests::{Case, default_observed, default_settings};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
@@ -14,24 +14,24 @@ use serde_json::{Value, json};
 
 use super::values::others;
 
-/// A field, and the specs that try it.
+/// A field and the specs that test it.
 #[derive(Clone, Debug)]
 pub struct Trial {
     pub field: String,
     pub first: Value,
     pub other: Value,
-    /// Absent where an app cannot do without the field.
+    /// `None` if the field is required.
     pub without: Option<Value>,
 }
 
-/// Where a field has a value in a sample.
+/// A field's value in a sample.
 struct Place<'a> {
     spec: &'a Value,
     pointer: String,
     schema: &'a Value,
 }
 
-/// Every field of the schema that holds a value: `slos[].indicator.latency.threshold`.
+/// Every field of the schema that has a scalar value: `slos[].indicator.latency.threshold`.
 pub fn fields() -> Vec<String> {
     let mut fields = Vec::new();
     of_schema(&schema()["properties"]["spec"], "", &mut fields);
@@ -86,7 +86,7 @@ fn places<'a>(
     }
 }
 
-/// The golden cases hold every field that is the operator's own; the samples what is Kubernetes'.
+/// The golden cases have every field of the operator's own; the samples have those of Kubernetes' types.
 fn samples() -> Result<Vec<Value>> {
     let mut samples = Vec::new();
     for case in Case::all()? {
@@ -99,28 +99,28 @@ fn samples() -> Result<Vec<Value>> {
     Ok(samples)
 }
 
-/// Says which specs an API server takes, with all that is made of them.
+/// Checks which specs the API server accepts, with all objects built from them.
 pub struct Judge {
-    space: Space,
+    ns: TestNamespace,
     samples: Vec<Value>,
     taken: Mutex<HashSet<String>>,
-    /// What is made of each spec that was looked at: many fields are in the same.
+    /// The objects of each spec that was built already: many fields share specs.
     made: Mutex<HashMap<String, Made>>,
 }
 
 type Made = Option<Arc<Vec<Object>>>;
 
 impl Judge {
-    pub fn new(space: Space) -> Result<Self> {
+    pub fn new(ns: TestNamespace) -> Result<Self> {
         Ok(Self {
-            space,
+            ns,
             samples: samples()?,
             taken: Mutex::default(),
             made: Mutex::default(),
         })
     }
 
-    /// The trial of a field, or why there is none.
+    /// The specs that test a field, or why there are none.
     pub async fn draw(&self, field: &str) -> Result<Trial, String> {
         let mut found = BTreeMap::new();
         for sample in &self.samples {
@@ -134,7 +134,7 @@ impl Judge {
         }
         let places = found.remove(field).unwrap_or_default();
         if places.is_empty() {
-            return Err("it is in no sample".to_owned());
+            return Err("no sample has it".to_owned());
         }
         for place in &places {
             for first in bases(place) {
@@ -159,10 +159,10 @@ impl Judge {
                 }
             }
         }
-        Err("no other value was found that is taken and changes an object".to_owned())
+        Err("no other accepted value changes an object".to_owned())
     }
 
-    /// The spec without the field; where that cannot be, without the least that holds it.
+    /// The spec without the field or, if that is invalid, without the innermost parent that can be removed.
     async fn without(&self, spec: &Value, pointer: &str) -> Option<Value> {
         let mut pointer = pointer;
         while !pointer.is_empty() {
@@ -185,7 +185,7 @@ impl Judge {
         None
     }
 
-    /// What is made of a spec, if it makes sense.
+    /// The objects of a spec, if it is valid.
     fn made(&self, spec: &Value) -> Made {
         let text = spec.to_string();
         if let Some(made) = self.made.lock().unwrap().get(&text) {
@@ -199,7 +199,7 @@ impl Judge {
     fn make(&self, spec: &Value) -> Option<Vec<Object>> {
         let mut app = json!({
             "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
-            "metadata": {"name": "draw", "namespace": self.space.name, "uid": "00000000-0000-0000-0000-000000000000"},
+            "metadata": {"name": "draw", "namespace": self.ns.name, "uid": "00000000-0000-0000-0000-000000000000"},
             "spec": spec,
         });
         fill_in_defaults(&mut app);
@@ -211,7 +211,7 @@ impl Judge {
         Some(desired(&valid).objects)
     }
 
-    /// Whether the API server would take every object that is made of a spec.
+    /// Whether the API server would accept every object of a spec.
     async fn takes(&self, spec: &Value) -> bool {
         let Some(objects) = self.made(spec) else {
             return false;
@@ -224,7 +224,7 @@ impl Judge {
             let kind = object.kind();
             let resource = ApiResource::from_gvk_with_plural(&kind.gvk(), kind.plural());
             let api: Api<DynamicObject> =
-                Api::namespaced_with(self.space.client.clone(), &self.space.name, &resource);
+                Api::namespaced_with(self.ns.client.clone(), &self.ns.name, &resource);
             let params = PatchParams::apply("draw").dry_run();
             if api
                 .patch(object.name(), &params, &Patch::Apply(object))
@@ -239,7 +239,7 @@ impl Judge {
     }
 }
 
-/// What every app has unless it says no.
+/// Disables the capabilities that are on by default.
 fn without_extras() -> Value {
     json!({
         "replicas": 1, "dashboards": {"enabled": false}, "networkPolicy": {"enabled": false},
@@ -249,7 +249,7 @@ fn without_extras() -> Value {
     })
 }
 
-/// The least of a sample around a place first, which is quickest made: one capability alone, with one other, with all.
+/// Reduced samples that contain the field, the smallest first: one capability, two, all.
 fn bases(place: &Place<'_>) -> Vec<Value> {
     let top = place.pointer.split('/').nth(1).unwrap_or_default();
     let Some(all) = place.spec.as_object() else {

@@ -1,12 +1,14 @@
-//! What a real Prometheus says becomes the status: the queries, not only what is made of their answers.
+//! Status from a real Prometheus: the queries, not only the evaluation of their results.
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
-use apiserver_tests::{Proxy, Running, Space, block_on, condition, eventually, hasty, options};
+use anyhow::{Result, ensure};
+use apiserver_tests::{
+    Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options, short_intervals,
+};
 use golden_tests::prometheus::Prometheus;
 use observedapp_api::SloState;
 use observedapp_controller::Timing;
@@ -14,12 +16,12 @@ use serde_json::json;
 
 const SLOS: [&str; 5] = ["away", "clean", "failing", "idle", "old"];
 
-/// From a minute ago on, for an hour: seconds from now.
+/// Samples from a minute ago on, for an hour: seconds from now.
 const LIVE: Range<i64> = -60..3600;
-/// Longer ago than Prometheus looks back.
+/// Before Prometheus' lookback.
 const EARLIER: Range<i64> = -7200..-3600;
 
-/// Samples of these series.
+/// Samples of these series in OpenMetrics.
 fn series(samples: &[(&str, &str, f64, Range<i64>)], namespace: &str) -> Result<String> {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)?
@@ -40,9 +42,9 @@ fn series(samples: &[(&str, &str, f64, Range<i64>)], namespace: &str) -> Result<
 }
 
 #[test]
-fn objectives_stand_as_prometheus_says_however_young() -> Result<()> {
+fn the_status_of_slos_follows_prometheus() -> Result<()> {
     block_on(async {
-        let space = Space::new("effect").await?;
+        let ns = TestNamespace::new("effect").await?;
         let text = series(
             &[
                 ("slo:budget_remaining:ratio", "old", 0.5, LIVE),
@@ -54,26 +56,23 @@ fn objectives_stand_as_prometheus_says_however_young() -> Result<()> {
                 ("slo:error_ratio:rate5m", "away", 0.0, LIVE),
                 ("slo:error_ratio:rate5m", "old", 0.0, LIVE),
             ],
-            &space.name,
+            &ns.name,
         )?;
         let prometheus = Prometheus::with_openmetrics(&text);
-        let proxy = Proxy::start(&space).await?;
-        let namespaces = format!("--namespaces={}", space.name);
+        let proxy = Proxy::start(&ns).await?;
+        let namespaces = format!("--namespaces={}", ns.name);
         let url = format!("--prometheus-url={}", prometheus.url());
-        let operator = Running::start(options(&[&namespaces, &url]), proxy.config());
+        let operator = RunningOperator::start(options(&[&namespaces, &url]), proxy.config());
         let slos =
             SLOS.map(|name| json!({"name": name, "objective": 99.9, "indicator": {"availability": {}}}));
         let spec = json!({"image": "tasks:1", "metrics": {"port": 8000}, "slos": slos});
-        space.apply("tasks", spec).await?;
+        ns.apply("tasks", spec).await?;
 
-        let status = eventually("the objectives are judged", async || {
-            let app = space.apps().get("tasks").await?;
+        let status = eventually("the objectives have a status", async || {
+            let app = ns.apps().get("tasks").await?;
             let (met, ..) = condition(&app, "SLOsMet");
-            Ok(if met == "True" {
-                Ok(app.status.unwrap())
-            } else {
-                Err(met)
-            })
+            ensure!(met == "True", "{met}");
+            Ok(app.status.unwrap())
         })
         .await?;
         let of = |name: &str| status.slos.iter().find(|slo| slo.name == name).unwrap();
@@ -84,52 +83,50 @@ fn objectives_stand_as_prometheus_says_however_young() -> Result<()> {
         assert_eq!(
             of("failing").state,
             SloState::NoData,
-            "how much it spent is not known yet"
+            "its budget is not known yet"
         );
         assert_eq!(
             of("idle").state,
             SloState::NoData,
-            "no traffic is never called success"
+            "an SLO without traffic is not met"
         );
         assert_eq!(of("old").budget_remaining.as_deref(), Some("50%"));
         assert_eq!(
             of("away").state,
             SloState::NoData,
-            "after an outage of Prometheus nothing is taken for untouched"
+            "a budget with a gap in its data is not full"
         );
         operator.stop().await
     })
 }
 
 #[test]
-fn what_comes_of_a_change_is_asked_for_soon() -> Result<()> {
+fn a_change_shortens_the_polling_interval() -> Result<()> {
     block_on(async {
-        let space = Space::new("soon").await?;
-        let text = series(&[("slo:error_ratio:rate5m", "old", 0.0, LIVE)], &space.name)?;
+        let ns = TestNamespace::new("soon").await?;
+        let text = series(&[("slo:error_ratio:rate5m", "old", 0.0, LIVE)], &ns.name)?;
         let prometheus = Prometheus::with_openmetrics(&text);
-        let proxy = Proxy::start(&space).await?;
-        let namespaces = format!("--namespaces={}", space.name);
+        let proxy = Proxy::start(&ns).await?;
+        let namespaces = format!("--namespaces={}", ns.name);
         let url = format!("--prometheus-url={}", prometheus.url());
         let timing = Timing {
             poll: Duration::from_hours(1),
-            ..hasty()
+            ..short_intervals()
         };
-        let operator = Running::start_timed(options(&[&namespaces, &url]), proxy.config(), timing);
+        let operator = RunningOperator::start_timed(options(&[&namespaces, &url]), proxy.config(), timing);
         let spec = |slos| json!({"image": "tasks:1", "metrics": {"port": 8000}, "slos": slos});
-        space.apply("tasks", spec(json!([]))).await?;
-        space
-            .until("tasks", "Prometheus was asked", |app| {
-                condition(app, "Monitored").1 == "NoTargets"
-            })
-            .await?;
+        ns.apply("tasks", spec(json!([]))).await?;
+        ns.until("tasks", "Prometheus was queried", |app| {
+            condition(app, "Monitored").1 == "NoTargets"
+        })
+        .await?;
         let slo = json!({"name": "old", "objective": 99.9, "indicator": {"availability": {}}});
-        space.apply("tasks", spec(json!([slo]))).await?;
-        // Long before the hour is over.
-        space
-            .until("tasks", "the objective is judged", |app| {
-                condition(app, "SLOsMet").0 == "True"
-            })
-            .await?;
+        ns.apply("tasks", spec(json!([slo]))).await?;
+        // Long before the configured hour has passed.
+        ns.until("tasks", "the objective has a status", |app| {
+            condition(app, "SLOsMet").0 == "True"
+        })
+        .await?;
         operator.stop().await
     })
 }

@@ -1,4 +1,4 @@
-//! A folder for the user's PATH: the pinned kubectl, and the project's plugin of it.
+//! A folder for the user's PATH with the pinned kubectl and the project's plugin.
 
 use std::{
     fs, io,
@@ -17,7 +17,7 @@ pub fn dir() -> PathBuf {
     paths::state_dir().join("bin")
 }
 
-/// Puts them there. The plugin is the operator's binary by another name, once that was built.
+/// Links both. The plugin is the operator's binary under another name, if that is built.
 pub async fn offer() -> Result<()> {
     let dir = dir();
     paths::create_dir(&dir)?;
@@ -40,7 +40,7 @@ fn debug_build() -> PathBuf {
     paths::target_dir().join("debug/observedapp")
 }
 
-/// Compiles the plugin for this machine, where the operator's binary was only built inside of an image.
+/// Compiles the plugin if the operator's binary was only built inside an image.
 pub async fn build_plugin() -> Result<()> {
     let status = Command::from(lab_tools::cargo())
         .args(["build", "--quiet", "--bin", "observedapp"])

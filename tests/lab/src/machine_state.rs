@@ -1,4 +1,4 @@
-//! What a node leaves traces in, to tell whether `down` took them all away.
+//! The state of the machine that a node changes, to test that `down` restores it.
 
 use std::{
     collections::BTreeSet,
@@ -10,10 +10,10 @@ use crate::{host, network, process};
 
 /// The machine's mounts, network interfaces, firewall, control groups and kernel settings, and the lab's processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine(BTreeSet<String>);
+pub struct MachineState(BTreeSet<String>);
 
-impl Machine {
-    pub async fn look() -> Self {
+impl MachineState {
+    pub async fn capture() -> Self {
         let mut seen = BTreeSet::new();
         for pid in process::marked(|_| true) {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -38,7 +38,7 @@ impl Machine {
         Self(seen)
     }
 
-    /// What is there now and was not in `before`, and what was and is not any more.
+    /// What is new since `before`, and what is missing.
     pub fn changes_since(&self, before: &Self) -> Vec<String> {
         let new = self.0.difference(&before.0).map(|it| format!("new: {it}"));
         let gone = before.0.difference(&self.0).map(|it| format!("gone: {it}"));
@@ -46,9 +46,8 @@ impl Machine {
     }
 }
 
-/// The mounts of a table as the kernel writes it, without the options, which it may word anew; and without the folder of
-/// named network namespaces, which iproute2 mounts on itself when anybody names the first one, and leaves so. The
-/// namespaces are looked for one by one.
+/// The mounts in a mount table, without their options, whose order may change, and without the folder of named network
+/// namespaces, which iproute2 mounts once and keeps. The namespaces are listed separately.
 fn mounts(table: &str) -> impl Iterator<Item = String> {
     table
         .lines()
@@ -80,12 +79,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_iproute2_keeps_is_not_the_nodes_but_a_namespace_is() {
+    fn the_netns_mount_is_ignored_and_a_namespace_is_not() {
         let before = "proc /proc proc rw,relatime 0 0\n";
         let after = "proc /proc proc rw,nosuid 0 0\n\
                      /dev/sda /run/netns ext4 rw 0 0\n\
                      nsfs /run/netns/node nsfs rw 0 0\n";
-        let [before, after] = [before, after].map(|table| Machine(mounts(table).collect()));
+        let [before, after] = [before, after].map(|table| MachineState(mounts(table).collect()));
         assert_eq!(
             after.changes_since(&before),
             ["new: mount nsfs /run/netns/node nsfs"]

@@ -1,4 +1,4 @@
-//! The demo workload's whole story: it serves, keeps its data, and takes what is switched off and on again.
+//! The sample app: it serves, keeps its data, and follows capabilities that are disabled and enabled.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::SAMPLE;
 
-/// Images are on the node already; what takes time is Postgres' first start.
+/// Images are on the node already; Postgres' first start takes most of the time.
 const READY: Duration = Duration::from_mins(3);
 
 async fn add(app: &App<'_>, task: &str) -> Result<()> {
@@ -52,7 +52,7 @@ async fn password(app: &App<'_>) -> Result<Vec<u8>> {
 #[tokio::test]
 async fn data_outlives_the_database_pod_and_the_app() -> Result<()> {
     let cluster = Cluster::connect().await?;
-    let namespace = cluster.temp_namespace("story-data").await?;
+    let namespace = cluster.temp_namespace("sample-data").await?;
     let app = App::apply(&cluster, &namespace.name, SAMPLE).await?;
     app.condition("Ready", "True", READY).await?;
 
@@ -80,7 +80,7 @@ async fn data_outlives_the_database_pod_and_the_app() -> Result<()> {
     let kept = vec![(id, "Buy oat milk".to_owned())];
     assert_eq!(tasks(&app).await?, kept);
 
-    // The database's pod goes and comes back.
+    // The database's pod is replaced.
     let pods = Api::<Pod>::namespaced(cluster.client.clone(), &namespace.name);
     let database = app
         .pods("database")
@@ -90,9 +90,9 @@ async fn data_outlives_the_database_pod_and_the_app() -> Result<()> {
         .name_any();
     pods.delete(&database, &DeleteParams::default().grace_period(0))
         .await?;
-    eventually("the tasks are still there", READY, async || {
+    eventually("the tasks are kept", READY, async || {
         let reply = app.request("GET", "/tasks", None).await?;
-        // Meanwhile the service answers, and says what is the matter.
+        // Meanwhile the service responds with an error that names the cause.
         if reply.status == 503 {
             ensure!(reply.json()?["error"].is_string(), "{reply:?}");
         }
@@ -102,13 +102,13 @@ async fn data_outlives_the_database_pod_and_the_app() -> Result<()> {
     })
     .await?;
 
-    // The app goes, its data stays; made again, it finds them, with the same password.
+    // The app is deleted and its data retained; recreated, it uses the data with the same password.
     let before = password(&app).await?;
     app.delete().await?;
     assert_eq!(
         password(&app).await?,
         before,
-        "the Secret must stay with the data"
+        "the Secret must be retained with the data"
     );
     let app = App::apply(&cluster, &namespace.name, SAMPLE).await?;
     app.condition("Ready", "True", READY).await?;
@@ -118,9 +118,9 @@ async fn data_outlives_the_database_pod_and_the_app() -> Result<()> {
 }
 
 #[tokio::test]
-async fn each_capability_goes_with_its_field_and_comes_back() -> Result<()> {
+async fn each_capability_follows_its_field() -> Result<()> {
     let cluster = Cluster::connect().await?;
-    let namespace = cluster.temp_namespace("story-switch").await?;
+    let namespace = cluster.temp_namespace("sample-capabilities").await?;
     let app = App::apply(&cluster, &namespace.name, SAMPLE).await?;
     app.condition("Ready", "True", READY).await?;
     let before = password(&app).await?;
@@ -165,31 +165,27 @@ async fn each_capability_goes_with_its_field_and_comes_back() -> Result<()> {
         }
     };
     for (field, object, base, on) in switches {
-        // Objectives need the metrics, so both go together.
+        // Objectives need metrics, so both are removed together.
         let off = if field == "metrics" {
             json!({"metrics": null, "slos": null})
         } else {
             json!({ field: null })
         };
         app.patch(off).await?;
-        eventually(&format!("{object} is gone"), READY, async || {
-            ensure!(!exists(object, base).await?, "it is still there");
+        eventually(&format!("{object} is deleted"), READY, async || {
+            ensure!(!exists(object, base).await?, "it still exists");
             anyhow::Ok(())
         })
         .await?;
         app.patch(json!({ field: on })).await?;
         eventually(&format!("{object} is back"), READY, async || {
-            ensure!(exists(object, base).await?, "it is not there");
+            ensure!(exists(object, base).await?, "it does not exist");
             anyhow::Ok(())
         })
         .await?;
     }
     app.condition("Ready", "True", READY).await?;
-    assert_eq!(
-        password(&app).await?,
-        before,
-        "given back, the database has its old password"
-    );
+    assert_eq!(password(&app).await?, before, "the database has its old password");
     let found = tasks(&app).await?;
     assert!(found.iter().any(|(_, task)| task == "Still here"), "{found:?}");
     namespace.delete().await

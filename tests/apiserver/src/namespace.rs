@@ -1,38 +1,38 @@
-//! A namespace of a test's own.
+//! A namespace per test.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Client, ResourceExt};
+use lab::wait;
 use observedapp_api::ObservedApp;
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
 
 use crate::{cluster, rights};
 
-/// How long anything may take before it is taken for stuck. Nothing is measured by it.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// The timeout of every wait. Nothing is measured by it.
+const TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A namespace, and what is done in it.
 #[derive(Clone)]
-pub struct Space {
+pub struct TestNamespace {
     pub client: Client,
     pub name: String,
 }
 
-impl std::fmt::Debug for Space {
+impl std::fmt::Debug for TestNamespace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Space")
+        f.debug_struct("TestNamespace")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }
 
-impl Space {
+impl TestNamespace {
     pub async fn new(purpose: &str) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let client = cluster().await?;
@@ -47,16 +47,16 @@ impl Space {
         Api::<Namespace>::all(client.clone())
             .create(&PostParams::default(), &namespace)
             .await?;
-        rights::confine(&client, &name, &[&name]).await?;
+        rights::grant_in_namespaces(&client, &name, &[&name]).await?;
         Ok(Self { client, name })
     }
 
-    /// The user that an operator is which lives in this namespace and has rights in no other.
+    /// The user name of an operator that has rights in this namespace only.
     pub fn operator(&self) -> String {
         rights::operator_in(&self.name)
     }
 
-    /// The arguments of an operator that is confined to this namespace and has its Lease there.
+    /// The arguments of an operator that watches this namespace and has its Lease in it.
     pub fn elected(&self) -> [&str; 5] {
         [
             "--namespaces",
@@ -76,7 +76,7 @@ impl Space {
         Api::namespaced_with(self.client.clone(), &self.name, &resource)
     }
 
-    /// Creates or replaces an app's spec, as a user does.
+    /// Server-side applies an app, as a user does.
     pub async fn apply(&self, name: &str, spec: Value) -> Result<ObservedApp> {
         let app = json!({
             "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
@@ -86,7 +86,7 @@ impl Space {
         Ok(self.apps().patch(name, &params, &Patch::Apply(&app)).await?)
     }
 
-    /// Puts a whole spec in the place of an app's, as `kubectl replace` does.
+    /// Replaces the spec of an app, as `kubectl replace` does.
     pub async fn replace(&self, name: &str, spec: &Value) -> Result<ObservedApp> {
         let patch = serde_json::from_value(json!([{"op": "replace", "path": "/spec", "value": spec}]))?;
         let params = PatchParams::default();
@@ -101,13 +101,13 @@ impl Space {
         Ok(())
     }
 
-    /// Waits until all of the newest spec is applied.
+    /// Waits until `Applied` is True for the newest generation.
     pub async fn applied(&self, name: &str) -> Result<ObservedApp> {
         self.until(name, "it is applied", |app| condition(app, "Applied").0 == "True")
             .await
     }
 
-    /// Waits until the operator has seen the newest spec and this holds.
+    /// Waits until the operator has observed the newest generation and `holds` is true.
     pub async fn until(
         &self,
         name: &str,
@@ -119,19 +119,22 @@ impl Space {
             let app = self.apps().get(name).await?;
             let current =
                 app.status.as_ref().and_then(|status| status.observed_generation) == app.metadata.generation;
-            if current && holds(&app) {
-                return Ok(Ok(app));
-            }
-            Ok(Err(serde_json::to_string_pretty(&app.status)?))
+            ensure!(
+                current && holds(&app),
+                "{}",
+                serde_json::to_string_pretty(&app.status)?
+            );
+            Ok(app)
         })
         .await
     }
 
-    /// Waits until the app itself is gone.
+    /// Waits until the app is deleted.
     pub async fn gone(&self, name: &str) -> Result<()> {
-        eventually(&format!("{}/{name}: it is gone", self.name), async || {
+        eventually(&format!("{}/{name}: it is deleted", self.name), async || {
             let app = self.apps().get_opt(name).await?;
-            Ok(app.map_or(Ok(()), |app| Err(format!("{:?}", app.metadata))))
+            ensure!(app.is_none(), "{app:?}");
+            Ok(())
         })
         .await
     }
@@ -151,7 +154,7 @@ impl Space {
     }
 }
 
-/// Status and reason of a condition.
+/// Status, reason and message of a condition.
 pub fn condition(app: &ObservedApp, type_: &str) -> (String, String, String) {
     app.status
         .iter()
@@ -167,28 +170,10 @@ pub fn condition(app: &ObservedApp, type_: &str) -> (String, String, String) {
         .unwrap_or_default()
 }
 
-/// Asks again and again; what was found last is told when it never came true.
-pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Result<Result<T, String>>) -> Result<T> {
-    eventually_within(PATIENCE, what, ask).await
-}
-
-/// The same for what takes long by its nature. The longer it takes, the less often it is asked: asking costs the server too.
-pub async fn eventually_within<T>(
-    patience: Duration,
-    what: &str,
-    ask: impl AsyncFn() -> Result<Result<T, String>>,
-) -> Result<T> {
-    let began = Instant::now();
-    loop {
-        let found = match ask().await.with_context(|| what.to_owned()) {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(found)) => found,
-            Err(error) => format!("{error:#}"),
-        };
-        if began.elapsed() > patience {
-            bail!("it never came true that {what}; last seen: {found}");
-        }
-        let pause = (began.elapsed() / 20).clamp(Duration::from_millis(50), Duration::from_secs(3));
-        tokio::time::sleep(pause).await;
-    }
+/// Waits until `attempt` succeeds; the error has its last one.
+pub async fn eventually<T, F>(what: &str, attempt: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    wait::eventually(what, TIMEOUT, attempt).await
 }

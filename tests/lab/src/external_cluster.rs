@@ -1,5 +1,5 @@
-//! `--cluster minikube` and `--cluster current`: clusters that the lab does not make itself. The upstream images come
-//! from their registries, and the observability stack is the real kube-prometheus-stack, Grafana included.
+//! `--cluster minikube` and `--cluster current`: clusters other than the embedded one. Images come from their
+//! registries, and the observability stack is the real kube-prometheus-stack with Grafana.
 
 use std::{
     env,
@@ -13,27 +13,27 @@ use tokio::process::Command;
 
 use crate::{
     addons::AddOn,
-    command, handy, helm,
+    command, helm,
     images::OwnImage,
     kubectl::Kubectl,
-    paths,
+    path_tools, paths,
     product::{self, Changed},
     stack,
 };
 
-/// Where the lab runs.
+/// The cluster that the lab uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Cluster {
     /// A one-node Kubernetes on this Linux machine; needs root, and no registry
     Embedded,
-    /// A minikube of the lab's own
+    /// A minikube profile of the lab's own
     Minikube,
     /// The cluster of your kubeconfig's current context
     Current,
 }
 
 impl Cluster {
-    /// minikube where it is installed; never `current`, which might be production.
+    /// minikube if it is installed; never `current`, which might be production.
     pub fn by_default() -> Self {
         let path = env::var_os("PATH").unwrap_or_default();
         if env::split_paths(&path).any(|dir| dir.join("minikube").is_file()) {
@@ -44,25 +44,25 @@ impl Cluster {
     }
 }
 
-/// minikube's profile, so that the user's own minikube is left alone.
+/// A profile, so that the user's own minikube is not touched.
 const PROFILE: &str = "observedapp";
-/// The Kubernetes of the embedded node, too.
+/// The version of the embedded node, too.
 const KUBERNETES: &str = "v1.34.4";
 const STACK_NAMESPACE: &str = "monitoring";
 const STACK_VALUES: &str = include_str!("../manifests/kube-prometheus-stack.yaml");
 const STACK_REPOSITORY: &str = "https://prometheus-community.github.io/helm-charts";
-/// What the values files were read against.
+/// The chart version that the values files are written for.
 const STACK_VERSION: &str = "88.5.3";
-/// What the project hands out for this chart; the lab's own values come on top.
+/// The values that the project ships for this chart; the lab's own are merged over them.
 const SHIPPED_VALUES: &str = "manifests/values-kube-prometheus-stack.yaml";
-/// Where Grafana answers once its port is forwarded.
+/// Grafana's address once its port is forwarded.
 const GRAFANA: &str = "http://127.0.0.1:3000";
 
 const START: &[&str] = &[
     "start",
     "--kubernetes-version",
     KUBERNETES,
-    // With Docker as the runtime cAdvisor's series have no label `container`, and every panel of USE is empty.
+    // With the Docker runtime, cAdvisor's series lack the label `container`, and the USE panels are empty.
     "--container-runtime=containerd",
     "--cpus=2",
     "--memory=6g",
@@ -74,7 +74,7 @@ fn minikube_kubeconfig() -> PathBuf {
 
 fn minikube(args: &[&str]) -> Command {
     let mut command = Command::new("minikube");
-    // It writes the cluster into whatever kubeconfig this names.
+    // minikube adds the cluster to this kubeconfig.
     command
         .env("KUBECONFIG", minikube_kubeconfig())
         .args(["--profile", PROFILE])
@@ -83,7 +83,7 @@ fn minikube(args: &[&str]) -> Command {
     command
 }
 
-/// Runs a program whose own progress the user is to see.
+/// Runs a program and shows its output.
 async fn show(command: &mut Command) -> Result<()> {
     let status = command
         .stdin(Stdio::null())
@@ -91,7 +91,7 @@ async fn show(command: &mut Command) -> Result<()> {
         .await
         .context("cannot run minikube; https://minikube.sigs.k8s.io/docs/start says how to install it")?;
     if !status.success() {
-        bail!("minikube failed ({status}); it says above why");
+        bail!("minikube failed ({status}); its output is above");
     }
     Ok(())
 }
@@ -105,11 +105,11 @@ pub fn kubeconfig(cluster: Cluster) -> Result<PathBuf> {
     named
         .or_else(|| Some(env::home_dir()?.join(".kube/config")))
         .filter(|path| path.is_file())
-        .context("there is no current cluster: neither KUBECONFIG nor ~/.kube/config names a file")
+        .context("there is no current cluster: neither KUBECONFIG nor ~/.kube/config is a file")
 }
 
-/// minikube's own names of the add-ons. One that cannot be had is told before anything is started.
-fn known_add_ons(cluster: Cluster, add_ons: &[AddOn]) -> Result<Vec<&'static str>> {
+/// minikube's names of the add-ons. An unsupported one is reported before anything is started.
+fn minikube_add_ons(cluster: Cluster, add_ons: &[AddOn]) -> Result<Vec<&'static str>> {
     add_ons
         .iter()
         .map(|add_on| match (cluster, add_on) {
@@ -128,7 +128,7 @@ fn known_add_ons(cluster: Cluster, add_ons: &[AddOn]) -> Result<Vec<&'static str
 
 /// Starts minikube, or takes the current cluster, and installs the stack, the operator and the sample app.
 pub async fn up(cluster: Cluster, no_product: bool, add_ons: &[AddOn]) -> Result<Kubectl> {
-    let add_ons = known_add_ons(cluster, add_ons)?;
+    let add_ons = minikube_add_ons(cluster, add_ons)?;
     if cluster == Cluster::Minikube {
         paths::create_dir(&paths::state_dir().join("minikube"))?;
         show(&mut minikube(START)).await?;
@@ -151,13 +151,13 @@ pub async fn up(cluster: Cluster, no_product: bool, add_ons: &[AddOn]) -> Result
         let grafana = format!("--set=grafana.url={GRAFANA}");
         product::install(&kubectl, Changed::default(), &[&grafana]).await?;
         product::sample(&kubectl, Changed::default()).await?;
-        handy::build_plugin().await?;
+        path_tools::build_plugin().await?;
     }
-    handy::offer().await?;
+    path_tools::offer().await?;
     Ok(kubectl)
 }
 
-/// `minikube image build` of one of the project's images, from its own Dockerfile.
+/// `minikube image build` of one of the project's images.
 fn build(image: &OwnImage) -> Command {
     let mut command = minikube(&[
         "image",
@@ -174,7 +174,7 @@ fn build(image: &OwnImage) -> Command {
     command
 }
 
-/// kube-prometheus-stack under the release name `lab`, which is the label it selects by, and the prober.
+/// Installs kube-prometheus-stack as the release `lab`, which is also the label that it selects, and the prober.
 async fn install_stack(kubectl: &Kubectl) -> Result<()> {
     let values = paths::state_dir().join("kube-prometheus-stack.yaml");
     paths::write(&values, STACK_VALUES)?;
@@ -195,7 +195,8 @@ async fn install_stack(kubectl: &Kubectl) -> Result<()> {
     stack::prober(kubectl).await
 }
 
-/// Ends minikube; in somebody's own cluster takes back the sample app and the operator, and leaves the stack.
+/// Deletes the minikube profile; from a user's own cluster removes the sample app and the operator, and keeps the
+/// stack.
 pub async fn down(cluster: Cluster) -> Result<()> {
     if cluster == Cluster::Minikube {
         show(&mut minikube(&["delete"])).await?;
@@ -204,11 +205,11 @@ pub async fn down(cluster: Cluster) -> Result<()> {
     let kubectl = Kubectl::new(&kubeconfig(cluster)?).await?;
     product::delete_sample(&kubectl).await?;
     product::uninstall(&kubectl).await?;
-    println!("kube-prometheus-stack stays; `helm uninstall lab --namespace {STACK_NAMESPACE}` removes it");
+    println!("kube-prometheus-stack is kept; `helm uninstall lab --namespace {STACK_NAMESPACE}` removes it");
     Ok(())
 }
 
-/// What to look at.
+/// Printed when the lab is up.
 pub fn welcome(cluster: Cluster, kubeconfig: &Path) -> String {
     format!(
         "
@@ -224,12 +225,12 @@ Three things to try:
   kubectl observed status tasks
   cargo lab load",
         kubeconfig.display(),
-        handy::dir().display(),
+        path_tools::dir().display(),
         addresses(),
     )
 }
 
-/// Where the stack answers, for a person to read.
+/// The addresses of the stack, for the user.
 pub fn addresses() -> String {
     let forward = |service: &str, port: &str| {
         format!("kubectl --namespace {STACK_NAMESPACE} port-forward service/{service} {port}")

@@ -1,18 +1,17 @@
-//! The ground that everything else stands on: pods, volumes, Services, DNS, limits, and what kubectl does to a pod.
+//! What the other tests rely on: pods, volumes, Services, DNS, limits, and kubectl's access to pods.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e_tests::{Cluster, Prometheus, eventually};
+use e2e_tests::{Cluster, eventually};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{AttachParams, DeleteParams, LogParams, PostParams};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A shell and its tools.
 const IMAGE: &str = "docker.io/library/busybox:1.37";
-const SOON: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A pod under the restricted Pod Security Standard that runs a shell script.
 fn pod(name: &str, script: &str) -> Value {
@@ -60,20 +59,19 @@ fn with_volume(mut pod: Value, claim: &str) -> Value {
     pod
 }
 
-/// A test's namespace and what is done in it.
-struct Ground {
+struct Fixture {
     cluster: Cluster,
     namespace: e2e_tests::TempNamespace,
 }
 
-impl Ground {
+impl Fixture {
     async fn new(name: &str) -> Result<Self> {
         let cluster = Cluster::connect().await?;
-        let namespace = cluster.temp_namespace(&format!("ground-{name}")).await?;
-        // A pod needs its namespace's service account, which a controller makes.
+        let namespace = cluster.temp_namespace(&format!("fixture-{name}")).await?;
+        // Pods need the namespace's service account, which a controller creates.
         let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> =
             Api::namespaced(cluster.client.clone(), &namespace.name);
-        eventually("the namespace has its service account", SOON, async || {
+        eventually("the namespace has its service account", TIMEOUT, async || {
             accounts.get("default").await.map(drop)
         })
         .await?;
@@ -93,9 +91,9 @@ impl Ground {
         Ok(())
     }
 
-    /// Waits until the pod is in this phase, and gives what it wrote.
+    /// Waits until the pod is in this phase, and returns its log.
     async fn log_when(&self, pod: &str, phase: &str) -> Result<String> {
-        eventually(&format!("pod {pod} is {phase}"), SOON, async || {
+        eventually(&format!("pod {pod} is {phase}"), TIMEOUT, async || {
             let status = self.pods().get(pod).await?.status.unwrap_or_default();
             if status.phase.as_deref() != Some(phase) {
                 bail!("{status:?}");
@@ -108,10 +106,10 @@ impl Ground {
 
     async fn delete_pod(&self, pod: &str) -> Result<()> {
         self.pods().delete(pod, &DeleteParams::default()).await?;
-        eventually(&format!("pod {pod} is gone"), SOON, async || {
+        eventually(&format!("pod {pod} is deleted"), TIMEOUT, async || {
             match self.pods().get_opt(pod).await? {
                 None => anyhow::Ok(()),
-                Some(_) => bail!("it is still there"),
+                Some(_) => bail!("it still exists"),
             }
         })
         .await
@@ -124,53 +122,53 @@ impl Ground {
 
 #[tokio::test]
 async fn a_pod_that_breaks_the_restricted_standard_is_refused() -> Result<()> {
-    let ground = Ground::new("restricted").await?;
+    let fixture = Fixture::new("restricted").await?;
     let mut loose = pod("loose", "true");
     loose["spec"]["securityContext"]["runAsNonRoot"] = json!(false);
     let loose: Pod = serde_json::from_value(loose)?;
-    let refused = ground.pods().create(&PostParams::default(), &loose).await;
+    let refused = fixture.pods().create(&PostParams::default(), &loose).await;
     let message = refused.unwrap_err().to_string();
     ensure!(message.contains("runAsNonRoot"), "{message}");
-    ground.end().await
+    fixture.end().await
 }
 
 #[tokio::test]
-async fn a_restricted_pod_is_not_root_cannot_write_its_root_and_is_filtered() -> Result<()> {
-    let ground = Ground::new("confined").await?;
-    ground
+async fn a_restricted_pod_has_no_root_a_read_only_root_and_seccomp() -> Result<()> {
+    let fixture = Fixture::new("confined").await?;
+    fixture
         .apply(&[pod(
             "who",
             "id -u; touch /bin/x 2>/dev/null || echo read-only; grep Seccomp: /proc/self/status; grep CapEff /proc/self/status",
         )])
         .await?;
-    let log = ground.log_when("who", "Succeeded").await?;
+    let log = fixture.log_when("who", "Succeeded").await?;
     let lines: Vec<&str> = log.lines().collect();
     ensure!(
         lines == ["1000", "read-only", "Seccomp:\t2", "CapEff:\t0000000000000000"],
         "{lines:?}"
     );
-    ground.end().await
+    fixture.end().await
 }
 
 #[tokio::test]
 async fn a_volume_outlives_its_pod() -> Result<()> {
-    let ground = Ground::new("volume").await?;
+    let fixture = Fixture::new("volume").await?;
     let writer = with_volume(pod("writer", "echo kept > /data/file"), "data");
-    ground.apply(&[volume_claim("data"), writer]).await?;
-    ground.log_when("writer", "Succeeded").await?;
-    ground.delete_pod("writer").await?;
-    ground
+    fixture.apply(&[volume_claim("data"), writer]).await?;
+    fixture.log_when("writer", "Succeeded").await?;
+    fixture.delete_pod("writer").await?;
+    fixture
         .apply(&[with_volume(pod("reader", "cat /data/file"), "data")])
         .await?;
-    let log = ground.log_when("reader", "Succeeded").await?;
+    let log = fixture.log_when("reader", "Succeeded").await?;
     ensure!(log == "kept\n", "{log}");
-    ground.end().await
+    fixture.end().await
 }
 
 #[tokio::test]
 async fn a_service_answers_under_all_its_names() -> Result<()> {
-    let ground = Ground::new("service").await?;
-    let namespace = ground.namespace.name.clone();
+    let fixture = Fixture::new("service").await?;
+    let namespace = fixture.namespace.name.clone();
     let mut server = pod(
         "web",
         "while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello\\n' | nc -l -p 8080 >/dev/null; done",
@@ -182,7 +180,7 @@ async fn a_service_answers_under_all_its_names() -> Result<()> {
         "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]},
     });
-    // The names resolve some moments after the Service was made, and the server listens anew for each caller.
+    // DNS learns of the Service with a delay, and the server restarts for each connection.
     let ask = |host: &str| {
         format!(
             "for _ in {{1..60}}; do (exec 3<>/dev/tcp/{host}/80 && echo >&3 && tail -n 1 <&3) 2>/dev/null && break; sleep 0.5; done"
@@ -196,64 +194,68 @@ async fn a_service_answers_under_all_its_names() -> Result<()> {
     ];
     let script: Vec<String> = names.iter().map(|name| ask(name)).collect();
     let mut client = pod("client", "");
-    // It has bash, which speaks TCP, and a C library that reads the pod's resolv.conf.
+    // This image has bash, which supports TCP, and a C library that reads the pod's resolv.conf.
     client["spec"]["containers"][0]["image"] = json!("docker.io/library/redis:8");
     client["spec"]["containers"][0]["command"] = json!(["bash", "-c", script.join("; ")]);
-    ground.apply(&[server, service, client]).await?;
-    let log = ground.log_when("client", "Succeeded").await?;
+    fixture.apply(&[server, service, client]).await?;
+    let log = fixture.log_when("client", "Succeeded").await?;
     ensure!(log == "hello\n".repeat(names.len()), "{log}");
-    ground.end().await
+    fixture.end().await
 }
 
 #[tokio::test]
-async fn a_memory_limit_ends_who_exceeds_it() -> Result<()> {
-    let ground = Ground::new("limit").await?;
-    // A line without an end: the shell's tool must hold all of it.
+async fn a_pod_over_its_memory_limit_is_killed() -> Result<()> {
+    let fixture = Fixture::new("limit").await?;
+    // An endless line: the tool must hold it in memory.
     let mut greedy = pod("greedy", "tail /dev/zero");
     greedy["spec"]["containers"][0]["resources"] = json!({"limits": {"memory": "24Mi", "cpu": "500m"}});
-    ground.apply(&[greedy]).await?;
-    ground.log_when("greedy", "Failed").await?;
-    let status = ground.pods().get("greedy").await?.status.context("no status")?;
+    fixture.apply(&[greedy]).await?;
+    fixture.log_when("greedy", "Failed").await?;
+    let status = fixture.pods().get("greedy").await?.status.context("no status")?;
     let ended = status
         .container_statuses
         .and_then(|containers| containers.into_iter().next()?.state?.terminated)
-        .context("it has not ended")?;
+        .context("it has not terminated")?;
     ensure!(ended.reason.as_deref() == Some("OOMKilled"), "{ended:?}");
-    ground.end().await
+    fixture.end().await
 }
 
 #[tokio::test]
 async fn logs_exec_and_port_forward_reach_a_pod() -> Result<()> {
-    let ground = Ground::new("reach").await?;
-    ground
+    let fixture = Fixture::new("reach").await?;
+    fixture
         .apply(&[pod(
             "web",
             "echo started; while true; do echo through | nc -l -p 8080; done",
         )])
         .await?;
-    ground.log_when("web", "Running").await?;
-    eventually("the log holds the first line", SOON, async || {
-        let log = ground.pods().logs("web", &LogParams::default()).await?;
+    fixture.log_when("web", "Running").await?;
+    eventually("the log holds the first line", TIMEOUT, async || {
+        let log = fixture.pods().logs("web", &LogParams::default()).await?;
         ensure!(log == "started\n", "{log}");
         anyhow::Ok(())
     })
     .await?;
 
-    let mut exec = ground
+    let mut exec = fixture
         .pods()
-        .exec("web", ["sh", "-c", "echo said; exit 3"], &AttachParams::default())
+        .exec(
+            "web",
+            ["sh", "-c", "echo output; exit 3"],
+            &AttachParams::default(),
+        )
         .await?;
-    let mut said = String::new();
+    let mut output = String::new();
     exec.stdout()
         .context("no output")?
-        .read_to_string(&mut said)
+        .read_to_string(&mut output)
         .await?;
     let status = exec
         .take_status()
         .context("no status")?
         .await
         .context("no exit status")?;
-    ensure!(said == "said\n", "{said}");
+    ensure!(output == "output\n", "{output}");
     ensure!(
         status
             .message
@@ -262,8 +264,8 @@ async fn logs_exec_and_port_forward_reach_a_pod() -> Result<()> {
         "{status:?}"
     );
 
-    let heard = eventually("the forwarded port answers", SOON, async || {
-        let mut forward = ground.pods().portforward("web", &[8080]).await?;
+    let heard = eventually("the forwarded port responds", TIMEOUT, async || {
+        let mut forward = fixture.pods().portforward("web", &[8080]).await?;
         let mut stream = forward.take_stream(8080).context("the port was not forwarded")?;
         stream.write_all(b"hello\n").await?;
         let mut heard = vec![0; 8];
@@ -272,17 +274,17 @@ async fn logs_exec_and_port_forward_reach_a_pod() -> Result<()> {
     })
     .await?;
     ensure!(heard == b"through\n", "{heard:?}");
-    ground.end().await
+    fixture.end().await
 }
 
 #[tokio::test]
-async fn a_node_and_its_containers_are_measured() -> Result<()> {
-    let ground = Ground::new("measured").await?;
+async fn node_and_container_metrics_are_scraped() -> Result<()> {
+    let fixture = Fixture::new("measured").await?;
     let mut idle = pod("idle", "sleep 600");
     idle["spec"]["containers"][0]["resources"] = json!({"limits": {"memory": "32Mi"}});
-    ground.apply(&[idle]).await?;
-    let selector = format!(r#"namespace="{}",container="main""#, ground.namespace.name);
-    let prometheus = Prometheus(&ground.cluster);
+    fixture.apply(&[idle]).await?;
+    let selector = format!(r#"namespace="{}",container="main""#, fixture.namespace.name);
+    let prometheus = fixture.cluster.prometheus();
     eventually(
         "the container's memory and its limit are in Prometheus",
         Duration::from_mins(2),
@@ -301,5 +303,5 @@ async fn a_node_and_its_containers_are_measured() -> Result<()> {
         },
     )
     .await?;
-    ground.end().await
+    fixture.end().await
 }

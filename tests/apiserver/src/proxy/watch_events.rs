@@ -1,4 +1,4 @@
-//! The events of a watch, one by one.
+//! Faults in single watch events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Gate, Inner, answer, lock};
 
-/// An event of a watch, on its way to the operator.
+/// A watch event.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
@@ -19,19 +19,19 @@ pub struct Event {
     pub name: String,
 }
 
-/// What is to become of it.
+/// What the proxy does with a watch event.
 #[derive(Clone, Debug)]
-pub enum EventVerdict {
+pub enum EventAction {
     Pass,
-    /// It comes when this opens, and so does all that follows in the same watch.
+    /// It is forwarded, and all later events of the same watch, once the gate opens.
     Hold(Gate),
-    /// It never comes.
-    Lose,
+    /// It is not forwarded.
+    Drop,
 }
 
-pub(super) type Judge = dyn Fn(&Call, &Event) -> EventVerdict + Send + Sync;
+pub(super) type Hook = dyn Fn(&Call, &Event) -> EventAction + Send + Sync;
 
-/// The body of a watch, as the proxy's judge lets it pass, until it is cut.
+/// The body of a watch, filtered by the hook, until the watches are closed.
 pub(super) fn body(inner: Arc<Inner>, call: Call, body: Body) -> Body {
     let lines = stream::unfold(
         (body.into_data_stream(), Vec::new()),
@@ -47,24 +47,24 @@ pub(super) fn body(inner: Arc<Inner>, call: Call, body: Body) -> Body {
     );
     let mut cuts = inner.cuts.subscribe();
     let cut = async move {
-        // The sender lives as long as the proxy.
+        // It cannot fail: the proxy keeps the sender.
         let _ = cuts.changed().await;
     };
-    let judged = lines.filter_map(move |line| {
+    let passed = lines.filter_map(move |line| {
         let (inner, call) = (Arc::clone(&inner), call.clone());
         async move {
-            let judge = lock(&inner.events).clone();
-            match judge.map_or(EventVerdict::Pass, |judge| judge(&call, &event(&line))) {
-                EventVerdict::Pass => Some(line),
-                EventVerdict::Hold(gate) => {
+            let hook = lock(&inner.events).clone();
+            match hook.map_or(EventAction::Pass, |hook| hook(&call, &event(&line))) {
+                EventAction::Pass => Some(line),
+                EventAction::Hold(gate) => {
                     gate.passed().await;
                     Some(line)
                 }
-                EventVerdict::Lose => None,
+                EventAction::Drop => None,
             }
         }
     });
-    Body::from_stream(judged.take_until(cut).map(Ok::<_, Infallible>))
+    Body::from_stream(passed.take_until(cut).map(Ok::<_, Infallible>))
 }
 
 fn event(line: &[u8]) -> Event {
@@ -76,7 +76,7 @@ fn event(line: &[u8]) -> Event {
     }
 }
 
-/// What the API server answers to a watch from a version that it has forgotten.
+/// The API server's response to a watch from an expired resource version.
 pub(super) fn expired() -> Response {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410,

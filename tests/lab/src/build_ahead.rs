@@ -1,6 +1,6 @@
-//! What the tests on a node will need is built while the tests before them run, with the CPU time that those leave.
+//! Builds what the tests on a node need while earlier tests run, at the lowest CPU priority.
 //!
-//! Whoever needs a program or an image before it is built waits for this build of it, by the lock of the cache.
+//! The cache's locks make others wait for a build that is running.
 
 use std::{fs::File, process::Stdio, thread};
 
@@ -15,8 +15,8 @@ use crate::{
     paths,
 };
 
-/// Starts the build as a process of its own; it ends when the child is dropped, and when this process ends. What fails in
-/// it fails again where it is needed, and is told there.
+/// Starts the build as a process, which ends when the child is dropped and when this process ends. A failed build fails
+/// again, and is reported, where its result is needed.
 pub fn start(add_ons: &[AddOn]) -> Result<Child> {
     let path = paths::state_dir().join("build-ahead.log");
     paths::create_dir(&paths::state_dir())?;
@@ -34,7 +34,7 @@ pub fn start(add_ons: &[AddOn]) -> Result<Child> {
         build.arg(format!("--with={}", names.join(",")));
     }
     println!(
-        "what the node needs is built beside the first tests; its log is {}",
+        "what the node needs is built while the first tests run; the log is {}",
         path.display()
     );
     build
@@ -46,7 +46,7 @@ pub fn start(add_ons: &[AddOn]) -> Result<Child> {
         .context("cannot run `setpriv`, which is in Debian's package util-linux")
 }
 
-/// Builds the node's programs and images beside the project's own, then those of the add-ons, for which nobody waits yet.
+/// Builds the stack's images and the project's own side by side, then those of the add-ons, which are needed last.
 pub fn build(add_ons: &[AddOn]) -> Result<()> {
     let bars = MultiProgress::new();
     thread::scope(|scope| {

@@ -1,36 +1,36 @@
-//! Each link between an app and its Prometheus, broken and mended: the condition says which, why, and what to do.
+//! Faults between an app and its Prometheus: the condition says what is wrong, why, and what to do.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e_tests::{App, Cluster, SMALL, told};
+use e2e_tests::{App, Cluster, SMALL, condition_reports};
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 
-/// A scrape, a turn of prometheus-operator, a reload and a poll of the operator's, on a busy machine.
-const NOTICED: Duration = Duration::from_mins(4);
+/// A scrape, prometheus-operator, a reload and a poll of the operator, on a busy machine.
+const TIMEOUT: Duration = Duration::from_mins(4);
 
-/// Breaks a link of an app that is well, looks what is told, mends it, and waits until all is well again.
-async fn broken(
+/// Causes a fault of a healthy app, waits for the report, repairs it, and waits until all conditions are True again.
+async fn reports_fault(
     name: &str,
     condition: &str,
     words: &[&str],
-    breaking: impl AsyncFnOnce(&App<'_>) -> Result<()>,
-    mending: impl AsyncFnOnce(&App<'_>) -> Result<()>,
+    fault: impl AsyncFnOnce(&App<'_>) -> Result<()>,
+    repair: impl AsyncFnOnce(&App<'_>) -> Result<()>,
 ) -> Result<()> {
     let cluster = Cluster::connect().await?;
-    let namespace = cluster.temp_namespace(&format!("link-{name}")).await?;
+    let namespace = cluster.temp_namespace(&format!("monitoring-{name}")).await?;
     let app = App::apply(&cluster, &namespace.name, SMALL).await?;
-    app.condition(condition, "True", NOTICED).await?;
-    breaking(&app).await.context("breaking it")?;
-    told(&app, condition, "False", words, NOTICED).await?;
-    mending(&app).await.context("mending it")?;
-    app.condition(condition, "True", NOTICED).await?;
+    app.condition(condition, "True", TIMEOUT).await?;
+    fault(&app).await.context("cause the fault")?;
+    condition_reports(&app, condition, "False", words, TIMEOUT).await?;
+    repair(&app).await.context("repair it")?;
+    app.condition(condition, "True", TIMEOUT).await?;
     namespace.delete().await
 }
 
-/// Changes an object that the operator has made, as somebody would who has paused the app first.
+/// Changes an object of the operator while the app is paused.
 async fn change(app: &App<'_>, kind: &str, plural: &str, patch: &Value) -> Result<()> {
     app.patch(json!({"paused": true})).await?;
     let gvk = GroupVersionKind::gvk("monitoring.coreos.com", "v1", kind);
@@ -50,7 +50,7 @@ async fn change(app: &App<'_>, kind: &str, plural: &str, patch: &Value) -> Resul
 
 #[tokio::test]
 async fn a_wrong_metrics_path() -> Result<()> {
-    broken(
+    reports_fault(
         "path",
         "Monitored",
         &["targets of the job tasks are down", "404", "spec.metrics"],
@@ -62,7 +62,7 @@ async fn a_wrong_metrics_path() -> Result<()> {
 
 #[tokio::test]
 async fn a_wrong_metrics_port() -> Result<()> {
-    broken(
+    reports_fault(
         "port",
         "Monitored",
         &[
@@ -78,12 +78,12 @@ async fn a_wrong_metrics_port() -> Result<()> {
 
 #[tokio::test]
 async fn a_port_name_that_no_service_has() -> Result<()> {
-    broken(
+    reports_fault(
         "port-name",
         "Monitored",
         &["no target of the job tasks", "endpoints"],
         async |app| {
-            let patch = json!([{"op": "replace", "path": "/spec/endpoints/0/port", "value": "nobodys"}]);
+            let patch = json!([{"op": "replace", "path": "/spec/endpoints/0/port", "value": "other"}]);
             change(app, "ServiceMonitor", "servicemonitors", &patch).await
         },
         async |app| app.patch(json!({"paused": false})).await,
@@ -92,8 +92,8 @@ async fn a_port_name_that_no_service_has() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_network_policy_in_the_way() -> Result<()> {
-    broken(
+async fn a_network_policy_that_blocks_scrapes() -> Result<()> {
+    reports_fault(
         "policy",
         "Monitored",
         &[
@@ -105,11 +105,11 @@ async fn a_network_policy_in_the_way() -> Result<()> {
             let policy = r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
-metadata: {name: somebodys}
+metadata: {name: other}
 spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [{port: 5000}]}]}
 ";
             app.cluster.apply(&app.namespace, policy).await?;
-            // A connection that stands outlives the policy, so the pods go with it.
+            // Open connections are not affected by a new policy, so the pods are replaced, too.
             app.patch(json!({
                 "networkPolicy": {"enabled": false},
                 "podTemplate": {"annotations": {"policy": "new"}},
@@ -123,7 +123,7 @@ spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [{port: 5000}]
 
 #[tokio::test]
 async fn a_rule_that_prometheus_refuses() -> Result<()> {
-    broken(
+    reports_fault(
         "rule",
         "RulesLoaded",
         &["this app's rules", "the log of prometheus-operator"],
@@ -138,9 +138,9 @@ async fn a_rule_that_prometheus_refuses() -> Result<()> {
 
 #[tokio::test]
 async fn a_rule_that_cannot_be_evaluated() -> Result<()> {
-    // Every route of the service on both sides, of which only the namespace is to match.
+    // Many series on both sides of a one-to-one match on `namespace`.
     let many_to_many = "http_requests_total / on (namespace) http_requests_total > 2";
-    broken(
+    reports_fault(
         "evaluation",
         "RulesLoaded",
         &["TooManyRequests", "duplicate series", "spec.alerts.extra"],
@@ -156,33 +156,33 @@ async fn a_rule_that_cannot_be_evaluated() -> Result<()> {
 #[tokio::test]
 async fn a_latency_threshold_between_two_buckets() -> Result<()> {
     let cluster = Cluster::connect().await?;
-    let namespace = cluster.temp_namespace("link-buckets").await?;
+    let namespace = cluster.temp_namespace("monitoring-buckets").await?;
     let app = App::apply(&cluster, &namespace.name, SMALL).await?;
-    app.condition("Monitored", "True", NOTICED).await?;
+    app.condition("Monitored", "True", TIMEOUT).await?;
     let latency = |threshold: &str| json!({"slos": [{"name": "latency", "objective": 99, "indicator": {"latency": {"threshold": threshold}}}]});
-    let ask = async || {
+    let requests = async || {
         loop {
-            // What is asked for is that there are requests at all.
+            // The response does not matter.
             let _ = app.request("GET", "/tasks", None).await;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
-    let told = async {
+    let reported = async {
         app.patch(latency("250ms")).await?;
-        told(
+        condition_reports(
             &app,
             "SLOsMet",
             "Unknown",
             &["250ms", "0.2 s and 0.3 s", "use 200ms or 300ms"],
-            NOTICED,
+            TIMEOUT,
         )
         .await?;
         app.patch(latency("300ms")).await?;
-        app.condition("SLOsMet", "True", NOTICED).await
+        app.condition("SLOsMet", "True", TIMEOUT).await
     };
     tokio::select! {
-        done = told => drop(done?),
-        never = ask() => never,
+        done = reported => drop(done?),
+        never = requests() => never,
     }
     namespace.delete().await
 }

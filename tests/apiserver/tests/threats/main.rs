@@ -1,138 +1,33 @@
-//! What a user who may create ObservedApps in one namespace, and nothing else, cannot do through an operator that runs in
-//! the whole cluster, with the rights that the chart gives it there. SECURITY.md names each of these tests.
+//! What a user who may only create ObservedApps in one namespace cannot do through an operator with the chart's
+//! cluster-wide rights. SECURITY.md names each of these tests.
 #![allow(clippy::unwrap_used)]
 
+mod intruder;
+
 use anyhow::{Result, ensure};
-use apiserver_tests::{
-    Cause, Proxy, Running, Space, block_on, causes, condition, eventually, options, rights, snapshot,
-};
-use http::Request;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use apiserver_tests::{TestNamespace, block_on, condition, snapshot};
+use intruder::Intruder;
 use kube::ResourceExt;
-use kube::api::{Api, DynamicObject, ListParams, PostParams};
+use kube::api::{DynamicObject, ListParams, PostParams};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
-const USER: &str = "mallory";
-
-/// The namespace in which the user may create ObservedApps.
-struct Intruder {
-    space: Space,
-}
-
-impl Intruder {
-    async fn new(purpose: &str) -> Result<Self> {
-        let space = Space::new(purpose).await?;
-        let role: Role = serde_json::from_value(json!({
-            "metadata": {"name": USER},
-            "rules": [{
-                "apiGroups": ["observedapp.dev"], "resources": ["observedapps"],
-                "verbs": ["create", "get", "list", "watch", "update", "patch", "delete"],
-            }],
-        }))?;
-        let binding: RoleBinding = serde_json::from_value(json!({
-            "metadata": {"name": USER},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": USER},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
-        }))?;
-        Api::<Role>::namespaced(space.client.clone(), &space.name)
-            .create(&PostParams::default(), &role)
-            .await?;
-        Api::<RoleBinding>::namespaced(space.client.clone(), &space.name)
-            .create(&PostParams::default(), &binding)
-            .await?;
-        let intruder = Self { space };
-        // The API server's authoriser learns of a binding a moment later.
-        eventually("the user may list apps", async || {
-            Ok(intruder
-                .ask("GET", &intruder.apps(), None)
-                .await?
-                .map(|_| ())
-                .map_err(|why| format!("{why:?}")))
-        })
-        .await?;
-        Ok(intruder)
-    }
-
-    fn apps(&self) -> String {
-        format!(
-            "/apis/observedapp.dev/v1alpha1/namespaces/{}/observedapps",
-            self.space.name
-        )
-    }
-
-    /// One request in the user's own name.
-    async fn ask(&self, method: &str, url: &str, body: Option<&Value>) -> Result<Result<Value, Vec<Cause>>> {
-        let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
-        let request = Request::builder()
-            .method(method)
-            .uri(url)
-            .header("Impersonate-User", USER)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(body)?;
-        match self.space.client.request(request).await {
-            Ok(answer) => Ok(Ok(answer)),
-            Err(error) => causes(error).map(Err),
-        }
-    }
-
-    /// Creates an app; unknown fields are dropped in silence, as an intruder would ask for.
-    async fn create(&self, name: &str, mut spec: Value) -> Result<Result<Value, Vec<Cause>>> {
-        if spec.get("image").is_none() {
-            spec["image"] = json!("mallory:1");
-        }
-        let app = json!({
-            "apiVersion": "observedapp.dev/v1alpha1", "kind": "ObservedApp",
-            "metadata": {"name": name, "namespace": self.space.name}, "spec": spec,
-        });
-        let url = format!("{}?fieldValidation=Ignore", self.apps());
-        self.ask("POST", &url, Some(&app)).await
-    }
-
-    /// The one operator of all these tests; gives what becomes of its requests.
-    async fn operator(&self) -> Result<&'static Proxy> {
-        static OPERATOR: OnceCell<(Proxy, Running)> = OnceCell::const_new();
-        let start = async || {
-            let client = &self.space.client;
-            rights::unconfine(client).await?;
-            let proxy = Proxy::start_as(client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
-            let operator = Running::start(options(&[]), proxy.config());
-            anyhow::Ok((proxy, operator))
-        };
-        let (proxy, _) = OPERATOR.get_or_try_init(start).await?;
-        Ok(proxy)
-    }
-
-    /// Waits until the operator has said what it thinks of an app: the condition's status and message.
-    async fn told(&self, app: &str, type_: &str) -> Result<(String, String)> {
-        let what = format!("{type_} is told");
-        let told = |app: &_| !matches!(condition(app, type_).0.as_str(), "" | "Unknown");
-        let app = self.space.until(app, &what, told).await?;
-        let (status, _, message) = condition(&app, type_);
-        Ok((status, message))
-    }
-}
-
-async fn create(space: &Space, kind: Kind, name: &str, rest: Value) -> Result<DynamicObject> {
+async fn create(ns: &TestNamespace, kind: Kind, name: &str, rest: Value) -> Result<DynamicObject> {
     let mut object = rest;
     object["apiVersion"] = json!(kind.gvk().api_version());
     object["kind"] = json!(kind.as_str());
-    object["metadata"] = json!({"name": name, "namespace": space.name});
+    object["metadata"] = json!({"name": name, "namespace": ns.name});
     let object: DynamicObject = serde_json::from_value(object)?;
-    Ok(space
-        .objects(kind)
-        .create(&PostParams::default(), &object)
-        .await?)
+    Ok(ns.objects(kind).create(&PostParams::default(), &object).await?)
 }
 
 #[test]
-fn the_user_can_do_nothing_but_create_apps_in_one_namespace() -> Result<()> {
+fn the_user_can_only_create_apps_in_one_namespace() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-rights").await?;
-        let elsewhere = Space::new("threat-rights-elsewhere").await?;
-        let own = &intruder.space.name;
-        let other = &elsewhere.name;
+        let other_namespace = TestNamespace::new("threat-rights-other").await?;
+        let own = &intruder.ns.name;
+        let other = &other_namespace.name;
         for (method, url) in [
             ("GET", format!("/api/v1/namespaces/{own}/secrets")),
             ("GET", format!("/api/v1/namespaces/{other}/secrets")),
@@ -148,10 +43,10 @@ fn the_user_can_do_nothing_but_create_apps_in_one_namespace() -> Result<()> {
             ),
         ] {
             let body = json!({"apiVersion": "v1", "kind": "Any", "metadata": {"name": "a"}});
-            let answer = intruder
+            let response = intruder
                 .ask(method, &url, (method == "POST").then_some(&body))
                 .await?;
-            let refused = format!("{:?}", answer.unwrap_err());
+            let refused = format!("{:?}", response.unwrap_err());
             ensure!(refused.contains("forbidden"), "{method} {url}: {refused}");
         }
         Ok(())
@@ -162,7 +57,7 @@ fn the_user_can_do_nothing_but_create_apps_in_one_namespace() -> Result<()> {
 fn a_secret_of_another_namespace_is_not_read() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-secret").await?;
-        let victim = Space::new("threat-secret-victim").await?;
+        let victim = TestNamespace::new("threat-secret-victim").await?;
         create(
             &victim,
             Kind::Secret,
@@ -189,20 +84,23 @@ fn a_secret_of_another_namespace_is_not_read() -> Result<()> {
         for (i, spec) in tries.into_iter().enumerate() {
             let name = format!("try-{i}");
             if intruder.create(&name, spec).await?.is_ok() {
-                intruder.told(&name, "Applied").await?;
+                intruder.decided(&name, "Applied").await?;
             }
         }
-        // What is in the namespace says nothing of the Secret, and the operator has not even asked for it.
-        let made = format!("{:?}", snapshot(&intruder.space).await?);
+        // No object in the namespace has the Secret's data, and the operator has not requested it.
+        let made = format!("{:?}", snapshot(&intruder.ns).await?);
         ensure!(!made.contains("known-to-the-victim"), "{made}");
         let encoded = "a25vd24tdG8tdGhlLXZpY3RpbQ";
         ensure!(!made.contains(encoded), "{made}");
         let calls = proxy.calls();
-        let asked = calls.iter().find(|call| {
+        let request = calls.iter().find(|call| {
             call.namespace.as_deref() == Some(&victim.name) && call.name.as_deref() == Some("vault")
         });
-        ensure!(asked.is_none(), "{asked:?}");
-        ensure!(made.contains("Deployment/try-0"), "nothing was made: {made}");
+        ensure!(request.is_none(), "{request:?}");
+        ensure!(
+            made.contains("Deployment/try-0"),
+            "no objects were created: {made}"
+        );
         Ok(())
     })
 }
@@ -221,7 +119,7 @@ fn a_path_of_the_host_is_not_mounted() -> Result<()> {
                 .extend(more.as_object().cloned().unwrap_or_default());
             json!([mount])
         };
-        // Refused by the API server: every volume has exactly one of the kinds that are allowed.
+        // Refused by the API server: every volume needs exactly one of the allowed sources.
         for kind in ["hostPath", "nfs", "local", "flexVolume"] {
             let spec = json!({"volumes": [{"name": "a", kind: host}], "volumeMounts": mount(json!({}))});
             let refused = intruder.create(&kind.to_lowercase(), spec).await?.unwrap_err();
@@ -230,30 +128,31 @@ fn a_path_of_the_host_is_not_mounted() -> Result<()> {
                 "{kind}: {refused:?}"
             );
         }
-        // Dropped: beside one that is allowed it does not count.
+        // Dropped as an unknown field next to an allowed source.
         let beside = json!({"volumes": [{"name": "a", "emptyDir": {}, "hostPath": host}], "volumeMounts": mount(json!({}))});
         intruder.create("beside", beside).await?.unwrap();
-        let elsewhere = json!({"podTemplate": {"spec": {"volumes": [{"name": "b", "hostPath": host}]}}});
-        intruder.create("elsewhere", elsewhere).await?.unwrap();
-        // Out of a volume: told by the operator, and not made.
+        let in_pod_template =
+            json!({"podTemplate": {"spec": {"volumes": [{"name": "b", "hostPath": host}]}}});
+        intruder.create("pod-template", in_pod_template).await?.unwrap();
+        // A path out of a volume: reported by the operator, and not applied.
         let volumes = json!([{"name": "a", "emptyDir": {}}]);
         let out = json!({"volumes": volumes, "volumeMounts": mount(json!({"subPath": "../../etc"}))});
         intruder.create("out", out).await?.unwrap();
-        let (valid, message) = intruder.told("out", "Valid").await?;
+        let (valid, message) = intruder.decided("out", "Valid").await?;
         ensure!(
             valid == "False" && message.contains("subPath"),
             "{valid}: {message}"
         );
-        // Back to the host: dropped too.
+        // Mount propagation to the host: dropped, too.
         let back =
             json!({"volumes": volumes, "volumeMounts": mount(json!({"mountPropagation": "Bidirectional"}))});
         intruder.create("back", back).await?.unwrap();
 
-        for app in ["back", "beside", "elsewhere"] {
-            intruder.told(app, "Applied").await?;
+        for app in ["back", "beside", "pod-template"] {
+            intruder.decided(app, "Applied").await?;
         }
-        ensure!(intruder.space.names(Kind::Deployment).await? == ["back", "beside", "elsewhere"]);
-        let made = format!("{:?}", snapshot(&intruder.space).await?);
+        ensure!(intruder.ns.names(Kind::Deployment).await? == ["back", "beside", "pod-template"]);
+        let made = format!("{:?}", snapshot(&intruder.ns).await?);
         ensure!(
             !made.contains("hostPath") && !made.contains("Bidirectional"),
             "{made}"
@@ -267,8 +166,8 @@ fn nothing_runs_privileged() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-privileged").await?;
         intruder.operator().await?;
-        let judge = Space::new("threat-privileged-judge").await?;
-        judge.enforce_restricted().await?;
+        let restricted = TestNamespace::new("threat-privileged-restricted").await?;
+        restricted.enforce_restricted().await?;
         let container = json!({
             "privileged": true, "allowPrivilegeEscalation": true, "procMount": "Unmasked",
             "capabilities": {"add": ["SYS_ADMIN"]}, "seccompProfile": {"type": "Unconfined"},
@@ -284,9 +183,9 @@ fn nothing_runs_privileged() -> Result<()> {
         let count = tries.len();
         for (i, spec) in tries.into_iter().enumerate() {
             let name = format!("try-{i}");
-            // Fields that the resource does not have are dropped.
+            // Fields that are not in the schema are dropped.
             intruder.create(&name, spec).await?.unwrap();
-            let (applied, message) = intruder.told(&name, "Applied").await?;
+            let (applied, message) = intruder.decided(&name, "Applied").await?;
             ensure!(applied == "True", "{name}: {message}");
         }
         for (i, annotation) in [
@@ -304,7 +203,7 @@ fn nothing_runs_privileged() -> Result<()> {
             ensure!(refused[0].field == "spec.podTemplate.annotations", "{refused:?}");
         }
         let deployments = intruder
-            .space
+            .ns
             .objects(Kind::Deployment)
             .list(&ListParams::default())
             .await?;
@@ -319,18 +218,18 @@ fn nothing_runs_privileged() -> Result<()> {
                 pod["containers"].as_array().map(Vec::len) == Some(1),
                 "{name}: {pod}"
             );
-            let answer = judge.would_run(&deployment).await?.unwrap();
-            ensure!(answer.is_ok(), "{name}: {answer:?}");
+            let response = restricted.would_run(&deployment).await?.unwrap();
+            ensure!(response.is_ok(), "{name}: {response:?}");
         }
         Ok(())
     })
 }
 
 #[test]
-fn an_object_of_another_is_not_taken_over() -> Result<()> {
+fn an_object_of_another_owner_is_not_taken_over() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-foreign").await?;
-        let space = &intruder.space;
+        let ns = &intruder.ns;
         let pod = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
         let ports = json!([{"port": 1}]);
         let mut others = Vec::new();
@@ -365,7 +264,7 @@ fn an_object_of_another_is_not_taken_over() -> Result<()> {
                 }}),
             ),
             (Kind::PrometheusRule, "tasks", json!({"spec": {"groups": []}})),
-            // Of privilege: pods that ran under it would have its rights, or its data.
+            // A privileged one: pods that used it would have its rights, or its data.
             (Kind::ServiceAccount, "deployer", json!({})),
             (
                 Kind::PersistentVolumeClaim,
@@ -375,7 +274,7 @@ fn an_object_of_another_is_not_taken_over() -> Result<()> {
                 }}),
             ),
         ] {
-            let object = create(space, kind, name, rest).await?;
+            let object = create(ns, kind, name, rest).await?;
             others.push((kind, name, object.metadata.resource_version));
         }
         intruder.operator().await?;
@@ -386,8 +285,8 @@ fn an_object_of_another_is_not_taken_over() -> Result<()> {
             ("orders", database),
         ] {
             intruder.create(name, spec).await?.unwrap();
-            let app = space
-                .until(name, "what is in the way is named", |app| {
+            let app = ns
+                .until(name, "the conflict is reported", |app| {
                     condition(app, "Applied").1 == "ForeignObject"
                 })
                 .await?;
@@ -398,19 +297,19 @@ fn an_object_of_another_is_not_taken_over() -> Result<()> {
             );
         }
         for (kind, name, version) in others {
-            let now = space.objects(kind).get(name).await?;
+            let now = ns.objects(kind).get(name).await?;
             ensure!(
                 now.metadata.resource_version == version,
-                "the {} {name} was written",
+                "the {} {name} was changed",
                 kind.as_str()
             );
         }
-        let deployments = space.names(Kind::Deployment).await?;
+        let deployments = ns.names(Kind::Deployment).await?;
         ensure!(
             !deployments.contains(&"deployer".to_owned()),
             "pods run under another's ServiceAccount"
         );
-        let stateful_sets = space.names(Kind::StatefulSet).await?;
+        let stateful_sets = ns.names(Kind::StatefulSet).await?;
         ensure!(
             stateful_sets.is_empty(),
             "{stateful_sets:?} run on another's claim"
@@ -420,10 +319,10 @@ fn an_object_of_another_is_not_taken_over() -> Result<()> {
 }
 
 #[test]
-fn no_rule_hurts_the_shared_prometheus() -> Result<()> {
+fn no_rule_harms_the_shared_prometheus() -> Result<()> {
     block_on(async {
         let intruder = Intruder::new("threat-rules").await?;
-        let space = &intruder.space;
+        let ns = &intruder.ns;
         intruder.operator().await?;
         let alert = |rest: Value| {
             let mut alert = json!({"alert": "Mine", "expr": "up == 0"});
@@ -437,7 +336,7 @@ fn no_rule_hurts_the_shared_prometheus() -> Result<()> {
         let ratio = |errors: &str| json!({"slos": [{"name": "a", "objective": 99, "indicator": {"ratio": {"errors": errors, "total": "b"}}}]});
         let nested = format!("{}up{} > 0", "(".repeat(2000), ")".repeat(2000));
         let tries = [
-            // Reads what it should not.
+            // Reads data of others.
             expr(r#"up{namespace="kube-system"}"#),
             expr(r#"up{namespace=~".+"}"#),
             expr(r#"{__name__=~".+"}"#),
@@ -446,18 +345,18 @@ fn no_rule_hurts_the_shared_prometheus() -> Result<()> {
             ratio(r#"a{b="c"} or up{namespace!="x"}"#),
             alert(json!({"annotations": {"summary": r#"{{ query "up" }}"#}})),
             alert(json!({"labels": {"severity": r#"{{ query "up" | first | value }}"#}})),
-            // Costs what it should not.
+            // Is too expensive.
             expr("rate(up[10y]) > 0"),
             expr("max_over_time(rate(up[5m])[30d:1s]) > 0"),
             expr("up offset 10y"),
             expr(r#"up{pod=~"(((a{1,100}){1,100}){1,100}){1,100}"}"#),
             expr(&nested),
-            // Breaks the file that holds everybody's rules.
+            // Breaks the rule file that all apps share.
             expr("sum by ("),
             expr("up @ -9999999999999999"),
             alert(json!({"annotations": {"summary": "{{ .Open"}})),
             alert(json!({"labels": {"a-b": "c"}})),
-            // Pretends to be another's.
+            // Impersonates another app.
             alert(json!({"labels": {"namespace": "kube-system"}})),
             alert(json!({"labels": {"app": "billing"}})),
             alert(json!({"alert": "DatabaseDown"})),
@@ -465,36 +364,36 @@ fn no_rule_hurts_the_shared_prometheus() -> Result<()> {
         ];
         for (i, spec) in tries.into_iter().enumerate() {
             let name = format!("try-{i}");
-            let tried = format!("{spec:.200}");
+            let attempt = format!("{spec:.200}");
             if intruder.create(&name, spec).await?.is_ok() {
-                let (valid, message) = intruder.told(&name, "Valid").await?;
-                ensure!(valid == "False", "{tried} is taken");
+                let (valid, message) = intruder.decided(&name, "Valid").await?;
+                ensure!(valid == "False", "{attempt} is taken");
                 ensure!(
                     message.contains("extra[0]") || message.contains("slos[0]"),
-                    "{tried}: {message}"
+                    "{attempt}: {message}"
                 );
             }
         }
-        let rules = space.names(Kind::PrometheusRule).await?;
+        let rules = ns.names(Kind::PrometheusRule).await?;
         ensure!(rules.is_empty(), "{rules:?}");
 
-        // What is taken sees its own namespace alone, and no group grows without bounds.
+        // Accepted rules select only their own namespace, and no group has unbounded size.
         intruder
             .create("taken", expr("sum(rate(errors_total[5m])) / on() sum(up) > 0.5"))
             .await?
             .unwrap();
-        intruder.told("taken", "Applied").await?;
-        let rule = serde_json::to_value(space.objects(Kind::PrometheusRule).get("taken").await?)?;
+        intruder.decided("taken", "Applied").await?;
+        let rule = serde_json::to_value(ns.objects(Kind::PrometheusRule).get("taken").await?)?;
         let groups = rule["spec"]["groups"].as_array().unwrap();
         let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
         let mine = rules.clone().find(|rule| rule["alert"] == "Mine").unwrap();
-        let own = format!("namespace=\"{}\"", space.name);
+        let own = format!("namespace=\"{}\"", ns.name);
         ensure!(
             mine["expr"].as_str().unwrap().matches(&own).count() == 2,
             "{mine}"
         );
         ensure!(
-            mine["labels"]["namespace"] == space.name.as_str() && mine["labels"]["app"] == "taken",
+            mine["labels"]["namespace"] == ns.name.as_str() && mine["labels"]["app"] == "taken",
             "{mine}"
         );
         for group in groups {

@@ -1,13 +1,14 @@
-//! Whose Prometheus objects steer apps. A server of its own: an operator that runs everywhere would take the apps of other
-//! tests.
+//! Which Prometheus objects the operator trusts. The server is not shared: an operator for all namespaces would
+//! reconcile the apps of other tests.
 #![allow(clippy::unwrap_used)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use apiserver_tests::{
-    Proxy, Running, Space, block_on, condition, eventually, install, options, rights, schemaless_as,
+    Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, install, options, rights,
+    schemaless_as,
 };
 use axum::Router;
 use http::HeaderMap;
@@ -23,20 +24,25 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
-/// Held by the one operator that runs.
+/// Serialises the tests: only one operator may run.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn prometheus() -> GroupVersionKind {
     GroupVersionKind::gvk("monitoring.coreos.com", "v1", "Prometheus")
 }
 
-fn prometheuses(space: &Space) -> Api<DynamicObject> {
+fn prometheuses(ns: &TestNamespace) -> Api<DynamicObject> {
     let resource = ApiResource::from_gvk_with_plural(&prometheus(), "prometheuses");
-    Api::namespaced_with(space.client.clone(), &space.name, &resource)
+    Api::namespaced_with(ns.client.clone(), &ns.name, &resource)
 }
 
-/// Creates a Prometheus that selects monitors, probes and rules alike.
-async fn create(space: &Space, name: &str, selector: &Value, namespaces: &Value) -> Result<DynamicObject> {
+/// Creates a Prometheus with the same selectors for monitors, probes and rules.
+async fn create(
+    ns: &TestNamespace,
+    name: &str,
+    selector: &Value,
+    namespaces: &Value,
+) -> Result<DynamicObject> {
     let object = json!({
         "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": {"name": name},
         "spec": {
@@ -46,9 +52,7 @@ async fn create(space: &Space, name: &str, selector: &Value, namespaces: &Value)
         },
     });
     let object = serde_json::from_value(object)?;
-    Ok(prometheuses(space)
-        .create(&PostParams::default(), &object)
-        .await?)
+    Ok(prometheuses(ns).create(&PostParams::default(), &object).await?)
 }
 
 fn app() -> Value {
@@ -58,59 +62,59 @@ fn app() -> Value {
     })
 }
 
-/// The label `release` of the app's monitor and of its rules.
-async fn release(space: &Space) -> Result<[Option<String>; 2]> {
+/// The `release` labels of the app's monitor and rules.
+async fn release(ns: &TestNamespace) -> Result<[Option<String>; 2]> {
     let of = async |kind: Kind| -> Result<Option<String>> {
-        let labels = space.objects(kind).get("tasks").await?.metadata.labels;
+        let labels = ns.objects(kind).get("tasks").await?.metadata.labels;
         Ok(labels.and_then(|labels| labels.get("release").cloned()))
     };
     Ok([of(Kind::ServiceMonitor).await?, of(Kind::PrometheusRule).await?])
 }
 
-/// The namespaces that may reach a metrics port by a policy; none where everybody may.
-async fn scrapers(space: &Space, policy: &str) -> Result<Value> {
-    let policy = serde_json::to_value(space.objects(Kind::NetworkPolicy).get(policy).await?)?;
+/// The namespaces that a policy allows to scrape; null if it allows all.
+async fn scrapers(ns: &TestNamespace, policy: &str) -> Result<Value> {
+    let policy = serde_json::to_value(ns.objects(Kind::NetworkPolicy).get(policy).await?)?;
     Ok(policy["spec"]["ingress"][1]["from"][0]["namespaceSelector"]["matchExpressions"][0]["values"].clone())
 }
 
 /// Waits until a condition has this reason, and its message names each of these.
-async fn told(space: &Space, type_: &str, reason: &str, words: &[&str]) -> Result<()> {
+async fn condition_reports(ns: &TestNamespace, type_: &str, reason: &str, words: &[&str]) -> Result<()> {
     let what = format!("{type_} is {reason} and names {words:?}");
-    let told = |app: &_| {
+    let reported = |app: &_| {
         let (_, found, message) = condition(app, type_);
         found == reason && words.iter().all(|word| message.contains(word))
     };
-    space.until("tasks", &what, told).await.map(drop)
+    ns.until("tasks", &what, reported).await.map(drop)
 }
 
-/// Waits until the operator has looked for Prometheus objects twice more: once it may have been on its way.
-async fn looked(proxy: &Proxy) -> Result<()> {
+/// Waits until the operator has listed Prometheus objects twice more: the first list may have been sent before.
+async fn listed_twice(proxy: &Proxy) -> Result<()> {
     let looks = || {
         let calls = proxy.calls().into_iter();
         calls.filter(|call| call.resource == "prometheuses").count()
     };
     let before = looks();
-    eventually("the Prometheus objects are looked for again", async || {
+    eventually("the Prometheus objects are listed twice more", async || {
         let now = looks();
-        Ok(if now >= before + 2 {
-            Ok(())
-        } else {
-            Err(format!("{now}"))
-        })
+        ensure!(now >= before + 2, "{now}");
+        Ok(())
     })
     .await
 }
 
 #[test]
-fn a_strangers_prometheus_changes_nothing() -> Result<()> {
+fn an_untrusted_prometheus_changes_nothing() -> Result<()> {
     block_on(async {
         let _turn = TURN.lock().await;
-        let shop = Space::new("trust-shop").await?;
+        let shop = TestNamespace::new("trust-shop").await?;
         install(&shop.client, &schemaless_as(&prometheus(), "prometheuses")?).await?;
-        rights::unconfine(&shop.client).await?;
-        let [hostile, monitoring] = [Space::new("hostile").await?, Space::new("monitoring").await?];
+        rights::grant_cluster_wide(&shop.client).await?;
+        let [hostile, monitoring] = [
+            TestNamespace::new("hostile").await?,
+            TestNamespace::new("monitoring").await?,
+        ];
         let everything = json!({});
-        // The first by namespace and name, and the oldest.
+        // First by namespace and name, and the oldest.
         create(
             &hostile,
             "aaa",
@@ -121,24 +125,24 @@ fn a_strangers_prometheus_changes_nothing() -> Result<()> {
         let proxy = Proxy::start_as(shop.client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
         let system = format!("--leader-elect-namespace={}", rights::SYSTEM);
         let arguments = [system.as_str(), "--service-monitor=observedapp"];
-        let operator = Running::start(options(&arguments), proxy.config());
+        let operator = RunningOperator::start(options(&arguments), proxy.config());
         shop.apply("tasks", app()).await?;
         shop.applied("tasks").await?;
-        let stranger = format!("{}/aaa", hostile.name);
+        let untrusted = format!("{}/aaa", hostile.name);
         let words = [
-            &stranger,
+            &untrusted,
             "not trusted",
             "prometheus.namespaces",
             "--prometheus-namespaces",
         ];
-        told(&shop, "Monitored", "PrometheusNotTrusted", &words).await?;
+        condition_reports(&shop, "Monitored", "PrometheusNotTrusted", &words).await?;
         ensure!(release(&shop).await? == [None, None]);
         ensure!(
             scrapers(&shop, "tasks").await?.is_null(),
-            "nobody knows who scrapes"
+            "no trusted Prometheus scrapes"
         );
 
-        // The one that selects the operator's own monitor is the one.
+        // The one that selects the operator's own monitor is trusted.
         let monitor: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor",
             "metadata": {"name": "observedapp", "labels": {"release": "kps"}}, "spec": {},
@@ -156,23 +160,24 @@ fn a_strangers_prometheus_changes_nothing() -> Result<()> {
         )
         .await?;
         let url = format!("http://prometheus-operated.{}.svc:9090", monitoring.name);
-        told(&shop, "Monitored", "PrometheusUnreachable", &[&url]).await?;
+        condition_reports(&shop, "Monitored", "PrometheusUnreachable", &[&url]).await?;
         shop.applied("tasks").await?;
         let kps = [Some("kps".to_owned()), Some("kps".to_owned())];
         ensure!(release(&shop).await? == kps);
         ensure!(scrapers(&shop, "tasks").await? == json!([monitoring.name]));
         ensure!(scrapers(&shop, "tasks-cache").await? == json!([monitoring.name]));
 
-        // Others that select everything, the operator's monitor too, only came later. Times have whole seconds.
-        eventually("a younger stranger is there", async || {
-            let made = create(&hostile, "everything", &everything, &everything).await?;
-            if made.metadata.creation_timestamp > ours.metadata.creation_timestamp {
-                return Ok(Ok(()));
+        // Younger ones that select everything are not, even if they select the operator's monitor. Timestamps have
+        // whole seconds.
+        eventually("a younger Prometheus exists", async || {
+            let created = create(&hostile, "everything", &everything, &everything).await?;
+            if created.metadata.creation_timestamp > ours.metadata.creation_timestamp {
+                return Ok(());
             }
             prometheuses(&hostile)
                 .delete("everything", &DeleteParams::default())
                 .await?;
-            Ok(Err("it is as old".to_owned()))
+            bail!("it has the same age")
         })
         .await?;
         for (name, selector) in [
@@ -185,23 +190,23 @@ fn a_strangers_prometheus_changes_nothing() -> Result<()> {
             create(&hostile, name, &selector, &selector).await?;
         }
         let writes = proxy.writes().len();
-        looked(&proxy).await?;
-        told(&shop, "Monitored", "PrometheusUnreachable", &[&url]).await?;
+        listed_twice(&proxy).await?;
+        condition_reports(&shop, "Monitored", "PrometheusUnreachable", &[&url]).await?;
         let more = proxy.writes().split_off(writes);
-        ensure!(more.is_empty(), "strangers made the operator write: {more:#?}");
+        ensure!(more.is_empty(), "untrusted objects caused writes: {more:#?}");
         operator.stop().await?;
 
-        // Named, a namespace is trusted whatever its Prometheus selects, and no other is.
+        // A namespace in the list is trusted whatever its Prometheus selects, and no other is.
         let namespaces = format!("--prometheus-namespaces={}", monitoring.name);
-        let operator = Running::start(options(&[system.as_str(), &namespaces]), proxy.config());
-        looked(&proxy).await?;
-        told(&shop, "Monitored", "PrometheusUnreachable", &[&url]).await?;
+        let operator = RunningOperator::start(options(&[system.as_str(), &namespaces]), proxy.config());
+        listed_twice(&proxy).await?;
+        condition_reports(&shop, "Monitored", "PrometheusUnreachable", &[&url]).await?;
         ensure!(release(&shop).await? == kps);
         prometheuses(&monitoring)
             .delete("kps", &DeleteParams::default())
             .await?;
         let words = ["no Prometheus object was found", &monitoring.name];
-        told(&shop, "Monitored", "NoPrometheus", &words).await?;
+        condition_reports(&shop, "Monitored", "NoPrometheus", &words).await?;
         shop.applied("tasks").await?;
         ensure!(release(&shop).await? == [None, None]);
         ensure!(scrapers(&shop, "tasks-cache").await? == json!([monitoring.name]));
@@ -212,37 +217,43 @@ fn a_strangers_prometheus_changes_nothing() -> Result<()> {
 }
 
 #[test]
-fn each_app_has_the_prometheus_that_watches_its_namespace() -> Result<()> {
+fn each_app_uses_the_prometheus_that_selects_its_namespace() -> Result<()> {
     block_on(async {
         let _turn = TURN.lock().await;
-        let spaces = [Space::new("trust-a").await?, Space::new("trust-b").await?];
-        let client = &spaces[0].client;
-        install(client, &schemaless_as(&prometheus(), "prometheuses")?).await?;
-        rights::unconfine(client).await?;
-        let monitoring = [
-            Space::new("monitoring-a").await?,
-            Space::new("monitoring-b").await?,
+        let test_namespaces = [
+            TestNamespace::new("trust-a").await?,
+            TestNamespace::new("trust-b").await?,
         ];
-        for (space, home) in spaces.iter().zip(&monitoring) {
+        let client = &test_namespaces[0].client;
+        install(client, &schemaless_as(&prometheus(), "prometheuses")?).await?;
+        rights::grant_cluster_wide(client).await?;
+        let monitoring = [
+            TestNamespace::new("monitoring-a").await?,
+            TestNamespace::new("monitoring-b").await?,
+        ];
+        for (ns, home) in test_namespaces.iter().zip(&monitoring) {
             let selector = json!({"matchLabels": {"release": home.name}});
-            let namespaces = json!({"matchLabels": {"kubernetes.io/metadata.name": space.name}});
+            let namespaces = json!({"matchLabels": {"kubernetes.io/metadata.name": ns.name}});
             create(home, "main", &selector, &namespaces).await?;
-            space.apply("tasks", app()).await?;
+            ns.apply("tasks", app()).await?;
         }
         let names = monitoring.each_ref().map(|home| home.name.as_str());
         let namespaces = format!("--prometheus-namespaces={}", names.join(","));
         let proxy = Proxy::start_as(client.clone(), &rights::operator_in(rights::SYSTEM)).await?;
-        let operator = Running::start(options(&[&namespaces]), proxy.config());
-        for (space, home) in spaces.iter().zip(names) {
-            space.applied("tasks").await?;
-            ensure!(release(space).await? == [Some(home.to_owned()), Some(home.to_owned())]);
-            ensure!(scrapers(space, "tasks").await? == json!(names), "each may scrape");
+        let operator = RunningOperator::start(options(&[&namespaces]), proxy.config());
+        for (ns, home) in test_namespaces.iter().zip(names) {
+            ns.applied("tasks").await?;
+            ensure!(release(ns).await? == [Some(home.to_owned()), Some(home.to_owned())]);
+            ensure!(
+                scrapers(ns, "tasks").await? == json!(names),
+                "all of them may scrape"
+            );
             let url = format!("http://prometheus-operated.{home}.svc:9090");
-            told(space, "Monitored", "PrometheusUnreachable", &[&url]).await?;
+            condition_reports(ns, "Monitored", "PrometheusUnreachable", &[&url]).await?;
         }
-        for space in &spaces {
-            space.delete("tasks").await?;
-            space.gone("tasks").await?;
+        for ns in &test_namespaces {
+            ns.delete("tasks").await?;
+            ns.gone("tasks").await?;
         }
         operator.stop().await
     })
@@ -271,7 +282,7 @@ impl axum::serve::Listener for Tls {
     }
 }
 
-/// Knows of no series; gives its URL, and the tokens that it was shown.
+/// Starts a Prometheus API without series; returns its URL, and the tokens that it gets.
 async fn empty_prometheus(pair: &Pair) -> Result<(String, Arc<Mutex<Vec<String>>>)> {
     let certificates = CertificateDer::pem_file_iter(&pair.cert)?.collect::<Result<_, _>>()?;
     let config = ServerConfig::builder()
@@ -295,10 +306,10 @@ async fn empty_prometheus(pair: &Pair) -> Result<(String, Arc<Mutex<Vec<String>>
 }
 
 #[test]
-fn a_confined_operator_asks_the_given_url_by_tls_with_its_token() -> Result<()> {
+fn a_namespaced_operator_queries_the_given_url_by_tls_with_its_token() -> Result<()> {
     block_on(async {
         let _turn = TURN.lock().await;
-        let space = Space::new("trust-confined").await?;
+        let ns = TestNamespace::new("trust-confined").await?;
         let folder = tempfile::tempdir()?;
         let authority = Authority::open(folder.path())?;
         let subject = Subject {
@@ -309,9 +320,9 @@ fn a_confined_operator_asks_the_given_url_by_tls_with_its_token() -> Result<()> 
         let (url, tokens) = empty_prometheus(&authority.issue("prometheus", &subject)?).await?;
         let token = folder.path().join("token");
         std::fs::write(&token, "secret")?;
-        let proxy = Proxy::start(&space).await?;
+        let proxy = Proxy::start(&ns).await?;
         let arguments = [
-            format!("--namespaces={}", space.name),
+            format!("--namespaces={}", ns.name),
             format!("--prometheus-url={url}/"),
             format!("--prometheus-token-file={}", token.display()),
             format!("--prometheus-ca-file={}", authority.cert().display()),
@@ -319,16 +330,16 @@ fn a_confined_operator_asks_the_given_url_by_tls_with_its_token() -> Result<()> 
             "--monitor-labels=release=prom".to_owned(),
         ];
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let operator = Running::start(options(&arguments), proxy.config());
-        space.apply("tasks", app()).await?;
-        space.applied("tasks").await?;
-        told(&space, "Monitored", "NoTargets", &["no target of the job tasks"]).await?;
+        let operator = RunningOperator::start(options(&arguments), proxy.config());
+        ns.apply("tasks", app()).await?;
+        ns.applied("tasks").await?;
+        condition_reports(&ns, "Monitored", "NoTargets", &["no target of the job tasks"]).await?;
         let tokens = tokens.lock().unwrap().clone();
         ensure!(tokens.iter().all(|token| token == "Bearer secret"), "{tokens:?}");
-        ensure!(release(&space).await? == [Some("prom".to_owned()), Some("prom".to_owned())]);
-        // It can be told who scrapes, though it may not look.
+        ensure!(release(&ns).await? == [Some("prom".to_owned()), Some("prom".to_owned())]);
+        // The namespaces that scrape can be configured, because it may not list Prometheus objects.
         for policy in ["tasks", "tasks-cache"] {
-            ensure!(scrapers(&space, policy).await? == json!(["observability"]));
+            ensure!(scrapers(&ns, policy).await? == json!(["observability"]));
         }
         operator.stop().await
     })

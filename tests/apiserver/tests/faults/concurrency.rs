@@ -3,48 +3,45 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use anyhow::Result;
-use apiserver_tests::{Gate, Proxy, Running, Space, Verdict, block_on, eventually, options};
+use anyhow::{Result, ensure};
+use apiserver_tests::{Action, Gate, Proxy, RunningOperator, TestNamespace, block_on, eventually, options};
 
 use super::small;
 
 #[test]
-fn no_more_apps_are_in_hand_than_was_asked_for() -> Result<()> {
+fn no_more_apps_are_reconciled_at_once_than_configured() -> Result<()> {
     const APPS: usize = 6;
-    const AT_ONCE: usize = 2;
+    const CONCURRENCY: usize = 2;
     block_on(async {
-        let space = Space::new("crowd").await?;
+        let ns = TestNamespace::new("crowd").await?;
         let names: Vec<String> = (0..APPS).map(|number| format!("app{number}")).collect();
         for name in &names {
-            space.apply(name, small()).await?;
+            ns.apply(name, small()).await?;
         }
-        let proxy = Proxy::start(&space).await?;
+        let proxy = Proxy::start(&ns).await?;
         let gate = Gate::default();
         let (held, begun) = (gate.clone(), Arc::new(Mutex::new(BTreeSet::new())));
-        let begin = Arc::clone(&begun);
-        proxy.judge(move |call| match (call.verb, &call.name) {
+        let record = Arc::clone(&begun);
+        proxy.on_request(move |call| match (call.verb, &call.name) {
             ("patch", Some(name)) if call.resource == "serviceaccounts" => {
-                begin.lock().unwrap().insert(name.clone());
-                Verdict::Hold(held.clone())
+                record.lock().unwrap().insert(name.clone());
+                Action::Hold(held.clone())
             }
-            _ => Verdict::Pass,
+            _ => Action::Pass,
         });
-        let arguments = ["--namespaces", &space.name, "--concurrency", "2"];
-        let _operator = Running::start(options(&arguments), proxy.config());
-        eventually("as many apps as may be are in hand", async || {
+        let arguments = ["--namespaces", &ns.name, "--concurrency", "2"];
+        let _operator = RunningOperator::start(options(&arguments), proxy.config());
+        eventually("as many apps as allowed are being reconciled", async || {
             let begun = begun.lock().unwrap().clone();
-            Ok(if begun.len() >= AT_ONCE {
-                Ok(())
-            } else {
-                Err(format!("{begun:?}"))
-            })
+            ensure!(begun.len() >= CONCURRENCY, "{begun:?}");
+            Ok(())
         })
         .await?;
         gate.open();
         for name in &names {
-            space.applied(name).await?;
+            ns.applied(name).await?;
         }
-        // From its first request until its status is sent an app is in hand.
+        // An app is being reconciled from its first request until its status is sent.
         let (mut in_hand, mut done) = (BTreeSet::new(), BTreeSet::new());
         for call in proxy.calls() {
             let Some(name) = call
@@ -59,7 +56,7 @@ fn no_more_apps_are_in_hand_than_was_asked_for() -> Result<()> {
             } else {
                 in_hand.insert(name);
             }
-            assert!(in_hand.len() <= AT_ONCE, "{in_hand:?}");
+            assert!(in_hand.len() <= CONCURRENCY, "{in_hand:?}");
         }
         assert_eq!(done.len(), APPS);
         Ok(())

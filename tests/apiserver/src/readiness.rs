@@ -1,4 +1,4 @@
-//! Apps that answer, where no kubelet runs their pods.
+//! Ready pods, where no kubelet runs any.
 
 use anyhow::Result;
 use futures::StreamExt;
@@ -10,29 +10,29 @@ use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::Space;
+use crate::TestNamespace;
 
-/// Has every app of a namespace answer, for as long as this lives.
-pub fn answering(space: &Space) -> AbortOnDropHandle<()> {
-    let space = space.clone();
+/// Keeps every app of a namespace available until the handle is dropped.
+pub fn keep_ready(ns: &TestNamespace) -> AbortOnDropHandle<()> {
+    let ns = ns.clone();
     AbortOnDropHandle::new(tokio::spawn(async move {
-        let deployments: Api<Deployment> = Api::namespaced(space.client.clone(), &space.name);
+        let deployments: Api<Deployment> = Api::namespaced(ns.client.clone(), &ns.name);
         let apps = watcher::Config::default().labels("app.kubernetes.io/component=app");
         let mut apps = std::pin::pin!(watcher(deployments, apps).default_backoff().applied_objects());
         while let Some(seen) = apps.next().await {
             let Ok(deployment) = seen else { continue };
             let status = deployment.status.as_ref();
             if status.and_then(|status| status.available_replicas).is_none() {
-                // One that is gone meanwhile need not answer.
-                let _ = answers(&space, &deployment.name_any(), 1).await;
+                // The app may be deleted by now.
+                let _ = set_ready(&ns, &deployment.name_any(), 1).await;
             }
         }
     }))
 }
 
-/// Has so many pods of one app answer.
-pub async fn answers(space: &Space, app: &str, pods: i32) -> Result<()> {
-    let deployments: Api<Deployment> = Api::namespaced(space.client.clone(), &space.name);
+/// Sets the number of available pods of an app.
+pub async fn set_ready(ns: &TestNamespace, app: &str, pods: i32) -> Result<()> {
+    let deployments: Api<Deployment> = Api::namespaced(ns.client.clone(), &ns.name);
     let status = json!({"status": {"replicas": 1, "readyReplicas": pods, "availableReplicas": pods}});
     deployments
         .patch_status(app, &PatchParams::default(), &Patch::Merge(status))
@@ -40,7 +40,7 @@ pub async fn answers(space: &Space, app: &str, pods: i32) -> Result<()> {
     Ok(())
 }
 
-/// A pod of an app, as its Deployment would make it.
+/// A pod of an app, as its Deployment would create it.
 pub fn pod(app: &str, name: &str) -> Pod {
     let labels = [
         ("app.kubernetes.io/name", app),
