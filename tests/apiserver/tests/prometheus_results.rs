@@ -14,7 +14,7 @@ use observedapp_api::SloState;
 use observedapp_controller::Timing;
 use serde_json::json;
 
-const SLOS: [&str; 5] = ["away", "clean", "failing", "idle", "old"];
+const SLOS: [&str; 4] = ["away", "idle", "new", "old"];
 
 /// Samples from a minute ago on, for an hour: seconds from now.
 const LIVE: Range<i64> = -60..3600;
@@ -50,11 +50,12 @@ fn the_status_of_slos_follows_prometheus() -> Result<()> {
                 ("slo:budget_remaining:ratio", "old", 0.5, LIVE),
                 ("slo:error_ratio:period", "old", 0.000_5, LIVE),
                 ("slo:window_coverage:ratio", "old", 0.5, LIVE),
-                ("slo:events:slot5m", "away", 100.0, EARLIER),
-                ("slo:error_ratio:rate5m", "clean", 0.0, LIVE),
-                ("slo:error_ratio:rate5m", "failing", 0.2, LIVE),
-                ("slo:error_ratio:rate5m", "away", 0.0, LIVE),
-                ("slo:error_ratio:rate5m", "old", 0.0, LIVE),
+                ("slo:budget_remaining:ratio", "new", 1.0, LIVE),
+                ("slo:error_ratio:period", "new", 0.0, LIVE),
+                ("slo:window_coverage:ratio", "new", 0.000_1, LIVE),
+                ("slo:budget_remaining:ratio", "away", 1.0, EARLIER),
+                ("slo:error_ratio:period", "away", 0.0, EARLIER),
+                ("slo:window_coverage:ratio", "away", 0.5, EARLIER),
             ],
             &ns.name,
         )?;
@@ -76,15 +77,10 @@ fn the_status_of_slos_follows_prometheus() -> Result<()> {
         })
         .await?;
         let of = |name: &str| status.slos.iter().find(|slo| slo.name == name).unwrap();
-        let clean = of("clean");
-        assert_eq!(clean.state, SloState::Met);
-        assert_eq!(clean.sli.as_deref(), Some("100.00%"));
-        assert_eq!(clean.budget_remaining.as_deref(), Some("100%"));
-        assert_eq!(
-            of("failing").state,
-            SloState::NoData,
-            "its budget is not known yet"
-        );
+        let new = of("new");
+        assert_eq!(new.state, SloState::Met);
+        assert_eq!(new.sli.as_deref(), Some("100.00%"));
+        assert_eq!(new.budget_remaining.as_deref(), Some("100%"));
         assert_eq!(
             of("idle").state,
             SloState::NoData,
@@ -94,7 +90,7 @@ fn the_status_of_slos_follows_prometheus() -> Result<()> {
         assert_eq!(
             of("away").state,
             SloState::NoData,
-            "a budget with a gap in its data is not full"
+            "what was recorded long ago is not shown as of now"
         );
         operator.stop().await
     })
@@ -104,7 +100,11 @@ fn the_status_of_slos_follows_prometheus() -> Result<()> {
 fn a_change_shortens_the_polling_interval() -> Result<()> {
     block_on(async {
         let ns = TestNamespace::new("soon").await?;
-        let text = series(&[("slo:error_ratio:rate5m", "old", 0.0, LIVE)], &ns.name)?;
+        let records = [
+            ("slo:error_ratio:period", "old", 0.0, LIVE),
+            ("slo:window_coverage:ratio", "old", 0.5, LIVE),
+        ];
+        let text = series(&records, &ns.name)?;
         let prometheus = Prometheus::with_openmetrics(&text);
         let proxy = Proxy::start(&ns).await?;
         let namespaces = format!("--namespaces={}", ns.name);

@@ -15,7 +15,7 @@ use super::client::{Access, Sample, Server};
 use super::details::rule_error;
 use super::poll::answers;
 use super::queries;
-use super::{Evaluated, PollResult, PrometheusFacts, PrometheusInstances, PrometheusSettings, View};
+use super::{PollResult, PrometheusFacts, PrometheusInstances, PrometheusSettings, View};
 use crate::status::{Facts, Progress, compose};
 
 /// Seconds between two samples.
@@ -161,7 +161,7 @@ async fn every_figure_alert_and_failure_that_prometheus_knows_reaches_the_status
         (now.cast_signed()..=seconds_now().cast_signed()).contains(&observed_at),
         "{observed_at}"
     );
-    assert_eq!(view.slos["availability"].evaluated, Evaluated::Yes);
+    assert!(view.slos["availability"].is_evaluated);
     assert_eq!((quiet.state, &quiet.sli), (SloState::NoData, &None));
     assert_eq!(status.worst_slo.as_ref(), Some(burning));
 

@@ -7,11 +7,10 @@ use observedapp_slo::names;
 
 use super::alerts;
 use super::client::Sample;
-use super::figures::{Evaluated, Figures};
 use super::view::View;
 
-/// The rules of the figures are evaluated every minute or more often: what is older than this, in seconds, has missed
-/// two evaluations in a row.
+/// The rules of the figures are evaluated every 30 s: what is older than this, in seconds, has missed five evaluations,
+/// which a restart of Prometheus does not take.
 const OVERDUE: f64 = 150.0;
 
 /// What one poll says of every app.
@@ -37,7 +36,7 @@ impl PollAnswers {
         self.failing.iter().any(|group| group.contains(&file))
     }
 
-    pub fn targets(&mut self, samples: &[Sample], up: bool) {
+    pub fn targets(&mut self, samples: &[Sample]) {
         for sample in samples {
             let key = (
                 sample.label("namespace").to_owned(),
@@ -46,7 +45,7 @@ impl PollAnswers {
             let entry = self.jobs.entry(key).or_default();
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let count = sample.value().clamp(0.0, 1e6) as u32;
-            if up {
+            if sample.label("up") == "1" {
                 entry.0 += count;
             } else {
                 entry.1 += count;
@@ -96,7 +95,7 @@ impl PollAnswers {
             let slo = sample.label("slo").to_owned();
             let figures = self.view(sample).slos.entry(slo).or_default();
             match (sample.label("record"), due) {
-                (names::WINDOW_COVERAGE, true) => figures.evaluated = Evaluated::Yes,
+                (names::WINDOW_COVERAGE, true) => figures.is_evaluated = true,
                 (names::WINDOW_COVERAGE, false) => {
                     (figures.error_ratio, figures.budget, figures.coverage) = (None, None, None);
                 }
@@ -106,26 +105,6 @@ impl PollAnswers {
             if due {
                 figures.recorded_at = figures.recorded_at.max(Some(at as i64));
             }
-        }
-    }
-
-    /// Must follow the times. Where no event has failed since the rules are there, what they will say is known.
-    pub fn without_failures(&mut self, samples: &[Sample]) {
-        for sample in samples {
-            let slo = sample.label("slo").to_owned();
-            let figures = self.view(sample).slos.entry(slo).or_default();
-            if figures.evaluated == Evaluated::Yes {
-                continue;
-            }
-            let untouched = sample.value() == 0.0;
-            *figures = Figures {
-                error_ratio: untouched.then_some(0.0),
-                budget: untouched.then_some(1.0),
-                coverage: None,
-                burn: figures.burn.or(untouched.then_some(0.0)),
-                recorded_at: Some(sample.asked_at() as i64),
-                evaluated: Evaluated::WithoutFailures,
-            };
         }
     }
 
@@ -150,9 +129,9 @@ impl PollAnswers {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use observedapp_api::SloState;
     use serde_json::json;
 
+    use super::super::figures::Figures;
     use super::*;
 
     fn samples(value: serde_json::Value) -> Vec<Sample> {
@@ -162,10 +141,10 @@ mod tests {
     #[test]
     fn a_round_is_taken_apart_by_app() {
         let mut answers = PollAnswers::default();
-        answers.targets(
-            &samples(json!([{"metric": {"namespace": "shop", "job": "tasks"}, "value": [0, "2"]}])),
-            true,
-        );
+        answers.targets(&samples(json!([
+            {"metric": {"namespace": "shop", "job": "tasks", "up": "1"}, "value": [0, "2"]},
+            {"metric": {"namespace": "shop", "job": "tasks", "up": "0"}, "value": [0, "1"]},
+        ])));
         answers.rules(&samples(
             json!([{"metric": {"namespace": "shop", "app": "tasks", "hash": "h"}, "value": [0, "1"]}]),
         ));
@@ -178,7 +157,7 @@ mod tests {
             {"metric": {"__name__": "ALERTS_FOR_STATE", "alertname": "Burn", "namespace": "shop", "app": "tasks", "slo": "a"}, "value": [0, "1700"]},
         ])));
         let view = answers.take(&AppRef::new("shop", "tasks"));
-        assert_eq!(view.jobs["tasks"], (2, 0));
+        assert_eq!(view.jobs["tasks"], (2, 1));
         assert!(view.hashes.contains("h"));
         assert_eq!((view.slos["a"].budget, view.slos["a"].burn), (Some(0.5), None));
         assert_eq!(view.alerts.values().next().unwrap().since, Some(1700));
@@ -226,49 +205,10 @@ mod tests {
         );
         let view = answers.take(&AppRef::new("shop", "tasks"));
         let fresh = view.slos["fresh"];
-        assert_eq!(fresh.evaluated, Evaluated::Yes);
+        assert!(fresh.is_evaluated);
         assert_eq!((fresh.recorded_at, fresh.burn), (Some(980), Some(2.0)));
         // What was so minutes ago may have ended since.
         assert_eq!(view.slos["old"], Figures::default());
-    }
-
-    #[test]
-    fn only_an_objective_that_is_new_is_met_before_its_first_figures() {
-        let mut answers = recorded(&[
-            (names::BUDGET_REMAINING, "spent", -1.0),
-            (names::ERROR_RATIO_PERIOD, "spent", 0.5),
-            (names::BURN_RATE, "failing", 4.0),
-        ]);
-        recorded_at(
-            &mut answers,
-            &[
-                (names::WINDOW_COVERAGE, "spent", 990.0),
-                (names::BURN_RATE, "failing", 990.0),
-            ],
-        );
-        let of = |slo: &str, ratio: &str| {
-            let labels = json!({"namespace": "shop", "app": "tasks", "slo": slo});
-            json!({"metric": labels, "value": [1000, ratio]})
-        };
-        answers.without_failures(&samples(json!([
-            of("untouched", "0"),
-            of("failing", "0.2"),
-            of("spent", "0")
-        ])));
-        let view = answers.take(&AppRef::new("shop", "tasks"));
-        let state = |slo: &str| view.state(slo);
-        assert_eq!(state("untouched"), SloState::Met);
-        assert_eq!(state("failing"), SloState::AtRisk);
-        assert_eq!(
-            view.slos["failing"].budget, None,
-            "how much it has spent is not known yet"
-        );
-        assert_eq!(state("spent"), SloState::Violated);
-        assert_eq!(
-            state("idle"),
-            SloState::NoData,
-            "no traffic is never called success"
-        );
     }
 
     #[test]

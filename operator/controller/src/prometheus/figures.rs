@@ -14,17 +14,8 @@ pub struct Figures {
     pub coverage: Option<f64>,
     /// When the newest of these was recorded, in seconds since the epoch.
     pub recorded_at: Option<i64>,
-    pub evaluated: Evaluated,
-}
-
-/// Whether the rules that record an objective's figures are evaluated when they are due.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Evaluated {
-    #[default]
-    No,
-    /// They are too new to have recorded anything.
-    WithoutFailures,
-    Yes,
+    /// Whether the rules that record them are evaluated when they are due.
+    pub is_evaluated: bool,
 }
 
 /// Whether a figure, as it is shown, moved by more than the noise of its last digit.

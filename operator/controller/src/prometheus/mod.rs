@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 pub use alerts::{Alert, Firing};
 pub use alerts::{Alerts, count, listed};
 pub use client::Access;
-pub use figures::{Evaluated, Figures, seconds_left, window_of};
+pub use figures::{Figures, seconds_left, window_of};
 pub use instances::{PrometheusInstances, PrometheusSettings};
 pub use objects::{Instance, list};
 pub use poll::Poller;

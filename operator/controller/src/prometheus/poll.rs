@@ -290,12 +290,10 @@ impl Poller {
 /// The answers to everything that is asked of all apps together.
 pub async fn answers(server: &Server) -> Result<PollAnswers, Unanswered> {
     let mut answers = PollAnswers::default();
-    answers.targets(&server.query(queries::UP).await?, true);
-    answers.targets(&server.query(queries::DOWN).await?, false);
+    answers.targets(&server.query(queries::TARGETS).await?);
     answers.rules(&server.query(names::RULES_INFO).await?);
     answers.slos(&server.query(&queries::figures()).await?);
     answers.recorded_at(&server.query(&queries::recorded_at()).await?);
-    answers.without_failures(&server.query(&queries::without_failures()).await?);
     answers.alerts(&server.query(queries::ALERTS).await?);
     answers.failing(&server.query(queries::FAILING).await?);
     answers.unmeasurable(&server.query(&queries::unmeasurable()).await?);

@@ -3,12 +3,10 @@
 //! `or`, `and` and `unless` compare labels without the metric's name: of two records of one objective, `or` drops the
 //! second. Different records are therefore asked for by one matcher of their names.
 
-use observedapp_slo::{PromDuration, names};
+use observedapp_slo::names;
 
-/// How many targets of each job answer.
-pub const UP: &str = "count by (namespace, job) (up == 1)";
-/// How many targets of each job do not answer.
-pub const DOWN: &str = "count by (namespace, job) (up == 0)";
+/// How many targets of each job answer (`up="1"`), and how many do not.
+pub const TARGETS: &str = r#"count_values by (namespace, job) ("up", up)"#;
 /// The alerts that fire, and since when each has been active.
 pub const ALERTS: &str = r#"{__name__=~"ALERTS|ALERTS_FOR_STATE",alertstate!="pending",app!=""}"#;
 /// The groups with a rule that failed in the last three evaluations of the slowest group, which has five minutes; nothing
@@ -33,16 +31,6 @@ pub fn recorded_at() -> String {
     [names::WINDOW_COVERAGE, names::BURN_RATE]
         .map(|record| format!(r#"label_replace(timestamp({record}), "record", "{record}", "", "")"#))
         .join(" or ")
-}
-
-/// The share of failed events in the last minutes of the objectives whose rules are so new that they have closed no slot
-/// but perhaps their first. Where Prometheus holds another of the last day they are not new: they were away, or fail.
-pub fn without_failures() -> String {
-    format!(
-        "{} unless last_over_time({}[1d] offset 5m)",
-        names::error_ratio(PromDuration::from_minutes(5)),
-        names::EVENTS_SLOT
-    )
 }
 
 /// The objectives that have events, though nothing says which of them failed.

@@ -70,7 +70,7 @@ impl View {
     /// moved by more than the noise of their last digit, and only so often.
     pub fn is_news(&self, reported: &Self, slos: &[SloSpec], now: Instant) -> bool {
         let standing = |view: &Self, slo: &SloSpec| {
-            let evaluated = view.slos.get(&slo.name).map(|figures| figures.evaluated);
+            let evaluated = view.slos.get(&slo.name).map(|figures| figures.is_evaluated);
             (view.state(&slo.name), evaluated)
         };
         if self.effect_moved(reported)
@@ -101,7 +101,6 @@ mod tests {
     use serde_json::json;
 
     use super::super::alerts::{Alert, Firing};
-    use super::super::figures::Evaluated;
     use super::*;
 
     fn burning(slo: &str) -> Alerts {
@@ -176,7 +175,7 @@ mod tests {
                 Figures {
                     error_ratio: Some(0.0),
                     budget: Some(budget),
-                    evaluated: Evaluated::Yes,
+                    is_evaluated: true,
                     ..Figures::default()
                 },
             )]
@@ -192,7 +191,7 @@ mod tests {
         assert!(!view(0.4).is_news(&reported, &slos, now));
         assert!(view(-0.1).is_news(&reported, &slos, now));
         let mut overdue = view(0.5);
-        overdue.slos.get_mut("a").unwrap().evaluated = Evaluated::No;
+        overdue.slos.get_mut("a").unwrap().is_evaluated = false;
         assert!(overdue.is_news(&reported, &slos, now));
     }
 }

@@ -8,7 +8,7 @@ use super::condition::ConditionState;
 use super::facts::Facts;
 use super::monitoring::unanswered;
 use crate::prometheus::numbers::{percent_of, span, times, whole_percent};
-use crate::prometheus::{Evaluated, Figures, PrometheusFacts, View, seconds_left, window_of};
+use crate::prometheus::{Figures, PrometheusFacts, View, seconds_left, window_of};
 
 /// An SLO's status, and whether it is of now.
 #[derive(Debug)]
@@ -32,18 +32,9 @@ fn report(slo: &SloSpec, view: &View, before: &[SloStatus]) -> SloReport {
     let before = before.iter().find(|before| {
         before.name == base.name && before.objective == base.objective && before.window == base.window
     });
-    // Rules that have recorded how much of the window is known are not new, though Prometheus may have lost it.
-    let recorded = before.filter(|before| before.window_coverage.is_some());
-    let current = view
-        .slos
-        .get(&slo.name)
-        .filter(|figures| match figures.evaluated {
-            Evaluated::No => false,
-            Evaluated::WithoutFailures => recorded.is_none(),
-            Evaluated::Yes => true,
-        });
+    let current = view.slos.get(&slo.name).filter(|figures| figures.is_evaluated);
     let Some(figures) = current else {
-        let mut status = recorded.cloned().unwrap_or(base);
+        let mut status = before.cloned().unwrap_or(base);
         if status.state != SloState::Violated && view.state(&slo.name) == SloState::AtRisk {
             status.state = SloState::AtRisk;
         }
@@ -202,7 +193,7 @@ mod tests {
             burn: Some(0.4),
             coverage: Some(0.12),
             recorded_at: Some(at),
-            evaluated: Evaluated::Yes,
+            is_evaluated: true,
         }
     }
 
@@ -274,13 +265,7 @@ mod tests {
         let before = [status(&slo(99.9), &view(spent), &[])];
         assert_eq!(before[0].state, SloState::Violated);
         // After an outage of Prometheus, before its rules had their turn or where it forgot them; and while they fail.
-        let untouched = Figures {
-            budget: Some(1.0),
-            error_ratio: Some(0.0),
-            evaluated: Evaluated::WithoutFailures,
-            ..Figures::default()
-        };
-        for view in [View::default(), view(Figures::default()), view(untouched)] {
+        for view in [View::default(), view(Figures::default())] {
             let after = report(&slo(99.9), &view, &before);
             assert_eq!((&after.status, after.is_current), (&before[0], false));
         }
@@ -290,7 +275,7 @@ mod tests {
         assert_eq!(another.state, SloState::NoData, "another promise");
         let no_traffic = Figures {
             coverage: Some(0.12),
-            evaluated: Evaluated::Yes,
+            is_evaluated: true,
             ..Figures::default()
         };
         let idle = status(&slo(99.9), &view(no_traffic), &before);
@@ -307,20 +292,6 @@ mod tests {
         };
         let after = status(&slo(99.9), &view(burning), &before);
         assert_eq!(after.state, SloState::AtRisk);
-    }
-
-    #[test]
-    fn a_young_objective_goes_on_being_young() {
-        let untouched = view(Figures {
-            error_ratio: Some(0.0),
-            budget: Some(1.0),
-            burn: Some(0.0),
-            evaluated: Evaluated::WithoutFailures,
-            ..Figures::default()
-        });
-        let before = [status(&slo(99.9), &untouched, &[])];
-        assert_eq!(before[0].state, SloState::Met);
-        assert!(report(&slo(99.9), &untouched, &before).is_current);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::prometheus::numbers::Retention;
 use crate::prometheus::{
-    Evaluated, Figures, PollResult, PrometheusFacts, PrometheusInstances, PrometheusSettings, View,
+    Figures, PollResult, PrometheusFacts, PrometheusInstances, PrometheusSettings, View,
 };
 use crate::status::{Facts, Progress, compose};
 
@@ -127,7 +127,7 @@ fn healthy() -> View {
                 burn: Some(1.4),
                 coverage: Some(0.12),
                 recorded_at: Some(1_700_000_000),
-                evaluated: Evaluated::Yes,
+                is_evaluated: true,
             },
         )]
         .into(),
