@@ -21,8 +21,6 @@ use self::surfaces::Surfaces;
 use crate::{App, Cluster, SMALL, eventually};
 
 pub const OBSERVED: Duration = Duration::from_mins(4);
-/// A slot is closed every five minutes.
-const FIRST_SLOT: Duration = Duration::from_mins(7);
 /// Three times the promised 60 s from a scrape to the figures.
 pub const FRESH: Duration = Duration::from_mins(3);
 
@@ -124,21 +122,12 @@ pub async fn all_agree(situation: &str, cluster: &Cluster, app: &App<'_>, truth:
 }
 
 /// When Prometheus first evaluated this app's rules, in seconds since the epoch: the window coverage counts from there.
-/// Waits until their first slot is closed; before, only the last minutes are displayed.
 pub async fn rules_since(cluster: &Cluster, app: &App<'_>) -> Result<f64> {
     let of = format!(r#"{{namespace="{}",app="{}"}}"#, app.namespace, app.name);
     let prometheus = cluster.prometheus();
-    let coverage = format!(
-        r#"slo:window_coverage:ratio{{namespace="{}",app="{}",slo="availability"}}"#,
-        app.namespace, app.name
-    );
-    eventually("the first slot is closed", FIRST_SLOT, async || {
-        prometheus.value(&coverage).await
+    let since = format!("min_over_time(timestamp(observedapp:rules:info{of})[1h:15s])");
+    eventually("the rules are evaluated", OBSERVED, async || {
+        prometheus.value(&since).await
     })
-    .await?;
-    prometheus
-        .value(&format!(
-            "min_over_time(timestamp(observedapp:rules:info{of})[1h:15s])"
-        ))
-        .await
+    .await
 }
