@@ -68,7 +68,7 @@ fn field_schema<'s>(schema: &'s Value, name: &str) -> Option<&'s Value> {
 }
 
 /// Everything that admission would refuse in an object with its defaults filled in. The API server asks its rules only of
-/// objects of the right shape; here they are asked of all that has it, so that everything is told at once.
+/// objects of the right shape; here they are asked of all that has it, so that all problems are reported at once.
 pub fn refusals(object: &Value) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     check(schema(), object, "", &mut refusals);
@@ -79,7 +79,7 @@ pub fn refusals(object: &Value) -> Vec<Refusal> {
     refusals
 }
 
-/// Whether one field is the other, or holds it: what is wrong with it has been told.
+/// Whether one field is the other, or holds it: what is wrong with it has been reported.
 fn is_related(told: &str, field: &str) -> bool {
     let is_within = |inner: &str, outer: &str| {
         inner
@@ -208,23 +208,6 @@ fn join(path: &str, name: &str) -> String {
         name.to_owned()
     } else {
         format!("{path}.{name}")
-    }
-}
-
-/// A value as a person would quote it: short.
-fn shown(value: &Value) -> String {
-    const LONGEST: usize = 60;
-    match value {
-        Value::Object(fields) if fields.is_empty() => "nothing".to_owned(),
-        Value::Object(fields) => fields.keys().cloned().collect::<Vec<_>>().join(", "),
-        Value::Array(items) => format!("a list of {}", items.len()),
-        Value::String(text) if text.chars().count() > LONGEST => {
-            format!(
-                "{:?}",
-                text.chars().take(LONGEST).chain(['…']).collect::<String>()
-            )
-        }
-        other => other.to_string(),
     }
 }
 

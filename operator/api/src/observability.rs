@@ -1,4 +1,4 @@
-//! What is measured, what is promised, and who is told.
+//! Metrics, the probe, SLOs and alerts.
 
 use std::collections::BTreeMap;
 

@@ -323,7 +323,7 @@ impl Reason {
         }
     }
 
-    /// Whether it passes by itself within moments, so that no Event tells of it.
+    /// Whether it passes by itself within moments, so that it is no Event.
     pub fn is_passing(&self) -> bool {
         matches!(
             self,

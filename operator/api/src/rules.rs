@@ -1,4 +1,4 @@
-//! The admission rules: what one object can be told to be wrong in, and a schema alone cannot say.
+//! The admission rules: what can be wrong with one object that its schema cannot say.
 //!
 //! One table serves twice: the API server gets each rule as an expression in CEL, the operator and `observedapp check`
 //! apply it themselves, so that both refuse the same things at the same fields in the same words. Bounds of lists, texts
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{Amount, patterns};
 pub use table::RULES;
 
-/// One rule, and where it stands.
+/// One rule, and the part of the object that it is about.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionRule {
     /// The place in the schema: `spec.slos[].window`; empty for the whole object.

@@ -33,7 +33,7 @@ impl ReadApps {
     }
 }
 
-/// How apps are looked at without a cluster.
+/// What is assumed of a cluster where there is none.
 #[derive(Debug)]
 pub(crate) struct Preview {
     pub settings: Settings,
@@ -214,7 +214,7 @@ impl Reader<'_> {
         let typed = serde_json::from_value::<ObservedApp>(value);
         match typed {
             Ok(typed) => self.validate(typed, place, problems, before),
-            // The schema tells the same, and better, wherever it can.
+            // The schema reports the same, and better, wherever it can.
             Err(error) if problems.is_empty() => {
                 problems.push(Problem::new(
                     "spec",

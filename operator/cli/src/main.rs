@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Commands that need no cluster are not kubectl's: one that is typed there is told where it is.
+/// Commands that need no cluster are not kubectl's: one that is typed there gets a sentence that says where it is.
 fn run_plugin() -> anyhow::Result<ExitCode> {
     let error = match plugin::Cli::try_parse() {
         Ok(cli) => return plugin::run(&cli.command),

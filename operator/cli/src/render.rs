@@ -36,7 +36,7 @@ pub(crate) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the operator would make for an app, in the order in which it would; Secrets to be drawn hold no data yet.
+/// What the operator would make for an app, in the order in which it would; Secrets with passwords to be generated hold no data yet.
 fn objects(app: &ValidApp) -> Vec<Object> {
     let desired = desired(app);
     desired

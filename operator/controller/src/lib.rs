@@ -30,8 +30,10 @@ mod references;
 mod replica;
 mod report;
 mod request;
+mod run_error;
 mod server;
 mod status;
+mod timing;
 mod traces;
 mod watch;
 mod watches;
@@ -39,8 +41,10 @@ mod watches;
 pub use leader::LeaseTiming;
 pub use logging::init_logging;
 pub use metrics::{AppState, ErrorLabel, Metrics, RequestLabels, ResultLabel};
-pub use operator::{Operator, RunError, Timing};
+pub use operator::Operator;
 pub use options::{LogFormat, RunOptions};
+pub use run_error::RunError;
+pub use timing::Timing;
 pub use traces::Traces;
 
 /// An app as it is watched: one that cannot be read is an object too, and starves no other.

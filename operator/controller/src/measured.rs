@@ -11,8 +11,15 @@ use tracing::{debug, warn};
 use crate::context::{AppCache, Context};
 use crate::error::{Error, jittered};
 use crate::metrics::{ErrorLabel, ResultLabel};
-use crate::reconcile::Next;
 use crate::traces::TRACER;
+
+/// When an app is to be reconciled again.
+#[derive(Clone, Copy, Debug)]
+pub enum Next {
+    /// When something changes.
+    OnChange,
+    After(Duration),
+}
 
 pub async fn measured(
     context: &Context,

@@ -1,6 +1,5 @@
 //! The operator's process: its endpoints, and the work of its replica.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,58 +9,11 @@ use tracing::info;
 
 use crate::RunOptions;
 use crate::client::observed_client;
-use crate::leader::LeaseTiming;
 use crate::metrics::Metrics;
 use crate::replica::Replica;
+use crate::run_error::RunError;
 use crate::server::{self, Health};
-
-/// Why the operator cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    #[error("no cluster to work on: {0}; give a kubeconfig with KUBECONFIG, or run in a pod")]
-    NoCluster(#[source] Box<kube::config::InferConfigError>),
-    #[error("the connection to the cluster cannot be set up: {0}")]
-    Client(#[source] Box<kube::Error>),
-    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
-    Listen {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
-    #[error("signals cannot be received: {0}")]
-    Signals(#[from] std::io::Error),
-    #[error("the reconcile loop has ended by itself; this is a bug")]
-    LoopEnded,
-}
-
-/// How often things are done; the defaults are right outside of tests.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    pub lease: LeaseTiming,
-    /// How often an app is reconciled for which nothing has changed.
-    pub resync: Duration,
-    /// How often the cluster is asked for its optional APIs.
-    pub discovery: Duration,
-    /// How often Prometheus is asked while nothing changes.
-    pub poll: Duration,
-    /// How soon after a change it is asked.
-    pub soon: Duration,
-    /// How long the API server may send nothing to who waits for it. A watch hears of it every minute, and ends within
-    /// five; a server or a connection that hangs would be waited for without an end.
-    pub silence: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            lease: LeaseTiming::default(),
-            resync: Duration::from_mins(10),
-            discovery: Duration::from_secs(30),
-            poll: Duration::from_secs(15),
-            soon: Duration::from_secs(5),
-            silence: Duration::from_mins(5),
-        }
-    }
-}
+use crate::timing::Timing;
 
 /// An operator that is ready to run.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::App;
 use crate::context::{AppCache, Context};
 use crate::error::Error;
 use crate::key::Key;
-use crate::measured::measured;
+use crate::measured::{Next, measured};
 use crate::status::Progress;
 use crate::watch::app_ref;
 
@@ -26,14 +26,6 @@ const STALE_BEFORE_REPORTED: u32 = 5;
 /// How soon an app is reconciled again where no watch shows what it waits for: a host that another app holds without
 /// having an Ingress yet, and a StorageClass.
 const RETRY: Duration = Duration::from_secs(30);
-
-/// When an app is to be reconciled again.
-#[derive(Clone, Copy, Debug)]
-pub enum Next {
-    /// When something changes.
-    OnChange,
-    After(Duration),
-}
 
 /// Reconciles one app. It never fails: what went wrong is in the status, and in how soon it is tried again.
 pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {

@@ -21,11 +21,12 @@ use crate::discovery::{Discovery, Served};
 use crate::events::Reporter;
 use crate::leader::{Candidate, Leadership};
 use crate::metrics::Metrics;
-use crate::operator::{RunError, Timing};
 use crate::prometheus::{Poller, Prometheus};
 use crate::queue::Queue;
 use crate::references::References;
+use crate::run_error::RunError;
 use crate::server::Health;
+use crate::timing::Timing;
 use crate::watch::{Apps, IngressClasses, Pods, Store};
 use crate::{App, RunOptions, reconcile, watches};
 

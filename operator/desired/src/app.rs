@@ -1,6 +1,6 @@
 //! An app whose spec was checked.
 
-use observedapp_api::{AppRef, ObservedAppSpec, SecretKey};
+use observedapp_api::{AppRef, BuiltinCache, ObservedAppSpec, SecretKey};
 
 use crate::{Objectives, Observed, Problem, Settings};
 
@@ -20,6 +20,12 @@ pub struct ValidApp {
     pub settings: Settings,
     /// What its author should know of; nothing is wrong.
     pub notes: Vec<Problem>,
+}
+
+impl ValidApp {
+    pub(crate) fn builtin_cache(&self) -> Option<&BuiltinCache> {
+        self.spec.cache.as_ref()?.builtin.as_ref()
+    }
 }
 
 /// Which database the app has.

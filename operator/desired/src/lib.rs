@@ -6,7 +6,7 @@
 //!                                     └─▶ Problems (all of them at once)
 //! ```
 //!
-//! No I/O, no clock, no randomness: what must be looked up is an input ([`Observed`]), what the operator was
+//! No I/O, no clock, no randomness: what must be read from the cluster is an input ([`Observed`]), what the operator was
 //! started with is another ([`Settings`]), so that the same inputs give the same bytes.
 
 mod app;

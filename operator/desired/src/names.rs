@@ -89,7 +89,7 @@ impl ValidApp {
                 Some(Database::CloudNativePg(cluster)) => return Some(cluster.version.to_string()),
                 Some(Database::External(_)) | None => return None,
             },
-            Component::Cache => self.redis_image(self.spec.cache.as_ref()?.builtin.as_ref()?),
+            Component::Cache => self.redis_image(self.builtin_cache()?),
         };
         image_tag(&image).map(str::to_owned)
     }

@@ -90,7 +90,7 @@ impl Object {
 /// What should exist for an app.
 #[derive(Clone, Debug, Default)]
 pub struct Desired {
-    /// Secrets that hold what was drawn at random, made before anything else: created if they do not exist, and
+    /// Secrets with generated passwords, made before anything else: created if they do not exist, and
     /// never written again. Once one exists, it comes back among `objects` with the password that was observed.
     pub generated: Vec<Secret>,
     /// Applied server-side, in this order, and pruned when they are no longer here.

@@ -1,4 +1,4 @@
-//! What is measured, promised and told of an app: the spec's words, checked by the SLO engine.
+//! An app's metrics, SLOs and alerts: the spec's texts, parsed and checked by the SLO engine.
 
 use observedapp_api::AppRef;
 use observedapp_api::{IndicatorSpec, MetricsSpec, ObservedAppSpec, ProbeSpec, SeveritySpec, SloSpec};

@@ -1,4 +1,4 @@
-//! What had to be looked up in the cluster before it can be said what should exist.
+//! What is read from the cluster before it can be decided what should exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,7 +68,7 @@ pub struct ObservedClaim {
     pub class_that_cannot_grow: Option<String>,
 }
 
-/// Two passwords drawn by the controller.
+/// Two passwords that the controller generated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreshPasswords {
     pub app: String,

@@ -141,7 +141,7 @@ pub fn problem_of(refusal: Refusal) -> Problem {
 }
 
 impl Problems {
-    /// What several layers tell of one field is told by the first.
+    /// Of one field only the first problem is kept: the layers repeat each other.
     fn once_a_field(mut self) -> Self {
         let mut told = std::collections::BTreeSet::new();
         self.0.retain(|problem| told.insert(problem.field.clone()));

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::shown;
 use crate::patterns::DURATION;
 use crate::rules::{Holds, RULES};
 
@@ -93,7 +92,7 @@ fn as_mapping(schema: &Value, value: &Value, path: &str) -> String {
     }
 }
 
-/// The field's name as it stands before its value; nothing for an item of a list.
+/// The field's name before its value; nothing for an item of a list.
 fn key(path: &str) -> String {
     match path.rsplit('.').next() {
         Some(name) if !name.is_empty() && !name.ends_with(']') => format!("{name}: "),
@@ -131,4 +130,21 @@ fn is_duration(path: &str) -> bool {
             && (matches!(rule.holds, Holds::PositiveDuration)
                 || matches!(rule.holds, Holds::Matches(pattern) if pattern == DURATION))
     })
+}
+
+/// A value as a person would quote it: short.
+pub(super) fn shown(value: &Value) -> String {
+    const LONGEST: usize = 60;
+    match value {
+        Value::Object(fields) if fields.is_empty() => "nothing".to_owned(),
+        Value::Object(fields) => fields.keys().cloned().collect::<Vec<_>>().join(", "),
+        Value::Array(items) => format!("a list of {}", items.len()),
+        Value::String(text) if text.chars().count() > LONGEST => {
+            format!(
+                "{:?}",
+                text.chars().take(LONGEST).chain(['…']).collect::<String>()
+            )
+        }
+        other => other.to_string(),
+    }
 }

@@ -1,4 +1,4 @@
-//! The rules that compare one field with another, in Rust; each stands in the table beside its twin in CEL.
+//! The rules that compare one field with another, in Rust; the table names each beside the same rule in CEL.
 
 use std::borrow::Cow;
 

@@ -271,7 +271,7 @@ pub const RULES: &[Rule] = &[
     Rule::new("spec.slos[].alerting.annotations", KeysMatch(PROMETHEUS_LABEL),
         "slos alerting.annotations must have names of letters, digits and '_'"),
 
-    // Who is told.
+    // Alerts.
     Rule::new("spec.alerts.highCPU.for", Matches(DURATION), "alerts.highCPU.for must be a duration such as 5m"),
     Rule::new("spec.alerts.highMemory.for", Matches(DURATION), "alerts.highMemory.for must be a duration such as 5m"),
     Rule::new("spec.alerts.highErrorRate.for", Matches(DURATION), "alerts.highErrorRate.for must be a duration such as 5m"),

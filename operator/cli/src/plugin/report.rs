@@ -30,7 +30,7 @@ pub(crate) struct Report {
     pub cache: Option<Part>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// What does not fit a condition: that it is paused, or that the operator has not looked yet.
+    /// What does not fit a condition: that it is paused, or that the operator has not reconciled it yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
     pub slos: Vec<Objective>,
@@ -237,7 +237,7 @@ fn part(kind: String, type_: ConditionType, conditions: &[ConditionReport]) -> P
 
 fn remarks(app: &ObservedApp) -> Vec<String> {
     let mut remarks = Vec::new();
-    // The schema gives -1 to an app that nobody has looked at.
+    // The schema gives -1 to an app that was never reconciled.
     let seen = app
         .status
         .as_ref()

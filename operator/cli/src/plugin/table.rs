@@ -20,7 +20,7 @@ const WIDE: usize = 110;
 pub(crate) struct Row {
     pub namespace: String,
     pub name: String,
-    /// The status of `Ready`, absent while nobody has looked.
+    /// The status of `Ready`, absent before the first reconcile.
     pub ready: Option<String>,
     pub ready_replicas: i32,
     pub wanted_replicas: i32,
@@ -129,7 +129,7 @@ pub(crate) fn draw(rows: &[Row], terminal: Terminal) -> String {
     page.into_text()
 }
 
-/// The column of the budget, before which its bar stands.
+/// The column of the budget, which its bar precedes.
 const BUDGET: usize = 5;
 
 fn cells(row: &Row) -> [String; 10] {

@@ -1,4 +1,4 @@
-//! What text is put on: its width, its colours, and the few shapes that are drawn with letters.
+//! The terminal: its width, its colours, and the few shapes that are made of letters.
 
 use std::env;
 use std::io::IsTerminal;

@@ -100,7 +100,7 @@ impl<'t> Stream<'t> {
     }
 
     fn syntax_error(&self, error: &ScanError) -> SyntaxError {
-        // The parser stumbles over a tab where it stands, or a line before or after it.
+        // The parser reports a tab at its line, or at the one before or after.
         let first = error.marker().line().saturating_sub(1).max(1);
         let mut near = self.text.lines().enumerate().skip(first - 1).take(3);
         let indented_by_tab = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');

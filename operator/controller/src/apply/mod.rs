@@ -8,22 +8,12 @@ use std::collections::BTreeSet;
 use observedapp_api::{AppRef, ObservedApp};
 use observedapp_desired::{Desired, Kind};
 
-use self::object::DesiredObject;
+use self::object::{DesiredObject, Target, check_ownership};
 use crate::context::{AppCache, AppliedDigest, Context};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::key::Key;
 use crate::watch::{ChildState, Ownership};
-
-/// The app whose objects are applied.
-#[derive(Clone, Copy, Debug)]
-struct Target<'a> {
-    app: &'a AppRef,
-    uid: &'a str,
-    /// Where an autoscaler is to decide the number of pods: the version of the Deployment at which the count that is
-    /// sent was read, or an older one.
-    replicas_version: Option<u64>,
-}
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -249,22 +239,4 @@ fn keys_to_keep(target: Target<'_>, desired: &Desired, objects: &[DesiredObject]
         .chain(secrets)
         .chain(untouched)
         .collect()
-}
-
-/// Refuses what is not this app's.
-fn check_ownership(target: Target<'_>, key: &Key, live: &ChildState) -> Result<(), Error> {
-    let name = key.name.to_string();
-    let kind = key.kind;
-    if let Ownership::Foreign(holder) = live.ownership(&target.app.name, target.uid) {
-        let of_an_earlier_app = live.app() == Some(&target.app.name);
-        return Err(if of_an_earlier_app && live.controller.is_some() {
-            Error::Terminating { kind, name }
-        } else {
-            Error::Foreign { kind, name, holder }
-        });
-    }
-    if live.deleting {
-        return Err(Error::Terminating { kind, name });
-    }
-    Ok(())
 }

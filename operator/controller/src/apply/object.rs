@@ -1,13 +1,24 @@
-//! An object as it is desired, in the form in which it is sent.
+//! An object as it is desired, in the form in which it is sent, and the app that it is applied for.
 
+use observedapp_api::AppRef;
 use observedapp_desired::{Kind, Object};
 use serde_json::Value;
 
-use super::Target;
 use crate::context::AppliedDigest;
 use crate::digest::Digest;
 use crate::key::Key;
-use crate::watch::ChildState;
+use crate::error::Error;
+use crate::watch::{ChildState, Ownership};
+
+/// The app whose objects are applied.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    pub app: &'a AppRef,
+    pub uid: &'a str,
+    /// Where an autoscaler is to decide the number of pods: the version of the Deployment at which the count that is
+    /// sent was read, or an older one.
+    pub replicas_version: Option<u64>,
+}
 
 pub struct DesiredObject {
     pub key: Key,
@@ -60,4 +71,22 @@ impl DesiredObject {
                 .finish(),
         }
     }
+}
+
+/// Refuses what is not this app's.
+pub fn check_ownership(target: Target<'_>, key: &Key, live: &ChildState) -> Result<(), Error> {
+    let name = key.name.to_string();
+    let kind = key.kind;
+    if let Ownership::Foreign(holder) = live.ownership(&target.app.name, target.uid) {
+        let of_an_earlier_app = live.app() == Some(&target.app.name);
+        return Err(if of_an_earlier_app && live.controller.is_some() {
+            Error::Terminating { kind, name }
+        } else {
+            Error::Foreign { kind, name, holder }
+        });
+    }
+    if live.deleting {
+        return Err(Error::Terminating { kind, name });
+    }
+    Ok(())
 }

@@ -8,8 +8,7 @@ use observedapp_desired::Kind;
 use serde_json::Value;
 use tracing::info;
 
-use super::object::DesiredObject;
-use super::{Target, check_ownership};
+use super::object::{DesiredObject, Target, check_ownership};
 use crate::context::Context;
 use crate::error::{Class, Error};
 use crate::key::Key;

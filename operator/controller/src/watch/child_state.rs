@@ -2,14 +2,9 @@
 //! the few facts that conditions are made of. The rest is dropped while it is read, so that thousands of objects,
 //! and strangers' Secrets, cost next to nothing.
 
-use std::borrow::Cow;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::core::{DynamicResourceScope, ObjectMeta};
-use observedapp_desired::{Kind, MANAGED_BY};
+use observedapp_desired::MANAGED_BY;
 use serde::Deserialize;
-
-use super::wire::Wire;
 
 /// An object as far as it matters here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,70 +145,12 @@ impl Facts {
     }
 }
 
-/// An object on its way from the API server: `META` asks for its metadata alone.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(from = "Wire")]
-pub struct Partial<const META: bool> {
-    pub(super) metadata: ObjectMeta,
-    pub(super) live: ChildState,
-}
-
-impl<const META: bool> Partial<META> {
-    pub fn name(&self) -> &str {
-        self.metadata.name.as_deref().unwrap_or_default()
-    }
-
-    pub fn namespace(&self) -> &str {
-        self.metadata.namespace.as_deref().unwrap_or_default()
-    }
-
-    /// What is kept of it; facts only where the whole object was read.
-    pub fn into_state(mut self) -> ChildState {
-        if META {
-            self.live.facts = None;
-        }
-        self.live
-    }
-}
-
-impl<const META: bool> kube::Resource for Partial<META> {
-    type DynamicType = Kind;
-    type Scope = DynamicResourceScope;
-
-    fn kind(kind: &Kind) -> Cow<'_, str> {
-        kind.as_str().into()
-    }
-
-    fn group(kind: &Kind) -> Cow<'_, str> {
-        kind.gvk().group.into()
-    }
-
-    fn version(kind: &Kind) -> Cow<'_, str> {
-        kind.gvk().version.into()
-    }
-
-    fn plural(kind: &Kind) -> Cow<'_, str> {
-        kind.plural().into()
-    }
-
-    fn metadata_api() -> bool {
-        META
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::{Value, json};
 
+    use super::super::wire::Partial;
     use super::*;
 
     fn deployment() -> Value {

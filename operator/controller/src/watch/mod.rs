@@ -27,11 +27,12 @@ use tracing::{debug, warn};
 pub use apps::{Apps, app_ref};
 #[cfg(test)]
 pub use child_state::Owner;
-pub use child_state::{ChildState, Fact, Facts, Ownership, Partial, Route};
+pub use child_state::{ChildState, Fact, Facts, Ownership, Route};
 pub use classes::IngressClasses;
 
 pub use pods::{PartialPod, Pod, Pods, Stage, Trouble};
 pub use store::{Change, RequestMark, Scope, Store};
+pub use wire::Partial;
 
 use crate::App;
 use crate::key::Key;

@@ -1,14 +1,15 @@
 //! An object as the API server sends it, and what is kept of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::core::ObjectMeta;
+use kube::core::{DynamicResourceScope, ObjectMeta};
 use observedapp_api::{FIELD_MANAGER, GROUP};
-use observedapp_desired::{MANAGED_BY, RETAIN_ANNOTATION};
+use observedapp_desired::{Kind, MANAGED_BY, RETAIN_ANNOTATION};
 use serde::Deserialize;
 
-use super::child_state::{ChildState, Fact, Facts, Owner, Partial, Route};
+use super::child_state::{ChildState, Fact, Facts, Owner, Route};
 use super::fields::Fields;
 
 #[derive(Deserialize)]
@@ -153,6 +154,65 @@ struct WireLoadBalancer {
 struct WireAddress {
     ip: Option<String>,
     hostname: Option<String>,
+}
+
+/// An object on its way from the API server: `META` asks for its metadata alone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Wire")]
+pub struct Partial<const META: bool> {
+    metadata: ObjectMeta,
+    live: ChildState,
+}
+
+impl<const META: bool> Partial<META> {
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    pub fn namespace(&self) -> &str {
+        self.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// What is kept of it; facts only where the whole object was read.
+    pub fn into_state(mut self) -> ChildState {
+        if META {
+            self.live.facts = None;
+        }
+        self.live
+    }
+}
+
+impl<const META: bool> kube::Resource for Partial<META> {
+    type DynamicType = Kind;
+    type Scope = DynamicResourceScope;
+
+    fn kind(kind: &Kind) -> Cow<'_, str> {
+        kind.as_str().into()
+    }
+
+    fn group(kind: &Kind) -> Cow<'_, str> {
+        kind.gvk().group.into()
+    }
+
+    fn version(kind: &Kind) -> Cow<'_, str> {
+        kind.gvk().version.into()
+    }
+
+    fn plural(kind: &Kind) -> Cow<'_, str> {
+        kind.plural().into()
+    }
+
+    fn metadata_api() -> bool {
+        META
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
 }
 
 impl<const META: bool> From<Wire> for Partial<META> {

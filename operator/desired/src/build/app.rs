@@ -12,12 +12,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use observedapp_api::{AppVolume, ServiceType};
 
+use super::pod::{HTTP, METRICS};
 use super::{cache, database, monitors, pod, scaling};
 use crate::names::REFERENCES_ANNOTATION;
 use crate::{Component, Object, ValidApp, digest, resources};
 
-/// The name of the port that serves the app.
-pub(crate) const HTTP: &str = "http";
 /// Prefixed, so that it is no name that an app's own volume would have.
 const TMP_VOLUME: &str = "observedapp-tmp";
 const TMP: &str = "/tmp";
@@ -140,7 +139,7 @@ fn pod_spec(app: &ValidApp) -> PodSpec {
 fn container(app: &ValidApp) -> Container {
     let spec = &app.spec;
     let mut ports = vec![pod::port(HTTP, spec.port)];
-    ports.extend(monitors::own_port(app).map(|metrics| pod::port(monitors::METRICS, metrics)));
+    ports.extend(monitors::own_port(app).map(|metrics| pod::port(METRICS, metrics)));
     // The operator's come first: the app's own variables may be made of them.
     let mut env: Vec<EnvVar> = database::variable(app)
         .into_iter()

@@ -15,12 +15,8 @@ pub(crate) const REDIS: &str = "redis";
 pub(super) const PORT: i32 = 6379;
 pub(super) const EXPORTER_PORT: i32 = 9121;
 
-pub(super) fn builtin(app: &ValidApp) -> Option<&BuiltinCache> {
-    app.spec.cache.as_ref()?.builtin.as_ref()
-}
-
 pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
-    let Some(cache) = builtin(app) else {
+    let Some(cache) = app.builtin_cache() else {
         return Vec::new();
     };
     vec![service(app).into(), deployment(app, cache).into()]
@@ -134,7 +130,7 @@ fn exporter(app: &ValidApp) -> Container {
     Container {
         name: "exporter".to_owned(),
         image: Some(app.settings.redis_exporter_image.clone()),
-        ports: Some(vec![pod::port(monitors::METRICS, EXPORTER_PORT)]),
+        ports: Some(vec![pod::port(pod::METRICS, EXPORTER_PORT)]),
         env: Some(vec![pod::variable(
             "REDIS_ADDR",
             format!("redis://127.0.0.1:{PORT}"),

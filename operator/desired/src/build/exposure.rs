@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use observedapp_api::IngressSpec as IngressField;
 
-use super::app::{HTTP, given};
+use super::app::given;
+use super::pod::HTTP;
 use crate::{Component, Object, ValidApp};
 
 pub(super) fn objects(app: &ValidApp) -> Vec<Object> {

@@ -6,13 +6,10 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::app::HTTP;
-use super::cache;
+use super::pod::{HTTP, METRICS};
 use crate::monitoring::{Endpoint, ScrapeLimits, ServiceMonitor, ServiceMonitorSpec};
 use crate::{Component, Database, Object, ValidApp};
 
-/// The name of every port that serves metrics.
-pub(crate) const METRICS: &str = "metrics";
 /// How often the exporters are scraped.
 const EXPORTER_INTERVAL: &str = "15s";
 /// More series than a pod of any app should have.
@@ -53,7 +50,7 @@ pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
     if let Some(Database::Builtin(_)) = app.database {
         objects.push(monitor(app, app.id.database(), Component::Database, exporter()).into());
     }
-    if cache::builtin(app).is_some() {
+    if app.builtin_cache().is_some() {
         objects.push(monitor(app, app.id.cache(), Component::Cache, exporter()).into());
     }
     objects

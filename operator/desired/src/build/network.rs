@@ -29,7 +29,7 @@ pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
             .into(),
         );
     }
-    if cache::builtin(app).is_some() {
+    if app.builtin_cache().is_some() {
         policies.push(
             for_backend(
                 app,

@@ -9,6 +9,11 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+/// The name of the port that serves the app.
+pub(crate) const HTTP: &str = "http";
+/// The name of every port that serves metrics.
+pub(crate) const METRICS: &str = "metrics";
+
 /// The user and group of the official Postgres and Redis images.
 pub(crate) const OFFICIAL_UID: i64 = 999;
 

@@ -13,7 +13,7 @@ pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
 }
 
 fn probe(app: &ValidApp) -> Option<Probe> {
-    // An API that is missing is told at once, not when the app answers.
+    // An API that is missing is reported at once, not when the app answers.
     let is_served = app.observed.optional_kinds.contains(&Kind::Probe);
     if is_served && !app.observed.has_answered {
         return None;

@@ -18,7 +18,7 @@ pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
 /// The count that the Deployment is sent, if it is sent one at all.
 ///
 /// A field that is no longer sent falls back to its default, which is one pod, unless somebody else owns it. So under
-/// autoscaling the count as it stands is sent until the autoscaler has set one of its own.
+/// autoscaling the present count is sent until the autoscaler has set one of its own.
 pub(super) fn replicas(app: &ValidApp) -> Option<i32> {
     let Some(autoscaling) = &app.spec.autoscaling else {
         return Some(app.spec.replicas);

@@ -145,7 +145,7 @@ fn volumes(spec: &ObservedAppSpec, findings: &mut Findings) {
     }
 }
 
-/// Every app is scraped by the same Prometheus: below this an interval costs the others more than it tells this one.
+/// Every app is scraped by the same Prometheus: below this an interval costs all of them more than it shows of this one.
 const FASTEST_INTERVAL: PromDuration = PromDuration::from_secs(5);
 /// Rates over five minutes need two samples in every window, also when one scrape is late.
 const SLOWEST_INTERVAL: PromDuration = PromDuration::from_minutes(2);

@@ -12,7 +12,7 @@ pub(super) fn rows(app: &ValidApp, grid: &mut Grid) {
         grid.line(8, vec![connections(), transactions(), hit_ratio()]);
         grid.line(8, vec![database_cpu(), database_memory(), disk()]);
     }
-    if cache::builtin(app).is_some() {
+    if app.builtin_cache().is_some() {
         grid.row("Cache");
         grid.line(8, vec![cache_hits(), commands(), cache_memory(), evictions()]);
     }

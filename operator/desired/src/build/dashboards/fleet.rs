@@ -2,10 +2,10 @@
 
 use observedapp_slo::names;
 
+use super::frame::{TAG, datasource, framed, written};
 use super::model::{Dashboard, LabelValues, Link, Listed, PROMETHEUS, Unit, Variable};
 use super::panel::{GREEN, Grid, ORANGE, PanelBuilder, RED, YELLOW};
 use super::table::Column;
-use super::{TAG, datasource, framed, written};
 
 /// The dashboard as Grafana reads it from a file.
 pub fn json() -> String {

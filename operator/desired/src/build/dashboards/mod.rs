@@ -1,8 +1,9 @@
 //! One Grafana dashboard an app, in the order in which one reads in an incident: what was promised, what users see, what
-//! the pods take, and what stands behind them.
+//! the pods take, and the database and cache that they use.
 
 mod backends;
 mod fleet;
+mod frame;
 mod model;
 mod panel;
 mod probe;
@@ -15,7 +16,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use observedapp_slo::names::alerts;
 
-use self::model::{Annotation, Choice, Dashboard, Link, Listed, PROMETHEUS, TimeRange, Variable};
+use self::frame::{TAG, datasource, framed, written};
+use self::model::{Annotation, Choice, Dashboard, Link, Listed, PROMETHEUS, Variable};
 use self::panel::Grid;
 use crate::{Component, Object, ValidApp, dashboard_uid};
 
@@ -23,13 +25,8 @@ pub use self::fleet::json as fleet_dashboard;
 
 /// The label by which Grafana's sidecar finds dashboards.
 const SIDECAR_LABEL: &str = "grafana_dashboard";
-/// The annotation by which it is told the folder.
+/// The annotation that names the folder for it.
 const FOLDER_ANNOTATION: &str = "grafana_folder";
-/// What every app's dashboard is tagged with.
-const TAG: &str = "observedapp";
-/// The version of the dashboard model; Grafana brings an older one up to date.
-const SCHEMA_VERSION: u32 = 39;
-
 pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
     let dashboards = &app.spec.dashboards;
     if !dashboards.enabled {
@@ -60,10 +57,6 @@ pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
 }
 
 /// As Grafana reads it from a file.
-fn written(dashboard: &Dashboard) -> String {
-    serde_json::to_string(dashboard).expect("strings, numbers and lists can always be written as JSON")
-}
-
 fn dashboard(app: &ValidApp) -> Dashboard {
     let mut grid = Grid::default();
     slos::row(app, &mut grid);
@@ -90,43 +83,6 @@ fn dashboard(app: &ValidApp) -> Dashboard {
             TAG,
             grid,
         )
-    }
-}
-
-/// What every dashboard of ours has in common, around its panels.
-fn framed(uid: String, title: String, description: String, tag: &str, grid: Grid) -> Dashboard {
-    Dashboard {
-        uid,
-        title,
-        description,
-        tags: vec![tag.to_owned()],
-        schema_version: SCHEMA_VERSION,
-        editable: false,
-        graph_tooltip: 1,
-        refresh: "30s".to_owned(),
-        time: TimeRange {
-            from: "now-6h".to_owned(),
-            to: "now".to_owned(),
-        },
-        timezone: "browser".to_owned(),
-        templating: Listed { list: Vec::new() },
-        annotations: Listed { list: Vec::new() },
-        links: Vec::new(),
-        panels: grid.into_panels(),
-    }
-}
-
-/// Which Prometheus: there may be several.
-fn datasource() -> Variable {
-    Variable {
-        kind: "datasource",
-        name: "datasource",
-        label: "Data source",
-        query: "prometheus".to_owned(),
-        hide: 0,
-        skip_url_sync: false,
-        current: None,
-        values: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is seen of the app from outside: all there is to see of one that tells nothing about itself.
+//! What is seen of the app from outside: all there is to see of one without metrics.
 
 use super::model::Unit;
 use super::panel::{GREEN, Grid, PanelBuilder, RED};

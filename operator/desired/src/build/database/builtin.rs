@@ -307,7 +307,7 @@ fn exporter(app: &ValidApp) -> Container {
         name: "exporter".to_owned(),
         image: Some(app.settings.postgres_exporter_image.clone()),
         args: Some(vec![format!("--web.listen-address=:{EXPORTER_PORT}")]),
-        ports: Some(vec![pod::port(monitors::METRICS, EXPORTER_PORT)]),
+        ports: Some(vec![pod::port(pod::METRICS, EXPORTER_PORT)]),
         env: Some(vec![
             pod::variable(
                 "DATA_SOURCE_URI",

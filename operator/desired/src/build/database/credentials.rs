@@ -26,7 +26,7 @@ fn binding_secret(app: &ValidApp) -> String {
     app.id.binding_secret()
 }
 
-/// The passwords of a builtin database, as far as they are known: those that exist, else those freshly drawn.
+/// The passwords of a builtin database, as far as they are known: those that exist, else those just generated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Passwords<'a> {
     pub app: Option<&'a str>,

@@ -1,0 +1,117 @@
+#![allow(clippy::unwrap_used)]
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use observedapp_api::ObservedApp;
+
+use super::super::report::History;
+use super::*;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens")
+}
+
+fn app(name: &str) -> ObservedApp {
+    let text = fs::read_to_string(folder().join(format!("{name}.yaml"))).unwrap();
+    let mut value: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+    observedapp_api::fill_in_defaults(&mut value);
+    serde_json::from_value(value).unwrap()
+}
+
+/// A day that was quiet until two hours ago.
+fn day() -> History {
+    let burning = [0.3, 0.8, 6.1, 14.2];
+    let points = (0..48).map(|half_hour| match half_hour {
+        0..4 => None,
+        44.. => Some(burning[half_hour - 44]),
+        _ => Some(0.1),
+    });
+    History::Known([("availability".to_owned(), points.collect())].into())
+}
+
+fn drawn(app: &ObservedApp, history: &History, terminal: Terminal) -> String {
+    let now = "2026-11-21T12:30:00Z".parse().unwrap();
+    draw(&Report::of(app, history), now, terminal)
+}
+
+const WIDE: Terminal = Terminal {
+    width: 100,
+    colour: false,
+};
+
+fn compare(name: &str, drawn: &str) {
+    let file = folder().join(format!("{name}.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&file, drawn).unwrap();
+    }
+    let golden = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        drawn == golden,
+        "{name}: the screen has changed; UPDATE_GOLDEN=1 takes it. It is now\n{drawn}"
+    );
+}
+
+#[test]
+fn screens_are_as_committed() {
+    let missing = History::Missing(
+        "the cluster has no Prometheus object; say where it answers with --prometheus URL".to_owned(),
+    );
+    for (name, history) in [
+        ("healthy", &day()),
+        ("burning", &day()),
+        ("no-data", &missing),
+        ("broken", &missing),
+        ("long-names", &day()),
+        ("not-looked-at", &missing),
+    ] {
+        compare(name, &drawn(&app(name), history, WIDE));
+    }
+}
+
+#[test]
+fn figures_of_earlier_are_called_so() {
+    let mut app = app("healthy");
+    assert!(drawn(&app, &day(), WIDE).contains("\nSLOs\n"));
+    let conditions = &mut app.status.as_mut().unwrap().conditions;
+    let met = conditions.last_mut().unwrap();
+    "Unknown".clone_into(&mut met.status);
+    "PrometheusUnreachable".clone_into(&mut met.reason);
+    assert!(drawn(&app, &day(), WIDE).contains("\nSLOs, as last known (see SLOsMet)\n"));
+}
+
+#[test]
+fn a_narrow_terminal_gets_narrow_lines() {
+    let narrow = Terminal {
+        width: 44,
+        colour: false,
+    };
+    let text = drawn(&app("burning"), &day(), narrow);
+    compare("burning-narrow", &text);
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let coloured = Terminal { colour: true, ..WIDE };
+    for name in ["healthy", "burning", "no-data", "broken"] {
+        let plain = drawn(&app(name), &day(), WIDE);
+        let mut text = drawn(&app(name), &day(), coloured);
+        assert!(text.contains("\x1b[1m"), "{name}");
+        for code in [
+            "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m",
+        ] {
+            text = text.replace(code, "");
+        }
+        assert_eq!(text, plain, "{name}");
+    }
+}
+
+#[test]
+fn the_readme_shows_a_screen_as_it_is() {
+    let readme =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let screen = fs::read_to_string(folder().join("burning.txt")).unwrap();
+    assert!(
+        readme.contains(&screen),
+        "put tests/screens/burning.txt into README.md"
+    );
+}
