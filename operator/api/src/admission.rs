@@ -4,7 +4,7 @@ mod types;
 
 use serde_json::{Map, Value};
 
-use self::types::{kind, remedy, wrong_type};
+use self::types::{kind, remedy, shown, wrong_type};
 use crate::rules::{AdmissionRule, Holds, RULES};
 use crate::schema::schema;
 

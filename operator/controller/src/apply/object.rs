@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::context::AppliedDigest;
 use crate::digest::Digest;
-use crate::key::Key;
 use crate::error::Error;
+use crate::key::Key;
 use crate::watch::{ChildState, Ownership};
 
 /// The app whose objects are applied.

@@ -107,8 +107,7 @@ fn colours_change_nothing_but_colours() {
 
 #[test]
 fn the_readme_shows_a_screen_as_it_is() {
-    let readme =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
     let screen = fs::read_to_string(folder().join("burning.txt")).unwrap();
     assert!(
         readme.contains(&screen),

@@ -2,7 +2,6 @@
 
 use super::model::Unit;
 use super::panel::{Grid, PanelBuilder, RED};
-use crate::build::cache;
 use crate::{Database, ValidApp};
 
 pub(super) fn rows(app: &ValidApp, grid: &mut Grid) {
