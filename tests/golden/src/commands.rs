@@ -122,7 +122,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     (
         "",
         "UPDATE_GOLDEN=1 cargo test -p observedapp-api",
-        Elsewhere("operator/api/src/schema.rs", "UPDATE_GOLDEN"),
+        Elsewhere("operator/api/src/schema/tests.rs", "UPDATE_GOLDEN"),
     ),
     (
         "",
@@ -172,7 +172,7 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     (
         "",
         "UPDATE_GOLDEN=1 cargo test --bin observedapp",
-        Elsewhere("operator/cli/src/plugin/screen.rs", "UPDATE_GOLDEN"),
+        Elsewhere("operator/cli/src/plugin/screen/tests.rs", "UPDATE_GOLDEN"),
     ),
     // These need a node, or the stack that runs on it.
     (
