@@ -20,6 +20,10 @@ use self::expected::disagreements;
 use self::surfaces::Surfaces;
 use crate::{App, Cluster, SMALL, eventually};
 
+/// How many SLOs the manifest has.
+const SLOS: f64 = 4.0;
+/// The slowest group of rules has its first turn within four minutes.
+const FIRST_EVALUATIONS: Duration = Duration::from_mins(7);
 pub const OBSERVED: Duration = Duration::from_mins(4);
 /// Three times the promised 60 s from a scrape to the figures.
 pub const FRESH: Duration = Duration::from_mins(3);
@@ -122,9 +126,24 @@ pub async fn all_agree(situation: &str, cluster: &Cluster, app: &App<'_>, truth:
 }
 
 /// When Prometheus first evaluated this app's rules, in seconds since the epoch: the window coverage counts from there.
+/// Waits until every group of rules of its SLOs was evaluated, of which the slowest has its turn each four minutes.
 pub async fn rules_since(cluster: &Cluster, app: &App<'_>) -> Result<f64> {
     let of = format!(r#"{{namespace="{}",app="{}"}}"#, app.namespace, app.name);
     let prometheus = cluster.prometheus();
+    let objectives = format!("count(slo:objective:ratio{of})");
+    eventually(
+        "every group of rules is evaluated",
+        FIRST_EVALUATIONS,
+        async || {
+            let count = prometheus.value(&objectives).await?;
+            ensure!(
+                (count - SLOS).abs() < 0.5,
+                "{count} of {SLOS} SLOs have an objective"
+            );
+            anyhow::Ok(())
+        },
+    )
+    .await?;
     let since = format!("min_over_time(timestamp(observedapp:rules:info{of})[1h:15s])");
     eventually("the rules are evaluated", OBSERVED, async || {
         prometheus.value(&since).await
