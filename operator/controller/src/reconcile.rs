@@ -39,7 +39,7 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
             cache.pod_events = None;
             Ok(Next::OnChange)
         }
-        Ok(app) => tokio::time::timeout(LIMIT, Box::pin(context.reconcile_app(app, cache)))
+        Ok(app) => tokio::time::timeout(LIMIT, Box::pin(context.reconcile_app(&id, app, cache)))
             .await
             .unwrap_or_else(|_| Err(Error::timeout("reconcile", "ObservedApp", &id.name))),
         Err(invalid) => {
@@ -56,24 +56,30 @@ pub async fn reconcile(app: Arc<App>, context: Arc<Context>) -> Action {
 }
 
 impl Context {
-    async fn reconcile_app(&self, app: &ObservedApp, cache: &mut AppCache) -> Result<Next, Error> {
+    async fn reconcile_app(
+        &self,
+        id: &AppRef,
+        app: &ObservedApp,
+        cache: &mut AppCache,
+    ) -> Result<Next, Error> {
         cache.absent.clear();
-        let mut progress = self.pass(app, cache).await;
+        let mut progress = self.pass(id, app, cache).await;
         if self.must_repeat(app, &progress) {
-            progress = self.pass(app, cache).await;
+            progress = self.pass(id, app, cache).await;
         }
         if matches!(progress.error(), Some(Error::Stale)) && cache.failures < STALE_BEFORE_REPORTED {
             return Err(Error::Stale);
         }
-        let reported = self.report(app, &progress, cache).await;
+        let reported = self.report(id, app, &progress, cache).await;
         next(progress, reported)
     }
 
     /// The five steps but the last.
-    async fn pass(&self, app: &ObservedApp, cache: &mut AppCache) -> Progress {
+    async fn pass(&self, id: &AppRef, app: &ObservedApp, cache: &mut AppCache) -> Progress {
         // Read before all else: a write that rests on what changes from here on fails.
-        let replicas_version = self.deployment_version(app);
-        let observed = match self.observe(app, cache).await {
+        let deployment = self.get(id, Kind::Deployment, &id.name);
+        let replicas_version = deployment.map(|live| live.resource_version);
+        let observed = match self.observe(id, app, cache).await {
             Ok(observed) => observed,
             Err(error) => return Progress::Unobserved(error),
         };
@@ -87,14 +93,8 @@ impl Context {
         if app.spec.paused {
             return Progress::Paused(desired);
         }
-        let outcome = self.apply(app, &desired, replicas_version, cache).await;
+        let outcome = self.apply(id, app, &desired, replicas_version, cache).await;
         Progress::Applied { desired, outcome }
-    }
-
-    fn deployment_version(&self, app: &ObservedApp) -> Option<u64> {
-        let id = AppRef::from(app);
-        self.get(&id, Kind::Deployment, &id.name)
-            .map(|live| live.resource_version)
     }
 
     /// Whether more can be done at once: Secrets were created that other objects are built from, or a host was lost to

@@ -44,26 +44,19 @@ pub struct Replica {
 
 impl Replica {
     pub async fn work(&self, stop: &CancellationToken) -> Result<(), RunError> {
-        let Self {
-            options,
-            timing,
-            client,
-            metrics,
-            health,
-            ..
-        } = self;
+        let (options, metrics) = (&self.options, &self.metrics);
         if !options.leader_elect {
             metrics.leader.set(1);
             return self.lead(Arc::new(Leadership::always()), stop).await;
         }
         let candidate = Candidate {
-            api: Api::<Lease>::namespaced(client.clone(), &options.leader_elect_namespace),
+            api: Api::<Lease>::namespaced(self.client.clone(), &options.leader_elect_namespace),
             name: options.leader_elect_name.clone(),
             identity: options.identity.clone(),
-            timing: timing.lease,
+            timing: self.timing.lease,
         };
         // A replica that waits for the lease is ready.
-        health.set_ready();
+        self.health.set_ready();
         loop {
             let leadership = Arc::new(Leadership::none());
             tokio::select! {
@@ -78,7 +71,7 @@ impl Replica {
             };
             metrics.leader.set(0);
             metrics.apps.clear();
-            health.progress();
+            self.health.progress();
             if let Some(outcome) = outcome {
                 candidate.release(&leadership).await;
                 return outcome;
@@ -195,7 +188,7 @@ async fn track_queue(queue: &Queue, health: &Health) {
     }
 }
 
-/// Reconciles until it is told to stop, and then lets what is under way end.
+/// Reconciles until it is stopped, and then lets the reconciles in progress end.
 async fn reconcile_all(
     options: &RunOptions,
     context: &Arc<Context>,

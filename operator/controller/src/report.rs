@@ -16,6 +16,7 @@ use crate::context::{AppCache, Context, Written};
 use crate::error::{Class, Error};
 use crate::key::Key;
 use crate::metrics::AppState;
+use crate::observe::references_of;
 use crate::pod_events;
 use crate::request::with_timeout;
 use crate::status::{Composed, Facts, Progress, Transition, compose, noteworthy, unreadable};
@@ -24,11 +25,11 @@ impl Context {
     /// Writes the status, if it says anything new.
     pub async fn report(
         &self,
+        id: &AppRef,
         app: &ObservedApp,
         progress: &Progress,
         cache: &mut AppCache,
     ) -> Result<(), Error> {
-        let id = AppRef::from(app);
         let version = version_of(app);
         // The watch may not have brought back yet what was written last.
         cache.written = cache.written.take().filter(|written| written.version > version);
@@ -38,24 +39,23 @@ impl Context {
             .map(|written| written.status.clone())
             .or_else(|| app.status.clone())
             .unwrap_or_default();
-        self.observe_pod_events(&id, cache).await;
-        let facts = self.facts(app, &id, progress, cache);
+        self.observe_pod_events(id, cache).await;
+        let facts = self.facts(app, id, progress, cache);
         let generation = app.metadata.generation;
         let Composed { status, transitions } = compose(&facts, &before, generation, jiff::Timestamp::now());
-        self.metrics.apps.show(&id, Some(app_state(&status, &facts)));
+        self.metrics.apps.show(id, Some(app_state(&status, &facts)));
         drop(facts);
-        if status != before && self.write(app, &id, version, status, cache).await? {
-            self.emit_transitions(&id, &transitions, cache).await;
+        if status != before && self.write(app, id, version, status, cache).await? {
+            self.emit_transitions(id, &transitions, cache).await;
         }
         Ok(())
     }
 
     /// Lists the Events about the pod that keeps an app from being available, when that is due.
     async fn observe_pod_events(&self, id: &AppRef, cache: &mut AppCache) {
-        let waits = self
-            .get(id, Kind::Deployment, &id.name)
-            .and_then(|live| live.facts.clone())
-            .is_some_and(|facts| !facts.all_answer());
+        let deployment = self.get(id, Kind::Deployment, &id.name);
+        let facts = deployment.as_deref().and_then(|live| live.facts.as_deref());
+        let waits = facts.is_some_and(|facts| !facts.all_answer());
         let known = cache.pod_events.take();
         if waits {
             cache.pod_events =
@@ -81,7 +81,7 @@ impl Context {
             self.references.secret_keys(&self.store, &key)
         };
         let referred = match progress {
-            Progress::Applied { .. } | Progress::Paused(_) => Self::references_of(app),
+            Progress::Applied { .. } | Progress::Paused(_) => references_of(id, app),
             Progress::Unobserved(_) | Progress::Invalid(_) => BTreeSet::new(),
         };
         Facts {

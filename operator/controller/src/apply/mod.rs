@@ -13,6 +13,7 @@ use crate::context::{AppCache, AppliedDigest, Context};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::key::Key;
+use crate::observe::references_of;
 use crate::watch::{ChildState, Ownership};
 
 /// What came of it.
@@ -48,15 +49,15 @@ impl Context {
     /// `replicas_version` is not overwritten.
     pub async fn apply(
         &self,
+        id: &AppRef,
         app: &ObservedApp,
         desired: &Desired,
         replicas_version: Option<u64>,
         cache: &mut AppCache,
     ) -> Outcome {
-        let id = AppRef::from(app);
         let uid = cache.uid.clone();
         let target = Target {
-            app: &id,
+            app: id,
             uid: &uid,
             replicas_version: replicas_version.filter(|_| app.spec.autoscaling.is_some()),
         };
@@ -64,8 +65,8 @@ impl Context {
         let outcome = self.converge(target, desired, recorded, cache).await;
         if cache.blockers != outcome.blockers {
             cache.blockers.clone_from(&outcome.blockers);
-            let dependencies = Self::dependencies(app, desired.host_holder.as_ref(), cache);
-            self.set_dependencies(&id, dependencies);
+            let references = references_of(id, app);
+            self.depend_on(id, references, desired.host_holder.as_ref(), cache);
         }
         self.emit_retained_events(cache, &outcome.retained).await;
         outcome

@@ -19,23 +19,27 @@ use crate::watch::{ChildState, Ownership, Partial};
 
 impl Context {
     /// All that bears on an app. From here on it is enqueued when something of that changes.
-    pub async fn observe(&self, app: &ObservedApp, cache: &mut AppCache) -> Result<Observed, Error> {
-        let id = AppRef::from(app);
+    pub async fn observe(
+        &self,
+        id: &AppRef,
+        app: &ObservedApp,
+        cache: &mut AppCache,
+    ) -> Result<Observed, Error> {
         let host_holder = self.host_holder(app);
-        self.set_dependencies(&id, Self::dependencies(app, host_holder.as_ref(), cache));
-        let deployment = self.get(&id, Kind::Deployment, &id.name);
+        let referred = references_of(id, app);
+        self.depend_on(id, referred.clone(), host_holder.as_ref(), cache);
+        let deployment = self.get(id, Kind::Deployment, &id.name);
         let is_available = deployment
             .as_ref()
             .and_then(|live| live.facts.as_deref())
             .is_some_and(|facts| facts.available > 0);
         let is_probed = self
-            .get(&id, Kind::Probe, &id.name)
+            .get(id, Kind::Probe, &id.name)
             .is_some_and(|live| live.ownership(&id.name, &cache.uid) == Ownership::Owned);
-        let referred = Self::references_of(app);
         Ok(Observed {
             optional_kinds: self.served.kinds(),
             prometheus: self.prometheus.observed(&id.namespace, &self.settings),
-            database: self.observe_database(app, &id, cache).await?,
+            database: self.observe_database(app, id, cache).await?,
             replicas: deployment.and_then(|live| replicas(&live)),
             has_answered: is_available || is_probed,
             references_digest: self
@@ -46,21 +50,18 @@ impl Context {
         })
     }
 
-    /// The Secrets and ConfigMaps of others that an app refers to.
-    pub fn references_of(app: &ObservedApp) -> BTreeSet<Key> {
-        let id = AppRef::from(app);
-        references(&id, &app.spec)
-            .iter()
-            .map(|reference| Key::new(reference.kind, &id.namespace, &reference.name))
-            .collect()
-    }
-
-    /// The objects of others on which an app depends.
-    pub fn dependencies(app: &ObservedApp, host_holder: Option<&AppRef>, cache: &AppCache) -> BTreeSet<Key> {
-        let mut keys = Self::references_of(app);
+    /// Has the app reconciled when what it refers to, what holds its host, or what blocks its objects changes.
+    pub fn depend_on(
+        &self,
+        id: &AppRef,
+        references: BTreeSet<Key>,
+        host_holder: Option<&AppRef>,
+        cache: &AppCache,
+    ) {
+        let mut keys = references;
         keys.extend(host_holder.map(|holder| Key::new(Kind::Ingress, &holder.namespace, &holder.name)));
         keys.extend(cache.blockers.iter().cloned());
-        keys
+        self.set_dependencies(id, keys);
     }
 
     /// The database as it exists. Where the watches show no claim the API server itself is asked: a password is
@@ -180,6 +181,14 @@ impl Context {
         let seen = with_timeout("get", key.kind.as_str(), &key.name, api.get_opt(&key.name)).await?;
         Ok(seen.map(Partial::into_state))
     }
+}
+
+/// The Secrets and ConfigMaps of others that an app refers to.
+pub fn references_of(id: &AppRef, app: &ObservedApp) -> BTreeSet<Key> {
+    references(id, &app.spec)
+        .iter()
+        .map(|reference| Key::new(reference.kind, &id.namespace, &reference.name))
+        .collect()
 }
 
 fn replicas(live: &ChildState) -> Option<ObservedReplicas> {

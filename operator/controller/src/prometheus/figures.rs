@@ -56,13 +56,14 @@ pub fn seconds_left(figures: &Figures, window: f64) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used)]
+pub mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn slo(objective: f64) -> SloSpec {
+    /// An SLO named `a`.
+    pub fn slo(objective: f64) -> SloSpec {
         serde_json::from_value(
             json!({"name": "a", "objective": objective, "indicator": {"availability": {}}}),
         )

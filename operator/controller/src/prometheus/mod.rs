@@ -28,6 +28,8 @@ use tokio::sync::Notify;
 pub use alerts::{Alert, Firing};
 pub use alerts::{Alerts, count, listed};
 pub use client::Access;
+#[cfg(test)]
+pub use figures::tests::slo;
 pub use figures::{Figures, seconds_left, window_of};
 pub use instances::{PrometheusInstances, PrometheusSettings};
 pub use objects::{Instance, list};

@@ -98,9 +98,8 @@ impl View {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
     use super::super::alerts::{Alert, Firing};
+    use super::super::figures::tests::slo;
     use super::*;
 
     fn burning(slo: &str) -> Alerts {
@@ -164,11 +163,7 @@ mod tests {
     #[test]
     fn noise_is_no_news_and_a_change_of_state_is_at_once() {
         let now = Instant::now();
-        let slo: SloSpec = serde_json::from_value(
-            json!({"name": "a", "objective": 99.9, "indicator": {"availability": {}}}),
-        )
-        .unwrap();
-        let slos = [slo];
+        let slos = [slo(99.9)];
         let view = |budget: f64| View {
             slos: [(
                 "a".to_owned(),

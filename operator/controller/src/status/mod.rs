@@ -55,11 +55,6 @@ pub fn compose(
     );
     let pods = facts.deployment_facts().cloned().unwrap_or_default();
     let desired = facts.progress.desired();
-    let is_applied = matches!(facts.progress, Progress::Applied { .. });
-    let hash = match facts.progress {
-        Progress::Applied { outcome, .. } => outcome.hash.clone(),
-        _ => None,
-    };
     let mut status = ObservedAppStatus {
         observed_generation: generation,
         replicas: pods.replicas,
@@ -73,7 +68,10 @@ pub fn compose(
             .and_then(|desired| desired.binding.clone())
             .map(|name| BindingStatus { name })
             .or_else(|| before.binding.clone().filter(|_| facts.spec.database.is_some())),
-        applied: hash.or_else(|| before.applied.clone().filter(|_| !is_applied)),
+        applied: match facts.progress {
+            Progress::Applied { outcome, .. } => outcome.hash.clone(),
+            Progress::Unobserved(_) | Progress::Invalid(_) | Progress::Paused(_) => before.applied.clone(),
+        },
         ..ObservedAppStatus::default()
     };
     if let (Some(prometheus), Some(slos)) = (&facts.prometheus, slos) {
@@ -85,19 +83,21 @@ pub fn compose(
     } else {
         // Until Prometheus was asked for the first time, what was last known of it stays.
         conditions.extend(merge::carried(&before.conditions));
+        conditions.sort_by_key(rank);
         status.firing_alerts = before.firing_alerts;
         status.alerts.clone_from(&before.alerts);
         status.slos.clone_from(&before.slos);
         status.worst_slo.clone_from(&before.worst_slo);
     }
-    let rank = |condition: &Condition| {
-        ConditionType::ALL
-            .iter()
-            .position(|type_| type_.as_str() == condition.type_)
-    };
-    conditions.sort_by_key(rank);
     status.conditions = conditions;
     Composed { status, transitions }
+}
+
+/// The place of a condition among all.
+fn rank(condition: &Condition) -> Option<usize> {
+    ConditionType::ALL
+        .iter()
+        .position(|type_| type_.as_str() == condition.type_)
 }
 
 /// Every condition that applies.

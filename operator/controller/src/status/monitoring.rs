@@ -6,7 +6,6 @@ use observedapp_slo::PromDuration;
 
 use super::condition::ConditionState;
 use super::facts::Facts;
-use super::progress::Progress;
 use crate::prometheus::{Instance, Namespaces, PollResult, PrometheusFacts, Selection, Unusable};
 
 /// Those of the three that apply.
@@ -255,11 +254,8 @@ impl Evaluation<'_> {
     fn rules_evaluated(&self) -> ConditionState {
         let type_ = ConditionType::RulesLoaded;
         let view = &self.prometheus.view;
-        let hash = match self.facts.progress {
-            Progress::Applied { desired, .. } | Progress::Paused(desired) => desired.rules_hash.as_ref(),
-            Progress::Unobserved(_) | Progress::Invalid(_) => None,
-        };
-        let Some(hash) = hash else {
+        let desired = self.facts.progress.desired();
+        let Some(hash) = desired.and_then(|desired| desired.rules_hash.as_ref()) else {
             return ConditionState::unknown(
                 type_,
                 Reason::NotApplied,

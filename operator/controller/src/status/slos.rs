@@ -174,17 +174,8 @@ fn met_by(reports: &[SloReport], view: &View) -> ConditionState {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
     use super::*;
-    use crate::prometheus::{Alert, Firing};
-
-    fn slo(objective: f64) -> SloSpec {
-        serde_json::from_value(
-            json!({"name": "a", "objective": objective, "indicator": {"availability": {}}}),
-        )
-        .unwrap()
-    }
+    use crate::prometheus::{Alert, Firing, slo};
 
     fn recorded(at: i64) -> Figures {
         Figures {
