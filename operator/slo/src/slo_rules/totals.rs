@@ -66,12 +66,7 @@ impl Builder<'_> {
                 .map(|total| format!("delta({}[{window}])", self.own(total)))
         } else {
             [
-                self.slots_until_now(
-                    window,
-                    names::ERRORS_SLOT,
-                    names::ERRORS_TOTAL,
-                    names::ERRORS_CLOSED,
-                ),
+                self.errors_until_now(window),
                 self.slots_until_now(
                     window,
                     names::EVENTS_SLOT,
@@ -93,13 +88,17 @@ impl Builder<'_> {
                 window.minus(FAST_INTERVAL).seconds()
             )
         } else {
-            self.slots_until_now(
-                window,
-                names::ERRORS_SLOT,
-                names::ERRORS_TOTAL,
-                names::ERRORS_CLOSED,
-            )
+            self.errors_until_now(window)
         }
+    }
+
+    fn errors_until_now(&self, window: PromDuration) -> String {
+        self.slots_until_now(
+            window,
+            names::ERRORS_SLOT,
+            names::ERRORS_TOTAL,
+            names::ERRORS_CLOSED,
+        )
     }
 
     /// The slots that lie in the window with all that followed them, and what came since the last.
