@@ -40,6 +40,16 @@ async fn created(ns: &TestNamespace, name: &str, before: Option<&str>) -> Result
     .await
 }
 
+/// Applies `other` and then `tasks`, of whose Service the operator has no response yet: its UID.
+async fn created_behind_a_gate(ns: &TestNamespace, proxy: &Proxy) -> Result<(Gate, String)> {
+    ns.apply("other", small()).await?;
+    ns.applied("other").await?;
+    let gate = hold_the_response(proxy);
+    ns.apply("tasks", small()).await?;
+    let first = created(ns, "tasks", None).await?;
+    Ok((gate, first))
+}
+
 async fn delete_service(ns: &TestNamespace, name: &str) -> Result<()> {
     ns.objects(Kind::Service)
         .delete(name, &DeleteParams::background())
@@ -60,11 +70,7 @@ fn a_late_response_about_a_deleted_object_is_ignored() -> Result<()> {
     block_on(async {
         let ns = TestNamespace::new("late-response").await?;
         let (proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
-        ns.apply("other", small()).await?;
-        ns.applied("other").await?;
-        let gate = hold_the_response(&proxy);
-        ns.apply("tasks", small()).await?;
-        let first = created(&ns, "tasks", None).await?;
+        let (gate, first) = created_behind_a_gate(&ns, &proxy).await?;
         delete_service(&ns, "tasks").await?;
         watch_caught_up(&ns).await?;
         gate.open();
@@ -80,11 +86,7 @@ fn a_recreated_app_does_not_reuse_state_of_the_deleted_one() -> Result<()> {
         let expected = without_faults(small()).await?;
         let ns = TestNamespace::new("recreated").await?;
         let (proxy, _operator) = RunningOperator::behind_proxy(&ns).await?;
-        ns.apply("other", small()).await?;
-        ns.applied("other").await?;
-        let gate = hold_the_response(&proxy);
-        ns.apply("tasks", small()).await?;
-        let first = created(&ns, "tasks", None).await?;
+        let (gate, first) = created_behind_a_gate(&ns, &proxy).await?;
         ns.delete("tasks").await?;
         eventually("the old Service is deleted", async || {
             let service = ns.objects(Kind::Service).get_opt("tasks").await?;

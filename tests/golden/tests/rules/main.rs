@@ -2,6 +2,7 @@
 //! `promtool test rules` against the truth computed from the events themselves.
 #![allow(clippy::cast_sign_loss, clippy::unwrap_used)]
 
+mod indicators;
 mod inhibition;
 mod lint;
 mod matrix;
