@@ -1,4 +1,4 @@
-//! What the service can be told, by flag or by environment.
+//! The service's settings, by flag or by environment.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;

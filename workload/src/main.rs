@@ -14,7 +14,7 @@ fn main() -> ExitCode {
 }
 
 fn start(config: &Config) -> anyhow::Result<()> {
-    // Two crypto providers may be linked in; TLS must be told which one to use.
+    // Two crypto providers may be linked in; TLS must be given one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Before the runtime: the exporter of spans has a thread and a blocking HTTP client of its own.
     let telemetry = Telemetry::init(config)?;

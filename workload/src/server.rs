@@ -32,7 +32,7 @@ pub(crate) async fn bind(address: IpAddr, port: u16, variable: &str) -> anyhow::
     })
 }
 
-/// Serves connections until it is told to close, then lets those that are open come to their end. axum's own `serve`
+/// Serves connections until it is asked to close, then lets those that are open come to their end. axum's own `serve`
 /// has no bounds on what a client may take in time and connections.
 pub(crate) async fn serve(
     mut listener: TcpListener,

@@ -110,7 +110,7 @@ async fn every_request_is_counted_once_on_its_route() {
         BTreeMap::from(expected)
     );
 
-    // The older names tell the same.
+    // The older names count the same.
     let grown = |name: &str| after[name] - before[name];
     assert_eq!(grown("app_requests_total"), 109.0);
     assert_eq!(
@@ -399,7 +399,7 @@ async fn a_collector_under_tls_is_known_by_its_certificate() {
     stranger.log_line(|line| (line["name"] == EXPORT_FAILED).then_some(()));
     assert!(
         messages.try_recv().is_err(),
-        "a collector that nobody vouches for was told everything"
+        "a collector without a trusted certificate received everything"
     );
 
     let trusted = ("OTEL_EXPORTER_OTLP_CERTIFICATE", certificate.to_str().unwrap());

@@ -195,7 +195,7 @@ async fn a_database_that_falls_silent_is_given_up_in_bounded_time() {
     // Not a measurement: without the bound this would wait for ever.
     assert!(started.elapsed() < Duration::from_secs(30));
 
-    wire.mend();
+    wire.reconnect();
     service.wait_for_readiness(StatusCode::OK).await;
     let list = eventually("the list", async || {
         let answer = service.get("/tasks").await;

@@ -80,13 +80,13 @@ pub fn refusals(object: &Value) -> Vec<Refusal> {
 }
 
 /// Whether one field is the other, or holds it: what is wrong with it has been reported.
-fn is_related(told: &str, field: &str) -> bool {
+fn is_related(reported: &str, field: &str) -> bool {
     let is_within = |inner: &str, outer: &str| {
         inner
             .strip_prefix(outer)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
-    is_within(told, field) || is_within(field, told)
+    is_within(reported, field) || is_within(field, reported)
 }
 
 /// The fields that the schema does not know, with the known one that was probably meant.
@@ -165,7 +165,10 @@ fn apply(rule: &AdmissionRule, steps: &[&str], value: &Value, path: String, refu
                 Some(field) => join(&path, field),
                 None => path,
             };
-            if !refusals.iter().any(|told| is_related(&told.field, &field)) {
+            if !refusals
+                .iter()
+                .any(|reported| is_related(&reported.field, &field))
+            {
                 let problem = match rule.holds {
                     Holds::ExactlyOneOf(fields) => which_are_given(fields, value),
                     _ => format!("{} cannot be used", shown(blamed.unwrap_or(value))),

@@ -65,11 +65,11 @@ pub const POSTGRES_SETTING: &str = r"^[a-zA-Z_][a-zA-Z0-9_]*([.][a-zA-Z_][a-zA-Z
 pub const DURATION: &str = r"^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$|^0$";
 /// Among durations, one that is not zero.
 pub const NOT_ZERO: &str = r"[1-9]";
-/// Among durations, what one unit can tell of the window of an objective: of 1d to 90d or, in several units
+/// Among durations, what one unit can express of the window of an objective: of 1d to 90d or, in several units
 /// (`1d12h`), for the operator to add up.
 pub const WINDOW: &str = r"^0*(([1-9]|[1-8][0-9]|90)d|([1-9]|1[0-2])w|(2[4-9]|[3-9][0-9]|[1-9][0-9]{2}|1[0-9]{3}|20[0-9]{2}|21[0-5][0-9]|2160)h|[0-9]{4,}m|[0-9]{5,}s|[0-9]{8,}ms)$|^[0-9]+[a-z]+[0-9]+[a-z0-9]*$";
 
-/// Among durations, what one unit can tell of how often something is scraped or probed: of 5s to 2m or, in several
+/// Among durations, what one unit can express of how often something is scraped or probed: of 5s to 2m or, in several
 /// units (`1m30s`), for the operator to add up.
 pub const INTERVAL: &str = r"^0*(([5-9]|[1-9][0-9]|1[01][0-9]|120)s|[12]m|([5-9][0-9]{3}|[1-9][0-9]{4}|1[01][0-9]{4}|120000)ms)$|^[0-9]+[a-z]+[0-9]+[a-z0-9]*$";
 

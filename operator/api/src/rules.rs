@@ -134,7 +134,7 @@ impl Holds {
         expression.into()
     }
 
-    /// Whether it holds of a value; what only the API server can tell always does.
+    /// Whether it holds of a value; of what only the API server can check it is true.
     pub(crate) fn of(self, value: &Value) -> bool {
         use predicates::{keys, quantity, text};
         match self {

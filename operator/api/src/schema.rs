@@ -258,7 +258,7 @@ fn hand_down_defaults(schema: &mut Map<String, Value>) {
     }
 }
 
-/// Everything that can be long has a bound: without one the API server cannot tell what its rules may cost.
+/// Everything that can be long has a bound: without one the API server cannot estimate what its rules cost.
 fn bound(schema: &mut Map<String, Value>) {
     let is_text = schema.get("type") == Some(&json!("string")) && !schema.contains_key("enum");
     if is_text && !schema.contains_key("format") {

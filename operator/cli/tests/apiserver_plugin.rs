@@ -71,10 +71,10 @@ async fn make(api: &Api<ObservedApp>, name: &str, spec: &Value, status: &Value) 
     });
     api.patch(name, &PatchParams::apply("user"), &Patch::Apply(&app))
         .await?;
-    tell(api, name, status).await
+    write_status(api, name, status).await
 }
 
-async fn tell(api: &Api<ObservedApp>, name: &str, status: &Value) -> Result<()> {
+async fn write_status(api: &Api<ObservedApp>, name: &str, status: &Value) -> Result<()> {
     let patch = Patch::Merge(json!({"status": status}));
     api.patch_status(name, &PatchParams::default(), &patch).await?;
     Ok(())
@@ -225,7 +225,7 @@ fn a_watch_shows_every_change_until_the_app_is_deleted() -> Result<()> {
         })
         .await?;
         assert!(first.contains("Conditions: all 12 are True"), "{first}");
-        tell(&space.apps(), "tasks", &example("burning")["status"]).await?;
+        write_status(&space.apps(), "tasks", &example("burning")["status"]).await?;
         let (mut watching, second) = tokio::task::spawn_blocking(move || {
             let second = watching.screen();
             (watching, second)

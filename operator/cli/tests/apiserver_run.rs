@@ -259,7 +259,7 @@ fn what_it_does_can_be_followed() -> Result<()> {
                 json!({"image": "tasks:1", "replicas": 1, "service": {"port": 81}}),
             )
             .await?;
-        eventually("what failed is told by its trace", async || {
+        eventually("what failed is in its trace", async || {
             let all = spans.lock().unwrap().clone();
             let failed = all.iter().find(|(_, span)| {
                 attribute(span, "error.type")["stringValue"] == "Forbidden" && span["status"]["code"] == 2
@@ -319,9 +319,9 @@ fn a_collector_that_takes_nothing_is_logged_once() -> Result<()> {
         }
         let log = program.terminate()?;
         let about = |line: &&Value| line.to_string().contains("export");
-        let told: Vec<_> = log.iter().filter(about).collect();
-        assert_eq!(told.len(), 1, "{told:#?}");
-        assert_eq!(told[0]["collector"], endpoint);
+        let lines: Vec<_> = log.iter().filter(about).collect();
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert_eq!(lines[0]["collector"], endpoint);
         Ok(())
     })
 }

@@ -105,7 +105,7 @@ fn what_is_only_worth_knowing_does_not_fail() {
     assert!(run.stdout.contains("note: "), "{run:?}");
 }
 
-/// What a person types, and where and in which words the mistake is told.
+/// What a person types, and where and in which words the mistake is reported.
 #[test]
 fn mistakes_that_people_make_get_a_sentence_each() {
     let mistakes = [
@@ -231,13 +231,13 @@ fn each_mistake_is_told_once() {
         ),
     ] {
         let run = check(&text);
-        let told: Vec<&str> = run
+        let reported: Vec<&str> = run
             .stdout
             .lines()
             .filter(|line| !line.contains(": note: "))
             .collect();
         assert!(
-            told.len() == 1 && told[0].contains(&format!(": {field}: ")),
+            reported.len() == 1 && reported[0].contains(&format!(": {field}: ")),
             "{}",
             run.stdout
         );

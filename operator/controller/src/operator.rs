@@ -38,7 +38,7 @@ impl Operator {
         self
     }
 
-    /// Runs until it is told to stop. A lost lease ends only the work under it: then it waits for the lease again.
+    /// Runs until it is stopped. A lost lease ends only the work under it: then it waits for the lease again.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let Self {
             options,

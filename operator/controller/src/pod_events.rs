@@ -60,7 +60,7 @@ impl PodEvents {
         }
     }
 
-    /// How long it is until the Events are to be listed: often at first, seldom for a pod that nobody mends.
+    /// How long it is until the Events are to be listed: often at first, seldom for a pod that stays as it is.
     pub fn due_in(&self, now: Instant) -> Duration {
         let waited = |since: Instant| now.saturating_duration_since(since);
         match self.listed {

@@ -15,7 +15,7 @@ use crate::key::Key;
 use crate::request::with_timeout;
 use crate::watch::{ChildState, Store};
 
-/// What was read, as it stood at one version.
+/// What was read at one version.
 #[derive(Debug)]
 struct Read<T> {
     uid: String,

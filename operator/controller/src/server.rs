@@ -68,7 +68,7 @@ impl Health {
         self.ready.store(true, Ordering::Relaxed);
     }
 
-    /// What only a new start of the process can mend.
+    /// What only a restart of the process can correct.
     fn trouble(&self) -> Option<&'static str> {
         let since = |moment: &AtomicU64| {
             let moment = Duration::from_millis(moment.load(Ordering::Relaxed));
@@ -85,7 +85,7 @@ impl Health {
 
 type Shared = (Arc<Metrics>, Arc<Health>);
 
-/// Serves until it is told to stop.
+/// Serves until it is stopped.
 pub async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
@@ -179,6 +179,6 @@ mod tests {
         assert!(trouble.contains("no reconcile has ended"), "{trouble:?}");
         health.progress();
         health.queue_stalled();
-        assert_eq!(health.trouble(), None, "one was looked at just now");
+        assert_eq!(health.trouble(), None, "a reconcile has just ended");
     }
 }

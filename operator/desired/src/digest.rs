@@ -1,8 +1,8 @@
-//! One way to tell contents apart.
+//! Digests of contents.
 
 use sha2::{Digest, Sha256};
 
-/// 32 hexadecimal digits that tell any two lists of parts apart: each part goes in with its length.
+/// 32 hexadecimal digits that differ for any two lists of parts: each part is hashed with its length.
 pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for part in parts {

@@ -1,6 +1,6 @@
 //! Validation: all problems at once, or a [`ValidApp`].
 //!
-//! Three layers, from what everybody can tell to what only the operator knows: what admission tells of one object, what
+//! Three layers, from what admission checks to what only the operator can: what is wrong with one object, what
 //! the fields mean together, and what the cluster says to them.
 
 mod against_cluster;
@@ -43,11 +43,11 @@ pub fn validate(app: &ObservedApp, observed: Observed, settings: Settings) -> Re
         }
         for note in slo.notes(&format!("spec.slos[{i}]")) {
             let text = note.to_string();
-            let told = text
+            let reported = text
                 .strip_prefix(note.field())
                 .unwrap_or(&text)
                 .trim_start_matches(": ");
-            findings.note(note.field(), told, "a higher objective avoids it");
+            findings.note(note.field(), reported, "a higher objective avoids it");
         }
     }
     note_names_beside_a_preset(&spec, &mut findings);
@@ -143,8 +143,8 @@ pub fn problem_of(refusal: Refusal) -> Problem {
 impl Problems {
     /// Of one field only the first problem is kept: the layers repeat each other.
     fn once_a_field(mut self) -> Self {
-        let mut told = std::collections::BTreeSet::new();
-        self.0.retain(|problem| told.insert(problem.field.clone()));
+        let mut reported = std::collections::BTreeSet::new();
+        self.0.retain(|problem| reported.insert(problem.field.clone()));
         self
     }
 }
@@ -202,8 +202,8 @@ mod tests {
             ("50", None),
             ("99.9", None),
         ] {
-            let told = given.parse().map(meant_objective);
-            assert_eq!(told, Ok(meant.map(str::to_owned)), "{given}");
+            let reported = given.parse().map(meant_objective);
+            assert_eq!(reported, Ok(meant.map(str::to_owned)), "{given}");
         }
     }
 }

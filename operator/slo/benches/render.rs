@@ -48,10 +48,15 @@ fn specs() -> Vec<spec::Slo> {
         .collect()
 }
 
-/// The time that this thread has had a core, where the system tells it: what else runs must not count.
+/// The time that this thread has had a core, where the system reports it: what else runs must not count.
 fn on_core() -> Option<Duration> {
-    let told = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    told.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    let schedstat = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    schedstat
+        .split(' ')
+        .next()?
+        .parse()
+        .ok()
+        .map(Duration::from_nanos)
 }
 
 /// Runs it for a while and says how long one run takes a core.

@@ -4,7 +4,7 @@ use crate::duration::PromDuration;
 use crate::problem::Refusal;
 
 /// Compares a threshold with the `le` values seen on a classic histogram. Between two buckets nobody
-/// can tell how many requests were faster, so the two are named to choose from.
+/// can say how many requests were faster, so the two are named to choose from.
 pub fn check_buckets<'a>(
     threshold: PromDuration,
     le: impl IntoIterator<Item = &'a str>,

@@ -1,4 +1,4 @@
-//! SLOs as a user writes them under `slos:`: text that nobody has looked at yet.
+//! SLOs as a user writes them under `slos:`: text that is not parsed yet.
 
 use std::collections::BTreeMap;
 

@@ -105,7 +105,7 @@ fn what_is_small_alone_is_bounded_together() {
     let words = r#"up{a=~"\\w+",b=~"\\w+"}"#;
     let problems_of = |expr: &str, count| parse_extra_alerts(&alerts(expr, count), &app(), window).1;
     assert_eq!(problems_of(words, 2), []);
-    for (problems, told) in [
+    for (problems, words) in [
         (problems_of(words, 50), "regular expressions"),
         (
             problems_of("longest_name_there_is + ".repeat(100).trim_end_matches(" + "), 50),
@@ -115,7 +115,7 @@ fn what_is_small_alone_is_bounded_together() {
     ] {
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert_eq!(problems[0].field, "alerts.extra");
-        assert!(problems[0].problem.contains(told), "{problems:?}");
+        assert!(problems[0].problem.contains(words), "{problems:?}");
     }
     let many: Vec<spec::Slo> = (0..20)
         .map(|i| spec::Slo {

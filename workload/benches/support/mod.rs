@@ -1,5 +1,5 @@
 //! What the benchmarks share: real servers, programs to measure, a client to measure with, and how
-//! ratios are told.
+//! ratios are printed.
 #![allow(
     dead_code,
     unused_imports,
@@ -38,7 +38,7 @@ pub struct Comparison {
     pub resident_mib: f64,
 }
 
-/// Loads both sides in turns and tells what came of it. On a machine that does other things, too, the
+/// Loads both sides in turns and prints the result. On a machine that does other things, too, the
 /// CPU time of a request says more than the rates: who has more threads gets more of a busy machine.
 pub async fn compare(
     what: &str,

@@ -52,7 +52,7 @@ pub struct Cli {
     pub progress: u64,
 }
 
-/// A pause is drawn between two bounds.
+/// A pause is chosen at random between two bounds.
 fn think_time(text: &str) -> Result<RangeInclusive<Duration>, String> {
     if ["none", "0", "0s"].contains(&text) {
         return Ok(Duration::ZERO..=Duration::ZERO);

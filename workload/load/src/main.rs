@@ -39,7 +39,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         check_writable(file)?;
     }
     allow_many_connections();
-    // Two crypto providers may be linked in; TLS must be told which one to use.
+    // Two crypto providers may be linked in; TLS must be given one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let tally = Arc::new(Mutex::new(Tally::default()));
     let users: Vec<User> = (0..cli.users)
@@ -105,11 +105,11 @@ fn allow_many_connections() {
         current: limit.maximum,
         ..limit
     };
-    // If it stays as it is, that is told by the requests that fail of it.
+    // If it stays as it is, the requests that fail because of it show that.
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
-/// Closes each second of the tally, and tells now and then how it goes.
+/// Closes each second of the tally, and prints the progress now and then.
 async fn watch(tally: Arc<Mutex<Tally>>, progress: u64) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.tick().await;
@@ -123,7 +123,7 @@ async fn watch(tally: Arc<Mutex<Tally>>, progress: u64) {
     }
 }
 
-/// Better told before an hour of load than after it.
+/// An error before an hour of load is better than one after it.
 fn check_writable(file: &Path) -> anyhow::Result<()> {
     if file != "-" {
         let opened = OpenOptions::new().append(true).create(true).open(file);

@@ -22,7 +22,7 @@ pub const OPERATIONS: [&str; 4] = [
 ];
 /// More different failures than this are counted together.
 const MOST_FAILURES: usize = 50;
-/// The longest time that is told apart, and the significant digits of each.
+/// The longest time that is recorded, and the significant digits of each.
 const LONGEST: Duration = Duration::from_hours(24);
 const DIGITS: u8 = 3;
 

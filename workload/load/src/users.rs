@@ -57,7 +57,7 @@ impl User {
         })
     }
 
-    /// Acts and thinks until it is told to stop; what it has begun it ends.
+    /// Acts and thinks until it is stopped; what it has begun it ends.
     pub async fn work(mut self, think_time: RangeInclusive<Duration>, stop: CancellationToken) {
         self.tally.lock().user_came();
         while !stop.is_cancelled() {
@@ -139,8 +139,8 @@ impl User {
 }
 
 fn draw() -> Operation {
-    let drawn = WEIGHTS.choose_weighted(&mut rand::rng(), |(_, weight)| *weight);
-    drawn.map_or(Operation::List, |(operation, _)| *operation)
+    let chosen = WEIGHTS.choose_weighted(&mut rand::rng(), |(_, weight)| *weight);
+    chosen.map_or(Operation::List, |(operation, _)| *operation)
 }
 
 /// Sends a request whose answer is a message; gives its `Location`.
@@ -175,10 +175,10 @@ mod tests {
 
     #[test]
     fn what_is_drawn_has_the_weights_of_the_mix() {
-        let mut drawn = [0_u32; WEIGHTS.len()];
-        (0..16_000).for_each(|_| drawn[draw() as usize] += 1);
+        let mut chosen = [0_u32; WEIGHTS.len()];
+        (0..16_000).for_each(|_| chosen[draw() as usize] += 1);
         for (operation, weight) in WEIGHTS {
-            let share = f64::from(drawn[operation as usize]) / 1000.0;
+            let share = f64::from(chosen[operation as usize]) / 1000.0;
             assert!(
                 (share - f64::from(weight)).abs() < 0.5,
                 "{operation:?}: {share} of 16"

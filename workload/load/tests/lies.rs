@@ -36,8 +36,8 @@ fn wrong_content_is_a_failure_whatever_the_code() {
     ] {
         let run = Run::against(&liar.listen().url, &[]);
         assert_eq!(run.code, 1, "{failure}: {}", run.stdout);
-        let told = run.failures().iter().any(|what| what.starts_with(failure));
-        assert!(told, "{failure}: {:?}", run.failures());
+        let reported = run.failures().iter().any(|what| what.starts_with(failure));
+        assert!(reported, "{failure}: {:?}", run.failures());
     }
 }
 

@@ -36,7 +36,7 @@ fn served(metrics: &BTreeMap<String, f64>, method: &str, route: &str) -> (f64, f
     )
 }
 
-/// Every request is in the summary once, in the service's metrics once, and told alike in the report and the terminal.
+/// Every request is in the summary once, in the service's metrics once, and alike in the report and the terminal.
 async fn agrees(run: &Run, service: &Service) {
     let metrics = service.metrics().await;
     let mut sum = 0;
@@ -116,11 +116,11 @@ async fn a_good_service_fails_nobody() {
             "{figures}"
         );
     }
-    let told = run
+    let progress = run
         .stdout
         .lines()
         .filter(|line| line.contains(" users  ") && line.contains(" 0 failed  p50 "));
-    assert!(told.count() > 0, "no line about how it goes: {}", run.stdout);
+    assert!(progress.count() > 0, "no line about how it goes: {}", run.stdout);
 }
 
 #[tokio::test]

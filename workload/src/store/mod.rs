@@ -71,7 +71,7 @@ macro_rules! with_pool {
 impl Store {
     /// A page of the tasks with greater ids than `after`, oldest first.
     pub(crate) async fn page(&self, after: i64, limit: u16) -> Result<Page, StoreError> {
-        // One row more than the page holds: it tells whether there is a next page.
+        // One row more than the page holds: it shows whether there is a next page.
         let rows = i64::from(limit) + 1;
         let list = async {
             with_pool!(self, pool => {

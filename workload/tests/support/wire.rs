@@ -33,12 +33,12 @@ impl Wire {
         Self { port, cut }
     }
 
-    /// From now on nothing gets through, and nobody is told: as when a cable is pulled.
+    /// From now on nothing gets through, and no side is notified: as when a cable is pulled.
     pub fn cut(&self) {
         self.cut.send_replace(true);
     }
 
-    pub fn mend(&self) {
+    pub fn reconnect(&self) {
         self.cut.send_replace(false);
     }
 }

@@ -1,4 +1,4 @@
-//! Values of another type than the schema's, and how they are mended.
+//! Values of another type than the schema's, and how to correct them.
 
 use serde_json::Value;
 

@@ -24,7 +24,7 @@ use crate::{input, output};
 /// Prometheus answers at most 11,000 points a query.
 const POINTS: i64 = 10_000;
 
-/// Alert windows are minutes long at least, so that a minute tells when one would have tripped.
+/// Alert windows are minutes long at least, so that samples a minute apart show when an alert would have fired.
 const STEP: PromDuration = PromDuration::from_minutes(1);
 
 #[derive(Debug, clap::Args)]

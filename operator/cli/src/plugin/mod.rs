@@ -272,12 +272,12 @@ impl OutputArgs {
             Format::Json if self.watch => format!("{}\n", serde_json::to_string(value)?),
             Format::Json => format!("{}\n", serde_json::to_string_pretty(value)?),
             Format::Text => {
-                let drawn = draw(Terminal::of_stdout());
+                let rendered = draw(Terminal::of_stdout());
                 match (self.watch, std::io::stdout().is_terminal()) {
-                    (true, true) => format!("{HOME}{drawn}"),
+                    (true, true) => format!("{HOME}{rendered}"),
                     // What is piped is kept, one screen after the other.
-                    (true, false) => format!("{drawn}---\n"),
-                    (false, _) => drawn,
+                    (true, false) => format!("{rendered}---\n"),
+                    (false, _) => rendered,
                 }
             }
         };

@@ -101,14 +101,14 @@ impl Report {
     pub fn of(app: &ObservedApp, history: &History) -> Self {
         let status = app.status.clone().unwrap_or_default();
         let id = AppRef::from(app);
-        let told = |slo: &str| match history {
+        let known = |slo: &str| match history {
             History::Known(days) => days.get(slo).cloned().unwrap_or_default(),
             History::Missing(_) => Vec::new(),
         };
         let slos: Vec<Objective> = objectives(app, status.slos)
             .into_iter()
             .map(|slo| Objective {
-                burn_rate_last_day: told(&slo.name),
+                burn_rate_last_day: known(&slo.name),
                 status: slo,
             })
             .collect();
@@ -183,13 +183,14 @@ fn condition_report(app: &AppRef, condition: Condition) -> ConditionReport {
 }
 
 /// The objectives in the spec's order, also those of which the status does not speak yet.
-fn objectives(app: &ObservedApp, told: Vec<SloStatus>) -> Vec<SloStatus> {
-    let mut told: BTreeMap<String, SloStatus> = told.into_iter().map(|slo| (slo.name.clone(), slo)).collect();
+fn objectives(app: &ObservedApp, known: Vec<SloStatus>) -> Vec<SloStatus> {
+    let mut known: BTreeMap<String, SloStatus> =
+        known.into_iter().map(|slo| (slo.name.clone(), slo)).collect();
     app.spec
         .slos
         .iter()
         .map(|slo| {
-            told.remove(&slo.name).unwrap_or_else(|| SloStatus {
+            known.remove(&slo.name).unwrap_or_else(|| SloStatus {
                 name: slo.name.clone(),
                 objective: format!("{}%", slo.objective),
                 window: slo.window.clone(),

@@ -152,8 +152,8 @@ fn objective(page: &mut Page, slo: &Objective) {
         (Some(left), None) => format!("{left} left"),
         (None, _) => "nothing is known, nothing is claimed".to_owned(),
     };
-    let drawn = number(budget).map(|left| bar(left / 100.0, width));
-    drawn_line(page, "budget", style, drawn, &left);
+    let drawing = number(budget).map(|left| bar(left / 100.0, width));
+    drawing_line(page, "budget", style, drawing, &left);
     let day = &slo.burn_rate_last_day;
     let highest = day.iter().flatten().copied().reduce(f64::max);
     let mut burning = status.burn_rate.as_ref().map(|rate| format!("{rate} last hour"));
@@ -163,12 +163,12 @@ fn objective(page: &mut Page, slo: &Objective) {
     }
     if let Some(burning) = burning {
         let line = highest.map(|_| spark(day, width, SUSTAINABLE));
-        drawn_line(page, "burning", Style::Plain, line, &burning);
+        drawing_line(page, "burning", Style::Plain, line, &burning);
     }
 }
 
 /// A drawing and what it says, side by side where there is room for both.
-fn drawn_line(page: &mut Page, label: &str, style: Style, drawing: Option<String>, caption: &str) {
+fn drawing_line(page: &mut Page, label: &str, style: Style, drawing: Option<String>, caption: &str) {
     let label = format!("    {label:<7} ");
     let Some(drawing) = drawing else {
         return page.line(&[(Style::Plain, &label), (Style::Plain, caption)]);

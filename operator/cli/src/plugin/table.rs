@@ -268,9 +268,11 @@ shop        young     -       0/2        -              -        -        -     
                 .iter()
                 .find(|column| column.name.eq_ignore_ascii_case(name))
                 .unwrap();
-            let told = value.pointer(&column.json_path.replace('.', "/")).unwrap();
-            let told = told.as_str().map_or_else(|| told.to_string(), str::to_owned);
-            assert_eq!(shown[cell], told, "{name}");
+            let expected = value.pointer(&column.json_path.replace('.', "/")).unwrap();
+            let expected = expected
+                .as_str()
+                .map_or_else(|| expected.to_string(), str::to_owned);
+            assert_eq!(shown[cell], expected, "{name}");
         }
     }
 }

@@ -142,9 +142,9 @@ fn messages_tell_what_codes_do_not_and_each_class_has_its_own_remedy() {
             ..Status::default()
         }));
         assert_eq!(Class::of(&error), *class, "{message}");
-        let told = Error::api("apply", "Service", "tasks", &error).remedy();
-        match told {
-            Some(told) => assert!(!remedy.is_empty() && told.contains(remedy), "{message}: {told}"),
+        let found = Error::api("apply", "Service", "tasks", &error).remedy();
+        match found {
+            Some(found) => assert!(!remedy.is_empty() && found.contains(remedy), "{message}: {found}"),
             None => assert!(remedy.is_empty(), "{message}: no remedy"),
         }
     }

@@ -23,7 +23,7 @@ pub struct Alert {
     pub severity: Option<String>,
 }
 
-/// The series of one alert that fire: several where its rule tells pods apart.
+/// The series of one alert that fire: several where its rule has one for each pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Firing {
     pub series: u32,
@@ -42,7 +42,7 @@ impl Alert {
     }
 
     /// Whether a rule of this app has the alert's name and objective. Any rule of the cluster may set the labels
-    /// `namespace` and `app`, and one that also takes the name of an alert of this app cannot be told from the app's own.
+    /// `namespace` and `app`, and one that also takes the name of an alert of this app cannot be distinguished from the app's own.
     pub fn is_raised_by(&self, spec: &ObservedAppSpec) -> bool {
         let name = self.name.as_str();
         let burns = [ERROR_BUDGET_BURN_FAST, ERROR_BUDGET_BURN_SLOW].contains(&name);

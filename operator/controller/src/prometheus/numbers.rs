@@ -28,7 +28,7 @@ impl Retention {
     }
 }
 
-/// `99.95%`: as many decimals as tell the objective from what it nearly is, rounded down, so that what is not met
+/// `99.95%`: as many decimals as distinguish the objective from what it nearly is, rounded down, so that what is not met
 /// never reads as if it were.
 pub fn percent_of(ratio: f64, objective: f64) -> String {
     let decimals = decimals_of(objective);

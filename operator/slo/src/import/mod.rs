@@ -15,7 +15,7 @@ use crate::spec;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Imported {
     pub slos: Vec<spec::Slo>,
-    /// What could not be taken over, or must be looked at; each begins with where it was.
+    /// What was not imported, or must be reviewed; each begins with where it was.
     pub remarks: Vec<String>,
 }
 

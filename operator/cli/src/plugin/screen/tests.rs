@@ -29,7 +29,7 @@ fn day() -> History {
     History::Known([("availability".to_owned(), points.collect())].into())
 }
 
-fn drawn(app: &ObservedApp, history: &History, terminal: Terminal) -> String {
+fn rendered(app: &ObservedApp, history: &History, terminal: Terminal) -> String {
     let now = "2026-11-21T12:30:00Z".parse().unwrap();
     draw(&Report::of(app, history), now, terminal)
 }
@@ -39,15 +39,15 @@ const WIDE: Terminal = Terminal {
     colour: false,
 };
 
-fn compare(name: &str, drawn: &str) {
+fn compare(name: &str, rendered: &str) {
     let file = folder().join(format!("{name}.txt"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&file, drawn).unwrap();
+        fs::write(&file, rendered).unwrap();
     }
     let golden = fs::read_to_string(&file).unwrap_or_default();
     assert!(
-        drawn == golden,
-        "{name}: the screen has changed; UPDATE_GOLDEN=1 takes it. It is now\n{drawn}"
+        rendered == golden,
+        "{name}: the screen has changed; UPDATE_GOLDEN=1 takes it. It is now\n{rendered}"
     );
 }
 
@@ -64,19 +64,19 @@ fn screens_are_as_committed() {
         ("long-names", &day()),
         ("not-looked-at", &missing),
     ] {
-        compare(name, &drawn(&app(name), history, WIDE));
+        compare(name, &rendered(&app(name), history, WIDE));
     }
 }
 
 #[test]
 fn figures_of_earlier_are_called_so() {
     let mut app = app("healthy");
-    assert!(drawn(&app, &day(), WIDE).contains("\nSLOs\n"));
+    assert!(rendered(&app, &day(), WIDE).contains("\nSLOs\n"));
     let conditions = &mut app.status.as_mut().unwrap().conditions;
     let met = conditions.last_mut().unwrap();
     "Unknown".clone_into(&mut met.status);
     "PrometheusUnreachable".clone_into(&mut met.reason);
-    assert!(drawn(&app, &day(), WIDE).contains("\nSLOs, as last known (see SLOsMet)\n"));
+    assert!(rendered(&app, &day(), WIDE).contains("\nSLOs, as last known (see SLOsMet)\n"));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_narrow_terminal_gets_narrow_lines() {
         width: 44,
         colour: false,
     };
-    let text = drawn(&app("burning"), &day(), narrow);
+    let text = rendered(&app("burning"), &day(), narrow);
     compare("burning-narrow", &text);
 }
 
@@ -93,8 +93,8 @@ fn a_narrow_terminal_gets_narrow_lines() {
 fn colours_change_nothing_but_colours() {
     let coloured = Terminal { colour: true, ..WIDE };
     for name in ["healthy", "burning", "no-data", "broken"] {
-        let plain = drawn(&app(name), &day(), WIDE);
-        let mut text = drawn(&app(name), &day(), coloured);
+        let plain = rendered(&app(name), &day(), WIDE);
+        let mut text = rendered(&app(name), &day(), coloured);
         assert!(text.contains("\x1b[1m"), "{name}");
         for code in [
             "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m",

@@ -183,10 +183,10 @@ const TABLE: &[Row] = &[
 #[test]
 fn what_a_pod_says_becomes_a_fact_and_a_field() {
     let app = App::new(spec(&json!({})));
-    for (reason, exit_code, message, told, words) in TABLE {
+    for (reason, exit_code, message, expected, words) in TABLE {
         let trouble = trouble(reason, *exit_code, message);
         let condition = explain(&app.facts(), "app", "tasks-1", &trouble);
-        assert_eq!(condition.reason.as_str(), *told, "{reason}: {message}");
+        assert_eq!(condition.reason.as_str(), *expected, "{reason}: {message}");
         for word in *words {
             assert!(condition.message.contains(word), "{}", condition.message);
         }
@@ -217,10 +217,10 @@ fn the_database_and_the_cache_have_fields_of_their_own() {
         container: Some("postgres".to_owned()),
         ..trouble("OOMKilled", Some(137), "")
     };
-    let told = |component| explain(&app.facts(), component, "tasks-db-0", &killed).message;
-    assert!(told("database").contains("raise spec.database.builtin.resources.limits.memory"));
-    assert!(told("database").contains("pod tasks-db-0, container postgres: it was killed"));
-    assert!(told("cache").contains("raise spec.cache.builtin.memory"));
+    let message = |component| explain(&app.facts(), component, "tasks-db-0", &killed).message;
+    assert!(message("database").contains("raise spec.database.builtin.resources.limits.memory"));
+    assert!(message("database").contains("pod tasks-db-0, container postgres: it was killed"));
+    assert!(message("cache").contains("raise spec.cache.builtin.memory"));
 }
 
 fn event(reason: &str, message: &str) -> PodEvent {
@@ -233,7 +233,7 @@ fn event(reason: &str, message: &str) -> PodEvent {
 #[test]
 fn what_comes_before_the_image_is_told_by_events() {
     let app = App::new(spec(&json!({})));
-    let told = |events| {
+    let explained = |events| {
         let events = PodEvents::of("tasks-1", Stage::Creating, events);
         explain_creation(&app.facts(), &events)
     };
@@ -241,7 +241,7 @@ fn what_comes_before_the_image_is_told_by_events() {
         "FailedMount",
         r#"MountVolume.SetUp failed for volume "conf" : configmap "nowhere" not found"#,
     );
-    let condition = told(vec![mount.clone(), event("Scheduled", "")]).unwrap();
+    let condition = explained(vec![mount.clone(), event("Scheduled", "")]).unwrap();
     assert_eq!(condition.reason, Reason::MissingConfiguration);
     assert!(
         condition
@@ -250,7 +250,7 @@ fn what_comes_before_the_image_is_told_by_events() {
     );
     assert!(condition.message.contains("spec.volumes"));
     assert_eq!(
-        told(vec![event("Pulling", ""), mount]),
+        explained(vec![event("Pulling", ""), mount]),
         None,
         "it was created since"
     );
@@ -258,7 +258,7 @@ fn what_comes_before_the_image_is_told_by_events() {
         "FailedCreatePodSandBox",
         "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to start sandbox: OCI runtime create failed: runc create failed: container init was OOM-killed (memory limit too low?): unknown",
     );
-    let condition = told(vec![sandbox]).unwrap();
+    let condition = explained(vec![sandbox]).unwrap();
     assert_eq!(condition.reason, Reason::OOMKilled);
     assert!(
         condition
@@ -278,8 +278,8 @@ fn a_probe_says_more_than_the_kill_that_follows_it_and_less_than_a_crash() {
         "Killing",
         "Container tasks failed startup probe, will be restarted",
     );
-    let told = PodEvents::of("tasks-1", Stage::Starting, vec![killing, refused.clone()]);
-    let untold = PodEvents::of("tasks-1", Stage::Starting, vec![refused]);
+    let with_killing = PodEvents::of("tasks-1", Stage::Starting, vec![killing, refused.clone()]);
+    let without_killing = PodEvents::of("tasks-1", Stage::Starting, vec![refused]);
     let deployment = ChildState {
         facts: Some(Box::new(ChildFacts {
             wanted: Some(1),
@@ -307,20 +307,20 @@ fn a_probe_says_more_than_the_kill_that_follows_it_and_less_than_a_crash() {
     };
     let ended = |reason, code| trouble(reason, Some(code), "");
     let reason_after = |events, trouble| reason(events, Some(trouble));
-    assert_eq!(reason(&untold, None), "NothingListens");
+    assert_eq!(reason(&without_killing, None), "NothingListens");
     assert_eq!(
-        reason_after(&told, after(3, ended("Error", 137))),
+        reason_after(&with_killing, after(3, ended("Error", 137))),
         "NothingListens"
     );
     assert_eq!(
-        reason_after(&untold, after(60, ended("Completed", 0))),
+        reason_after(&without_killing, after(60, ended("Completed", 0))),
         "NothingListens"
     );
     // It has ended by itself, before anybody would have killed it.
     assert_eq!(
-        reason_after(&untold, after(3, ended("Completed", 0))),
+        reason_after(&without_killing, after(3, ended("Completed", 0))),
         "CrashLoopBackOff"
     );
-    assert_eq!(reason_after(&told, ended("Error", 3)), "CrashLoopBackOff");
-    assert_eq!(reason_after(&told, ended("OOMKilled", 137)), "OOMKilled");
+    assert_eq!(reason_after(&with_killing, ended("Error", 3)), "CrashLoopBackOff");
+    assert_eq!(reason_after(&with_killing, ended("OOMKilled", 137)), "OOMKilled");
 }

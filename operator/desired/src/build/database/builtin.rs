@@ -183,7 +183,7 @@ fn stateful_set(app: &ValidApp, database: &BuiltinDatabase) -> StatefulSet {
             replicas: Some(1),
             service_name: Some(name(app)),
             selector: app.selector(Component::Database),
-            // Else a pod that never got ready would have to be deleted by hand before a mended one is tried.
+            // Else a pod that never got ready would have to be deleted by hand before a corrected one is tried.
             pod_management_policy: Some("Parallel".to_owned()),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
