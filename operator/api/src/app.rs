@@ -164,6 +164,55 @@ pub struct RolloutSpec {
     pub max_surge: IntOrString,
     /// How many pods fewer than wanted may run during a rollout: a number or a percentage.
     pub max_unavailable: IntOrString,
+    /// Tries each release on one pod, compares it with the pods of the release before, and takes it back if it fails
+    /// more. `{}` takes all defaults. The comparison needs objectives, two replicas or more, and traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardSpec>,
+}
+
+/// How carefully a release is let onto all pods. Each release is recorded in a ControllerRevision `NAME-release-N`.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct GuardSpec {
+    /// How long one pod of the release serves beside all old ones before the rest follow; what is bad is taken back at
+    /// once.
+    #[schemars(length(min = 1, max = 32))]
+    pub bake_time: String,
+    /// How many requests the release must have answered to be called good.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub min_requests: i32,
+    /// What becomes of a release that was asked for less, or of which Prometheus says nothing for as long as
+    /// `watchTime`: `Proceed` lets it go on, `Hold` waits for requests, `RollBack` takes it back.
+    pub without_traffic: WithoutTrafficPolicy,
+    /// How long a release that runs on all pods is watched: a fast burn that was not there before takes it back.
+    #[schemars(length(min = 1, max = 32))]
+    pub watch_time: String,
+    /// A release waits while an objective has less than this percentage of its error budget left. Off by default: a fix
+    /// must not wait for the budget that it mends. The annotation `observedapp.dev/release-anyway: "why"` overrides it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub hold_when_budget_below: Option<i32>,
+}
+
+impl Default for GuardSpec {
+    fn default() -> Self {
+        Self {
+            bake_time: "5m".to_owned(),
+            min_requests: 200,
+            without_traffic: WithoutTrafficPolicy::default(),
+            watch_time: "1h".to_owned(),
+            hold_when_budget_below: None,
+        }
+    }
+}
+
+/// What becomes of a release that is hardly asked for anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WithoutTrafficPolicy {
+    #[default]
+    Proceed,
+    Hold,
+    RollBack,
 }
 
 impl Default for RolloutSpec {
@@ -171,6 +220,7 @@ impl Default for RolloutSpec {
         Self {
             max_surge: IntOrString::Int(1),
             max_unavailable: IntOrString::Int(0),
+            guard: None,
         }
     }
 }

@@ -39,6 +39,16 @@ pub struct BuiltinCache {
     pub memory: Quantity,
 }
 
+impl Default for BuiltinCache {
+    fn default() -> Self {
+        Self {
+            version: redis_version(),
+            image: None,
+            memory: cache_memory(),
+        }
+    }
+}
+
 /// One key of a Secret in this namespace.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -29,7 +29,7 @@ conditions! {
     Valid,
     /// Every object is as wanted; else the first that is not, and why.
     Applied,
-    /// The wanted replicas of the newest revision answer; else what the pods say, with the remedy.
+    /// The wanted pods of the release that should run now answer; else what the pods say, with the remedy.
     Available,
     /// The database accepts connections; of an external one the Secret has the key, and no more is known.
     DatabaseReady,
@@ -49,6 +49,8 @@ conditions! {
     SLOsMet,
     /// With autoscaling: the autoscaler has its metrics and is not held at its maximum.
     Scaled,
+    /// The newest release runs everywhere; else how far it has come, or why it was taken back. It never lowers `Ready`.
+    Released,
     /// A change is under way; absent otherwise. For tools that follow kstatus.
     Reconciling,
     /// Only a change of the spec can help; absent otherwise. For tools that follow kstatus.

@@ -55,6 +55,19 @@ pub struct BuiltinDatabase {
     pub deletion_policy: DeletionPolicy,
 }
 
+impl Default for BuiltinDatabase {
+    fn default() -> Self {
+        Self {
+            version: postgres_version(),
+            image: None,
+            storage: builtin_storage(),
+            resources: ResourceRequirements::default(),
+            parameters: BTreeMap::new(),
+            deletion_policy: DeletionPolicy::default(),
+        }
+    }
+}
+
 /// A replicated Postgres that CloudNativePG runs.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

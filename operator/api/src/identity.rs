@@ -64,6 +64,11 @@ impl AppRef {
         self.child("probe")
     }
 
+    /// The record of a release.
+    pub fn release(&self, number: u64) -> String {
+        self.child(&format!("release-{number}"))
+    }
+
     fn child(&self, suffix: &str) -> String {
         format!("{}-{suffix}", self.name)
     }

@@ -41,3 +41,5 @@ pub use status::*;
 pub const GROUP: &str = "observedapp.dev";
 /// The field manager under which the operator applies its objects.
 pub const FIELD_MANAGER: &str = "observedapp";
+/// The annotation by which a person lets a release go on that waits or was taken back; its value says why.
+pub const RELEASE_ANYWAY: &str = "observedapp.dev/release-anyway";

@@ -90,6 +90,10 @@ pub const SELECTOR: &str = concat!(
 pub const PROMETHEUS_LABEL: &str = r"^([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*$";
 pub const ALERT_NAME: &str = r"^[a-zA-Z_][a-zA-Z0-9_]*$";
 
+/// From ten seconds to seven days, in one unit.
+pub const GUARD_TIME: &str =
+    r"^0*([1-9][0-9]{1,4}s|[1-9][0-9]{0,3}m|([1-9][0-9]?|1[0-5][0-9]|16[0-8])h|[1-7]d)$";
+
 /// Whether a text matches one of the patterns above; each is compiled once.
 pub fn matches(pattern: &'static str, text: &str) -> bool {
     // Shared, not cloned: each clone of a Regex would make its working memory anew.
@@ -171,6 +175,11 @@ mod tests {
                     "1d", "30d", "90d", "1w", "12w", "24h", "2160h", "1d12h", "1440m", "030d",
                 ],
                 &["0d", "91d", "13w", "23h", "2161h", "5m", "60s", "1y", "30"],
+            ),
+            (
+                GUARD_TIME,
+                &["10s", "30s", "5m", "90m", "1h", "168h", "7d"],
+                &["", "0s", "9s", "5", "169h", "8d", "1h30m", "100000s"],
             ),
             (
                 INTERVAL,

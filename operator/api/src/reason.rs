@@ -68,6 +68,7 @@ const DESCRIBE_PODS: &str =
 const CHOOSE_A_CLASS: &str =
     "set spec.ingress.className to a class that exists, or install its ingress controller";
 const BOUND_BY_TIME: &str = "nothing, if you know that it suffices; else bound the retention by time";
+const RELEASE_ANOTHER: &str = "set the spec to a release that works; or let this one go on: kubectl annotate oapp NAME -n NAMESPACE --overwrite observedapp.dev/release-anyway=WHY";
 
 reasons! {
     // `Ready`, when it is True; else it has the reason of the condition that lowers it.
@@ -277,6 +278,22 @@ reasons! {
     NotSaid => Remedy::Do(BOUND_BY_TIME),
     /// Samples are kept up to a size, so it is not known for how long.
     BoundedBySize => Remedy::Do(BOUND_BY_TIME),
+
+    // `Released`
+    /// The newest release runs everywhere and is watched: a fast burn that was not there before takes it back.
+    Watching => Remedy::None,
+    /// The newest release runs everywhere.
+    Stable => Remedy::None,
+    /// The newest release runs everywhere; it went on to all pods while the operator was away.
+    Unjudged => Remedy::None,
+    /// The newest release waits for error budget.
+    Held => Remedy::InMessage,
+    /// One pod of the newest release serves beside all old ones.
+    Baking => Remedy::Wait,
+    /// The newest release failed more than the one before, which runs again.
+    RolledBack => Remedy::Do(RELEASE_ANOTHER),
+    /// No pod of the newest release answered in time; the release before runs again.
+    NeverReady => Remedy::Do(RELEASE_ANOTHER),
 
     // `SLOsMet`
     /// No objective has spent its budget.

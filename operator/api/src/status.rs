@@ -44,6 +44,13 @@ pub struct ObservedAppStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub slos: Vec<SloStatus>,
+    /// The release that the spec asks for, where releases are recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseStatus>,
+    /// The newest releases, the newest last, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    pub releases: Vec<ReleaseStatus>,
     /// What is true of the app, and where not, why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -55,6 +62,29 @@ pub struct ObservedAppStatus {
 pub struct BindingStatus {
     /// Its name.
     pub name: String,
+}
+
+/// A release: what ran, when, and what came of it.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseStatus {
+    /// Counts the releases of the app.
+    pub number: i64,
+    /// The image that it runs.
+    #[serde(default)]
+    pub image: String,
+    /// `Held`, `Baking`, `RollingOut`, `Watching`, `Stable`, `RolledBack`, `NeverReady`, `Superseded` or `Unjudged`.
+    #[serde(default)]
+    pub phase: String,
+    /// Since when it is in this phase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// What was found of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// By how much the budget of the objective that lost most shrank while it was new: `0.4%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_cost: Option<String>,
 }
 
 /// An alert that is firing.

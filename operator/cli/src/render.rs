@@ -39,10 +39,12 @@ pub(crate) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
 /// What the operator would make for an app, in the order in which it would; Secrets with passwords to be generated hold no data yet.
 fn objects(app: &ValidApp) -> Vec<Object> {
     let desired = desired(app);
+    let records = desired.releases.into_iter().flat_map(|releases| releases.writes);
     desired
         .generated
         .into_iter()
         .map(Object::from)
+        .chain(records.map(|write| write.object.into()))
         .chain(desired.objects)
         .collect()
 }

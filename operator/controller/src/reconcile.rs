@@ -90,6 +90,11 @@ impl Context {
             Err(problems) => return Progress::Invalid(problems),
         };
         let desired = desired(&valid);
+        let trial = desired
+            .releases
+            .as_ref()
+            .and_then(|releases| releases.query.clone());
+        self.prometheus.set_trial(id, trial);
         if app.spec.paused {
             return Progress::Paused(desired);
         }
@@ -114,6 +119,7 @@ impl Context {
         self.set_dependencies(app, std::collections::BTreeSet::new());
         self.references.forget_passwords(app);
         self.metrics.apps.show(app, None);
+        self.prometheus.set_trial(app, None);
         let Some(cache) = self.caches.remove(app) else {
             return;
         };
@@ -155,7 +161,10 @@ fn next(progress: Progress, reported: Result<(), Error>) -> Result<Next, Error> 
                 } else if desired.host_holder.is_some() {
                     Next::After(RETRY)
                 } else {
-                    Next::OnChange
+                    let releases = desired.releases.as_ref();
+                    releases
+                        .and_then(|releases| releases.plan.again_after)
+                        .map_or(Next::OnChange, Next::After)
                 }
             }),
         },

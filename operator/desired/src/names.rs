@@ -16,6 +16,8 @@ pub const POSTGRES_VERSION_ANNOTATION: &str = "observedapp.dev/postgres-version"
 /// Written on the app's pods: it moves when the contents of a Secret or ConfigMap they read do, and they roll.
 pub const REFERENCES_ANNOTATION: &str = "observedapp.dev/references";
 
+pub(crate) const VERSION_LABEL: &str = "app.kubernetes.io/version";
+
 /// The part of an app that an object belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Component {
@@ -75,7 +77,7 @@ impl ValidApp {
         labels.insert("app.kubernetes.io/part-of".to_owned(), self.id.name.clone());
         labels.insert("app.kubernetes.io/managed-by".to_owned(), MANAGED_BY.to_owned());
         if let Some(version) = self.version(component).filter(|version| is_label_value(version)) {
-            labels.insert("app.kubernetes.io/version".to_owned(), version);
+            labels.insert(VERSION_LABEL.to_owned(), version);
         }
         labels
     }

@@ -2,7 +2,7 @@
 //! thought of.
 
 use crate::problem::Problem;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::cloud_native_pg::Cluster;
 use crate::monitoring::{Probe, PrometheusRule, ServiceMonitor};
+use crate::releases::Releases;
 
 macro_rules! kinds {
     ($( $(#[$meta:meta])* $kind:ident($type:ty) = $group:literal / $version:literal, $plural:literal, optional: $optional:literal; )*) => {
@@ -66,6 +67,7 @@ macro_rules! kinds {
 kinds! {
     ServiceAccount(ServiceAccount) = "" / "v1", "serviceaccounts", optional: false;
     Secret(Secret) = "" / "v1", "secrets", optional: false;
+    ControllerRevision(ControllerRevision) = "apps" / "v1", "controllerrevisions", optional: false;
     ConfigMap(ConfigMap) = "" / "v1", "configmaps", optional: false;
     PersistentVolumeClaim(PersistentVolumeClaim) = "" / "v1", "persistentvolumeclaims", optional: false;
     NetworkPolicy(NetworkPolicy) = "networking.k8s.io" / "v1", "networkpolicies", optional: false;
@@ -97,6 +99,8 @@ pub struct Desired {
     pub objects: Vec<Object>,
     /// Objects that must be left as they are: neither written nor pruned.
     pub untouched: Vec<(Kind, String)>,
+    /// Whether nothing is pruned: pods of an earlier release may need what is no longer desired.
+    pub keeps_all: bool,
     /// Why the builtin database must wait for a person.
     pub database_lost: Option<SecretLost>,
     /// The app that holds the host of this app's Ingress, which is not made for that.
@@ -107,6 +111,8 @@ pub struct Desired {
     pub missing: Vec<Kind>,
     /// The hash by which Prometheus proves that it has loaded the app's rules.
     pub rules_hash: Option<String>,
+    /// The app's releases, where they are recorded.
+    pub releases: Option<Releases>,
     /// The Secret that binds to the database, as soon as it can be made.
     pub binding: Option<String>,
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use observedapp_api::AppRef;
 
-use crate::Kind;
+use crate::{Kind, ObservedReleases};
 
 /// The cluster as far as it bears on one app. Everything here is an input to pure code; `Default` is a cluster of
 /// which nothing is known and in which nothing exists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
     /// The optional kinds whose APIs the cluster serves.
     pub optional_kinds: BTreeSet<Kind>,
@@ -25,6 +25,8 @@ pub struct Observed {
     pub references_digest: Option<String>,
     /// Another app that holds the host that this one asks for: then no Ingress is made.
     pub host_holder: Option<AppRef>,
+    /// Its releases; none in a preview.
+    pub releases: Option<ObservedReleases>,
 }
 
 /// What the Prometheus of an app's namespace asks for, and who may scrape.

@@ -149,7 +149,7 @@ impl Problems {
     }
 }
 
-fn kind_of_database(database: &observedapp_api::DatabaseSpec) -> Option<Database> {
+pub(crate) fn kind_of_database(database: &observedapp_api::DatabaseSpec) -> Option<Database> {
     match (&database.builtin, &database.cloud_native_pg, &database.external) {
         (Some(builtin), None, None) => Some(Database::Builtin(builtin.clone())),
         (None, Some(cluster), None) => Some(Database::CloudNativePg(cluster.clone())),

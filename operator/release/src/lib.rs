@@ -2,3 +2,16 @@
 //! counts, records and the time are given.
 
 pub mod comparison;
+mod identify;
+mod plan;
+mod pods;
+mod record;
+mod sentences;
+mod situation;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use plan::{Plan, Question, Trial, plan};
+pub use record::{Phase, Record};
+pub use situation::{Guard, Measured, Pod, Running, Situation, Standing, WithoutTraffic};

@@ -133,7 +133,7 @@ fn suffixed(histogram: &Selector, suffix: &str) -> Selector {
 
 /// A histogram and its threshold. A replica whose classic histogram lacks the threshold's bucket cannot be
 /// judged: it counts neither as failed nor at all.
-struct Latency<'a> {
+pub(crate) struct Latency<'a> {
     histogram: &'a Selector,
     count: Selector,
     bucket: Selector,
@@ -141,7 +141,7 @@ struct Latency<'a> {
 }
 
 impl<'a> Latency<'a> {
-    fn new(histogram: &'a Selector, threshold: PromDuration) -> Self {
+    pub(crate) fn new(histogram: &'a Selector, threshold: PromDuration) -> Self {
         let le = Matcher::matches("le", le_spellings(threshold));
         Self {
             histogram,
@@ -179,7 +179,7 @@ impl<'a> Latency<'a> {
     }
 
     /// Each replica's counter of judged requests, read as `read` does.
-    fn counted(&self, read: &impl Fn(&Selector) -> String) -> String {
+    pub(crate) fn counted(&self, read: &impl Fn(&Selector) -> String) -> String {
         format!(
             "({} and max without (le) ({}))",
             read(&self.count),
@@ -188,7 +188,7 @@ impl<'a> Latency<'a> {
     }
 
     /// Each replica's counter of requests that took too long.
-    fn failed(&self, read: &impl Fn(&Selector) -> String) -> String {
+    pub(crate) fn failed(&self, read: &impl Fn(&Selector) -> String) -> String {
         format!(
             "({} - max without (le) ({}))",
             read(&self.count),
@@ -197,11 +197,12 @@ impl<'a> Latency<'a> {
     }
 
     fn native_errors(&self, series: &str) -> String {
-        let all = format!("histogram_count(sum({series}))");
-        let good = format!(
-            "histogram_fraction(-Inf, {}, sum({series}))",
-            self.threshold.seconds()
-        );
+        self.native_errors_of(&format!("sum({series})"))
+    }
+
+    pub(crate) fn native_errors_of(&self, sum: &str) -> String {
+        let all = format!("histogram_count({sum})");
+        let good = format!("histogram_fraction(-Inf, {}, {sum})", self.threshold.seconds());
         // The fraction of nothing is NaN, which no comparison lets through; 0 of 0 failed.
         format!("({all} * (1 - {good}) >= 0 or {all} * 0)")
     }

@@ -34,6 +34,7 @@
 
 mod app;
 pub mod backtest;
+pub mod by_pod;
 mod duration;
 mod extra;
 pub mod import;

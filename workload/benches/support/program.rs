@@ -43,6 +43,7 @@ impl Program {
         command.envs(settings.iter().copied());
         let program = Self::start(command, port, &folder.join(format!("tasks-{port}.log")));
         let ready = format!("http://127.0.0.1:{port}/readyz");
+        let _ = rustls::crypto::ring::default_provider().install_default();
         while !reqwest::get(&ready)
             .await
             .is_ok_and(|answer| answer.status().is_success())

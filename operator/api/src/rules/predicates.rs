@@ -72,10 +72,16 @@ pub(super) fn count_or_percentage(value: &Value, percentage: &'static str) -> bo
     }
 }
 
+fn is_zero(value: &Value) -> bool {
+    text(value).is_some_and(|text| ["0", "0%", "00%"].contains(&text.as_ref()))
+}
+
 pub(super) fn a_pod_can_be_replaced(rollout: &Value) -> bool {
-    let is_zero =
-        |field: &str| text(&rollout[field]).is_some_and(|text| ["0", "0%", "00%"].contains(&text.as_ref()));
-    !is_zero("maxSurge") || !is_zero("maxUnavailable")
+    !is_zero(&rollout["maxSurge"]) || !is_zero(&rollout["maxUnavailable"])
+}
+
+pub(super) fn a_release_can_be_tried(rollout: &Value) -> bool {
+    !has(rollout, "guard") || !is_zero(&rollout["maxSurge"])
 }
 
 pub(super) fn node_port_is_possible(service: &Value) -> bool {

@@ -7,10 +7,10 @@ use super::Holds::{
 };
 use super::predicates;
 use crate::patterns::{
-    ALERT_NAME, DNS_LABEL, DNS_SUBDOMAIN, DURATION, GRAFANA_FOLDER, HTTP_URL, IMAGE, INGRESS_HOST, INTERVAL,
-    LABEL_VALUE, MATCHERS, METRIC_NAME, MOUNT_PATH, PERCENTAGE, PERCENTAGE_UP_TO_100, POSTGRES_SETTING,
-    POSTGRES_VERSION, PROBE_PATH, PROMETHEUS_LABEL, QUALIFIED_NAME, REDIS_VERSION, SECRET_KEY, SELECTOR,
-    SERVICE_NAME, URL_PATH, VARIABLE_NAME, WINDOW,
+    ALERT_NAME, DNS_LABEL, DNS_SUBDOMAIN, DURATION, GRAFANA_FOLDER, GUARD_TIME, HTTP_URL, IMAGE,
+    INGRESS_HOST, INTERVAL, LABEL_VALUE, MATCHERS, METRIC_NAME, MOUNT_PATH, PERCENTAGE, PERCENTAGE_UP_TO_100,
+    POSTGRES_SETTING, POSTGRES_VERSION, PROBE_PATH, PROMETHEUS_LABEL, QUALIFIED_NAME, REDIS_VERSION,
+    SECRET_KEY, SELECTOR, SERVICE_NAME, URL_PATH, VARIABLE_NAME, WINDOW,
 };
 
 const OPERATORS_LABELS: &[&str] = &["app.kubernetes.io/", "observedapp.dev/"];
@@ -91,6 +91,14 @@ pub const RULES: &[Rule] = &[
         cel: "!(string(self.maxSurge) in ['0', '0%', '00%']) || !(string(self.maxUnavailable) in ['0', '0%', '00%'])",
         rust: predicates::a_pod_can_be_replaced,
     }, "rollout.maxSurge and maxUnavailable must not both be 0, because then no pod could ever be replaced").blaming("maxSurge"),
+    Rule::new("spec.rollout", Is {
+        cel: "!has(self.guard) || !(string(self.maxSurge) in ['0', '0%', '00%'])",
+        rust: predicates::a_release_can_be_tried,
+    }, "rollout.guard needs maxSurge above 0, because a release is tried on a pod beside the others").blaming("maxSurge"),
+    Rule::new("spec.rollout.guard.bakeTime", Matches(GUARD_TIME),
+        "rollout.guard.bakeTime must be a duration from 10s to 7d in one unit, such as 5m"),
+    Rule::new("spec.rollout.guard.watchTime", Matches(GUARD_TIME),
+        "rollout.guard.watchTime must be a duration from 10s to 7d in one unit, such as 1h"),
     Rule::new("spec.placement.nodeSelector", KeysMatch(QUALIFIED_NAME),
         "placement.nodeSelector must have label keys such as example.com/name"),
     Rule::new("spec.placement.nodeSelector", ValuesMatch(LABEL_VALUE),

@@ -1,6 +1,7 @@
 //! Apply: bring the cluster to what is desired, with no write that is not needed.
 
 mod object;
+mod records;
 mod requests;
 
 use std::collections::BTreeSet;
@@ -114,9 +115,11 @@ impl Context {
             outcome.secrets_created = true;
             return outcome;
         }
+        let records_failed = !self.write_records(target, desired, &mut outcome).await;
         for object in &objects {
-            if outcome.stopped() {
-                break;
+            // Pods follow what is recorded, and never the other way round.
+            if outcome.stopped() || (records_failed && object.key.kind == Kind::Deployment) {
+                continue;
             }
             if outcome.blockers.iter().any(|key| object.depends_on(key)) {
                 continue;
@@ -131,7 +134,7 @@ impl Context {
                 }
             }
         }
-        if !outcome.stopped() {
+        if !outcome.stopped() && !desired.keeps_all {
             self.prune(target, &keep, |kind| !is_autoscaler(kind), &mut outcome)
                 .await;
         }

@@ -54,7 +54,7 @@ impl Context {
         Ok(live)
     }
 
-    async fn patch<const META: bool>(
+    pub(super) async fn patch<const META: bool>(
         &self,
         key: &Key,
         params: &PatchParams,
@@ -69,7 +69,7 @@ impl Context {
 
     /// When the watch shows what this process has written itself nothing changes, so the apps that depend on it are
     /// enqueued here.
-    fn record(&self, mark: RequestMark, key: &Key, live: ChildState) {
+    pub(super) fn record(&self, mark: RequestMark, key: &Key, live: ChildState) {
         self.store.record_response(mark, key.clone(), live);
         self.queue.enqueue_dependents(key);
     }

@@ -2,13 +2,14 @@
 
 mod hosts;
 mod passwords;
+mod releases;
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt;
 use kube::api::Api;
-use observedapp_api::{Amount, AppRef, BuiltinDatabase, ObservedApp};
+use observedapp_api::{Amount, AppRef, BuiltinDatabase, ObservedApp, ObservedAppSpec};
 use observedapp_desired::{Kind, Observed, ObservedClaim, ObservedDatabase, ObservedReplicas, references};
 
 use crate::context::{AppCache, Context};
@@ -47,6 +48,7 @@ impl Context {
                 .digest(&self.client, &self.store, &referred)
                 .await?,
             host_holder,
+            releases: self.observe_releases(id, app, cache).await?,
         })
     }
 
@@ -185,7 +187,11 @@ impl Context {
 
 /// The Secrets and ConfigMaps of others that an app refers to.
 pub fn references_of(id: &AppRef, app: &ObservedApp) -> BTreeSet<Key> {
-    references(id, &app.spec)
+    references_of_spec(id, &app.spec)
+}
+
+fn references_of_spec(id: &AppRef, spec: &ObservedAppSpec) -> BTreeSet<Key> {
+    references(id, spec)
         .iter()
         .map(|reference| Key::new(reference.kind, &id.namespace, &reference.name))
         .collect()

@@ -74,6 +74,31 @@ impl Sample {
     }
 }
 
+/// One series of a range query.
+#[derive(Debug, Deserialize)]
+pub struct Series {
+    metric: BTreeMap<String, String>,
+    values: Vec<(f64, String)>,
+}
+
+impl Series {
+    pub fn label(&self, name: &str) -> &str {
+        self.metric.get(name).map_or("", String::as_str)
+    }
+
+    /// Its values, each with its time in seconds since the epoch.
+    pub fn values(&self) -> impl Iterator<Item = (i64, f64)> {
+        self.values
+            .iter()
+            .filter_map(|(at, value)| Some((at.round() as i64, value.parse().ok()?)))
+    }
+}
+
+#[derive(Deserialize)]
+struct Matrix {
+    result: Vec<Series>,
+}
+
 #[derive(Deserialize)]
 struct Answer<T> {
     status: String,
@@ -185,6 +210,26 @@ impl Server {
             .post(format!("{}/api/v1/query", self.url))
             .form(&[("query", expression)]);
         self.ask::<Vector>(request).await.map(|vector| vector.result)
+    }
+
+    /// All series that an expression gives from one time to another, in seconds since the epoch.
+    pub async fn query_range(
+        &self,
+        expression: &str,
+        start: i64,
+        end: i64,
+        step: Duration,
+    ) -> Result<Vec<Series>, Unanswered> {
+        let request = self
+            .client
+            .post(format!("{}/api/v1/query_range", self.url))
+            .form(&[
+                ("query", expression),
+                ("start", &start.to_string()),
+                ("end", &end.to_string()),
+                ("step", &step.as_secs().to_string()),
+            ]);
+        self.ask::<Matrix>(request).await.map(|matrix| matrix.result)
     }
 
     /// The targets of one monitor.

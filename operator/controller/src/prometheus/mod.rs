@@ -14,13 +14,15 @@ mod poll;
 mod poll_interval;
 mod queries;
 mod selection;
+mod trials;
 mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use observedapp_api::AppRef;
-use observedapp_desired::{ObservedPrometheus, Settings};
+use observedapp_desired::{ObservedPrometheus, Settings, TrialQuery};
+use observedapp_release::comparison::SloCounts;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
@@ -38,12 +40,14 @@ pub use selection::{Namespaces, Selection, Unusable};
 pub use view::View;
 
 use self::numbers::Retention;
+use self::trials::Trials;
 
 /// What is known of the cluster's Prometheus, and what it answered last.
 #[derive(Debug)]
 pub struct Prometheus {
     known: RwLock<Known>,
     poll_requested: Notify,
+    trials: Trials,
 }
 
 #[derive(Debug, Default)]
@@ -116,6 +120,7 @@ impl Prometheus {
                 ..Known::default()
             }),
             poll_requested: Notify::new(),
+            trials: Trials::default(),
         }
     }
 
@@ -127,6 +132,18 @@ impl Prometheus {
     /// What was last heard of an app; none until the first poll.
     pub fn facts(&self, app: &AppRef) -> Option<PrometheusFacts> {
         Some(self.known.read().facts(app)).filter(|facts| facts.poll != PollResult::NotPolled)
+    }
+
+    /// From now on the pods of a release that is tried are compared with the others, or none are.
+    pub fn set_trial(&self, app: &AppRef, query: Option<TrialQuery>) {
+        if self.trials.set(app, query) {
+            self.request_poll();
+        }
+    }
+
+    /// What the pods of a release that is tried have counted, and the others; none while that is not known.
+    pub fn trial_counts(&self, app: &AppRef) -> Option<Vec<SloCounts>> {
+        self.trials.counts(app)
     }
 
     /// Something was changed on which Prometheus will soon say more.

@@ -16,7 +16,7 @@ use super::instances::{PrometheusInstances, PrometheusSettings};
 use super::numbers::Retention;
 use super::poll_interval::PollInterval;
 use super::view::View;
-use super::{PollResult, Prometheus, details, queries};
+use super::{PollResult, Prometheus, details, queries, trials};
 use crate::App;
 use crate::metrics::{Metrics, ResultLabel};
 use crate::queue::Queue;
@@ -199,7 +199,21 @@ impl Poller {
             self.enqueue_all();
         }
         self.distribute(server, answers).await;
+        self.ask_of_trials(server).await;
         Ok(())
+    }
+
+    /// Asks how the pods of each release that is tried do.
+    async fn ask_of_trials(&self, server: &Server) {
+        for (app, query) in self.prometheus.trials.queries() {
+            if self.prometheus.known.read().instances.url(&app.namespace) != Some(server.url()) {
+                continue;
+            }
+            let counts = trials::ask(server, &query, jiff::Timestamp::now()).await;
+            if self.prometheus.trials.answer(&app, counts) {
+                self.queue.enqueue(&app);
+            }
+        }
     }
 
     /// Keeps what is new of each app, and enqueues it.

@@ -18,14 +18,15 @@ pub fn available(facts: &Facts<'_>) -> ConditionState {
     if deployment.is_scaled_to_zero() {
         return ConditionState::yes(TYPE, Reason::ScaledToZero, "no pods are wanted");
     }
-    if deployment.all_answer() {
+    if facts.all_answer() {
         return ConditionState::yes(
             TYPE,
             Reason::AllAnswer,
             format!("{wanted} of {wanted} pods answer"),
         );
     }
-    let trouble = worst(&facts.pods, "app");
+    let pods = facts.serving_pods();
+    let trouble = worst(&pods, "app");
     // A container that was killed says less than the probe for which it was.
     if let Some(events) = facts.events
         && trouble.is_none_or(|(_, trouble)| probe_faults::have_ended(facts.spec, trouble, events))

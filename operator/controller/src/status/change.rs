@@ -6,6 +6,7 @@ use super::applied::valid;
 use super::condition::{ConditionState, ConditionStatus};
 use super::facts::Facts;
 use super::progress::Progress;
+use super::released::{is_taken_back, is_under_way};
 use crate::watch::{ChildState, Facts as ChildFacts};
 
 /// A change is under way: objects are being applied, or pods follow them.
@@ -23,6 +24,17 @@ pub fn reconciling(facts: &Facts<'_>, others: &[ConditionState]) -> Option<Condi
             type_,
             applied.reason.clone(),
             applied.message.clone(),
+        ));
+    }
+    let released = others
+        .iter()
+        .find(|condition| condition.type_ == ConditionType::Released)
+        .filter(|_| facts.releases().is_some_and(is_under_way));
+    if let Some(released) = released {
+        return Some(ConditionState::yes(
+            type_,
+            released.reason.clone(),
+            released.message.clone(),
         ));
     }
     let database = facts.database.as_ref().filter(|_| facts.has_builtin_database());
@@ -67,9 +79,20 @@ fn rollout(live: &ChildState) -> Option<String> {
 }
 
 /// Nothing but another spec helps.
-pub fn stalled(progress: &Progress) -> Option<ConditionState> {
-    matches!(progress, Progress::Invalid(_)).then(|| {
-        let ConditionState { reason, message, .. } = valid(progress);
-        ConditionState::yes(ConditionType::Stalled, reason, message)
-    })
+pub fn stalled(progress: &Progress, others: &[ConditionState]) -> Option<ConditionState> {
+    let because = |condition: &ConditionState| {
+        let ConditionState { reason, message, .. } = condition;
+        ConditionState::yes(ConditionType::Stalled, reason.clone(), message.clone())
+    };
+    match progress {
+        Progress::Invalid(_) => Some(because(&valid(progress))),
+        _ => others
+            .iter()
+            .find(|condition| condition.type_ == ConditionType::Released)
+            .filter(|_| {
+                let desired = progress.desired();
+                desired.is_some_and(|desired| desired.releases.as_ref().is_some_and(is_taken_back))
+            })
+            .map(because),
+    }
 }

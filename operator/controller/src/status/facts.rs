@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use observedapp_api::{AppRef, ObservedAppSpec};
-use observedapp_desired::Kind;
+use observedapp_desired::{Kind, Releases};
 
 use super::progress::Progress;
 use crate::key::Key;
@@ -45,6 +45,39 @@ impl Facts<'_> {
     /// What the Deployment says of its pods; none where it does not exist.
     pub fn deployment_facts(&self) -> Option<&ChildFacts> {
         self.deployment.as_deref()?.facts.as_deref()
+    }
+
+    /// What was decided of the app's releases, where they are recorded.
+    pub fn releases(&self) -> Option<&Releases> {
+        self.progress.desired()?.releases.as_ref()
+    }
+
+    /// The pods of the release that should run now; while one pod of another is tried that is the one before.
+    pub fn serving_pods(&self) -> Vec<(String, Arc<Pod>)> {
+        let plan = self.releases().map(|releases| &releases.plan);
+        let base = plan
+            .filter(|plan| plan.trial.is_some())
+            .and_then(|plan| plan.base);
+        let pods = self.pods.iter();
+        pods.filter(|(_, pod)| base.is_none() || pod.component != "app" || pod.release == base)
+            .cloned()
+            .collect()
+    }
+
+    /// Whether all wanted pods of the release that should run now answer.
+    pub fn all_answer(&self) -> bool {
+        let Some(deployment) = self.deployment_facts() else {
+            return false;
+        };
+        let is_tried = self
+            .releases()
+            .is_some_and(|releases| releases.plan.trial.is_some());
+        if !is_tried {
+            return deployment.all_answer();
+        }
+        let pods = self.serving_pods();
+        let ready = pods.iter().filter(|(_, pod)| pod.component == "app" && pod.ready);
+        i32::try_from(ready.count()).unwrap_or(i32::MAX) >= self.wanted()
     }
 
     /// How many pods are wanted.

@@ -15,6 +15,7 @@ mod progress;
 mod ready;
 #[cfg(test)]
 mod recorded;
+mod released;
 mod scaling;
 mod services;
 mod slos;
@@ -74,6 +75,12 @@ pub fn compose(
         },
         ..ObservedAppStatus::default()
     };
+    (status.release, status.releases) = match (facts.releases(), facts.spec.rollout.guard.is_some()) {
+        (Some(releases), _) => released::listed(releases),
+        // Nothing is decided of an app that cannot be read.
+        (None, true) => (before.release.clone(), before.releases.clone()),
+        (None, false) => (None, Vec::new()),
+    };
     if let (Some(prometheus), Some(slos)) = (&facts.prometheus, slos) {
         let firing = prometheus.firing();
         status.firing_alerts = firing.map(crate::prometheus::count);
@@ -112,12 +119,13 @@ fn conditions(facts: &Facts<'_>, slos: Option<&[slos::SloReport]>) -> Vec<Condit
     conditions.extend(exposure::exposed(facts));
     conditions.extend(applied::dashboards_ready(facts));
     conditions.extend(scaling::scaled(facts));
+    conditions.extend(facts.releases().and_then(released::released));
     if let (Some(prometheus), Some(slos)) = (&facts.prometheus, slos) {
         conditions.extend(monitoring::conditions(facts, prometheus));
         conditions.extend(slos::met(slos, facts, prometheus));
     }
     conditions.extend(change::reconciling(facts, &conditions));
-    conditions.extend(change::stalled(facts.progress));
+    conditions.extend(change::stalled(facts.progress, &conditions));
     conditions.push(ready::ready(&conditions));
     conditions
 }

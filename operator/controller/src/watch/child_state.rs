@@ -2,8 +2,12 @@
 //! the few facts that conditions are made of. The rest is dropped while it is read, so that thousands of objects,
 //! and strangers' Secrets, cost next to nothing.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use observedapp_desired::MANAGED_BY;
+#[cfg(doc)]
+use observedapp_desired::RELEASE_ANNOTATIONS;
 use serde::Deserialize;
 
 /// An object as far as it matters here.
@@ -100,6 +104,19 @@ pub struct Facts {
     pub storage_class: Option<String>,
     pub postgres_version: Option<String>,
     pub conditions: Vec<Fact>,
+    /// The release whose pods a Deployment describes, where releases are recorded.
+    pub release: Option<u64>,
+    /// What a ControllerRevision holds.
+    pub record: Option<RecordFacts>,
+}
+
+/// A ControllerRevision, not read yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordFacts {
+    pub number: i64,
+    /// Those that begin with [`RELEASE_ANNOTATIONS`], without that.
+    pub annotations: BTreeMap<String, String>,
+    pub data: serde_json::Value,
 }
 
 /// A host and path of an Ingress.

@@ -27,7 +27,7 @@ use tracing::{debug, warn};
 pub use apps::{Apps, app_ref};
 #[cfg(test)]
 pub use child_state::Owner;
-pub use child_state::{ChildState, Fact, Facts, Ownership, Route};
+pub use child_state::{ChildState, Fact, Facts, Ownership, RecordFacts, Route};
 pub use classes::IngressClasses;
 
 pub use pods::{PartialPod, Pod, Pods, Stage, Trouble};
@@ -66,6 +66,7 @@ pub fn has_facts(kind: Kind) -> bool {
         "Deployment"
             | "StatefulSet"
             | "Service"
+            | "ControllerRevision"
             | "Ingress"
             | "PersistentVolumeClaim"
             | "Cluster"
@@ -99,8 +100,13 @@ async fn watch_seen<const META: bool>(
         Some(namespace) => Api::namespaced_with(client, namespace, &scope.kind),
         None => Api::all_with(client, &scope.kind),
     };
+    let mut config = in_small_pages();
+    if scope.kind == Kind::ControllerRevision {
+        // Every DaemonSet and StatefulSet of the cluster has some.
+        config = config.labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
+    }
     let mut list = store.begin_list();
-    let mut events = std::pin::pin!(events(api, in_small_pages(), scope.kind.as_str()));
+    let mut events = std::pin::pin!(events(api, config, scope.kind.as_str()));
     while let Some(event) = events.next().await {
         match event {
             Event::Init => list = store.begin_list(),

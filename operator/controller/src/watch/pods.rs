@@ -11,7 +11,6 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::core::ObjectMeta;
 use observedapp_api::AppRef;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 /// A pod as far as it matters here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +25,11 @@ pub struct Pod {
     pub restarts: i32,
     /// Seconds since the epoch, as RFC 3339: the newest pod speaks for the newest revision.
     pub created: String,
+    /// The number of its release, where releases are recorded.
+    pub release: Option<u64>,
+    pub deleting: bool,
+    /// When its own container began to run, unless that was started again.
+    pub started: Option<Timestamp>,
 }
 
 /// How far the app's own container has come: what the kubelet can complain about depends on it.
@@ -190,6 +194,8 @@ struct WireLabels {
     instance: Option<String>,
     #[serde(rename = "app.kubernetes.io/component")]
     component: String,
+    #[serde(rename = "observedapp.dev/release")]
+    release: Option<String>,
     #[serde(rename = "pod-template-hash")]
     template: Option<String>,
     #[serde(rename = "controller-revision-hash")]
@@ -221,9 +227,15 @@ struct WireContainer {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct WireState {
-    running: Option<IgnoredAny>,
+    running: Option<WireRun>,
     waiting: Option<WireReason>,
     terminated: Option<WireReason>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireRun {
+    started_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -256,6 +268,9 @@ impl From<Wire> for PartialPod {
             && condition("Ready").is_some_and(|condition| condition.status == "True");
         let app = metadata.labels.instance.as_deref().unwrap_or_default();
         let stage = stage(&status, app);
+        let started = (status.container_statuses.iter())
+            .find(|container| container.name == app && container.restart_count == 0)
+            .and_then(|container| container.state.running.as_ref()?.started_at);
         let trouble = if ready || metadata.deletion_timestamp.is_some() {
             None
         } else {
@@ -280,6 +295,9 @@ impl From<Wire> for PartialPod {
                 trouble,
                 restarts,
                 created: metadata.creation_timestamp,
+                release: metadata.labels.release.and_then(|number| number.parse().ok()),
+                deleting: metadata.deletion_timestamp.is_some(),
+                started,
             },
             app: metadata.labels.instance,
             metadata: ObjectMeta {

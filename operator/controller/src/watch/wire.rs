@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::{DynamicResourceScope, ObjectMeta};
 use observedapp_api::{FIELD_MANAGER, GROUP};
-use observedapp_desired::{Kind, MANAGED_BY, RETAIN_ANNOTATION};
+use observedapp_desired::{Kind, MANAGED_BY, RELEASE_ANNOTATIONS, RETAIN_ANNOTATION};
 use serde::Deserialize;
 
-use super::child_state::{ChildState, Fact, Facts, Owner, Route};
+use super::child_state::{ChildState, Fact, Facts, Owner, RecordFacts, Route};
 use super::fields::Fields;
 
 #[derive(Deserialize)]
@@ -20,6 +20,11 @@ pub struct Wire {
     spec: Option<WireSpec>,
     #[serde(default)]
     status: Option<WireStatus>,
+    /// Only a ControllerRevision has one.
+    #[serde(default)]
+    revision: Option<i64>,
+    #[serde(default)]
+    data: Option<serde_json::Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -78,6 +83,26 @@ struct WireSpec {
     rules: Vec<WireRule>,
     storage_class_name: Option<String>,
     resources: Option<WireResources>,
+    template: WireTemplate,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireTemplate {
+    metadata: WireTemplateMeta,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireTemplateMeta {
+    labels: WireTemplateLabels,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireTemplateLabels {
+    #[serde(rename = "observedapp.dev/release")]
+    release: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -224,7 +249,22 @@ impl<const META: bool> From<Wire> for Partial<META> {
         };
         let spec = wire.spec.unwrap_or_default();
         let status = wire.status.unwrap_or_default();
+        let annotations = meta.annotations.as_ref();
+        let record = wire.revision.map(|number| RecordFacts {
+            number,
+            annotations: annotations
+                .map(|all| release_annotations(&all.0))
+                .unwrap_or_default(),
+            data: wire.data.unwrap_or_default(),
+        });
         let facts = Facts {
+            release: spec
+                .template
+                .metadata
+                .labels
+                .release
+                .and_then(|number| number.parse().ok()),
+            record,
             created: meta.creation_timestamp,
             generation: meta.generation.unwrap_or_default(),
             observed_generation: status.observed_generation,
@@ -296,6 +336,12 @@ impl<const META: bool> From<Wire> for Partial<META> {
             live,
         }
     }
+}
+
+fn release_annotations(all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    all.iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(RELEASE_ANNOTATIONS)?.to_owned(), value.clone())))
+        .collect()
 }
 
 fn routes(rule: WireRule) -> impl Iterator<Item = Route> {

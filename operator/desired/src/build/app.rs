@@ -1,6 +1,7 @@
 //! The app itself: ServiceAccount, Deployment, Service.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
@@ -11,21 +12,23 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use observedapp_api::{AppVolume, ServiceType};
+use observedapp_release::Plan;
 
 use super::pod::{HTTP, METRICS};
 use super::{cache, database, monitors, pod, scaling};
 use crate::names::REFERENCES_ANNOTATION;
-use crate::{Component, Object, ValidApp, digest, resources};
+use crate::{Component, Object, RELEASE_LABEL, Releases, ValidApp, digest, resources};
 
 /// Prefixed, so that it is no name that an app's own volume would have.
 const TMP_VOLUME: &str = "observedapp-tmp";
 const TMP: &str = "/tmp";
 
-pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
+/// `running` is the app as its pods should be, which may be those of an earlier release.
+pub(super) fn objects(app: &ValidApp, running: &ValidApp, releases: Option<&Releases>) -> Vec<Object> {
     vec![
         service_account(app).into(),
         service(app).into(),
-        deployment(app).into(),
+        deployment(running, releases.map(|releases| &releases.plan)).into(),
     ]
 }
 
@@ -73,11 +76,13 @@ fn service_type(type_: ServiceType) -> &'static str {
     }
 }
 
-fn deployment(app: &ValidApp) -> Deployment {
+fn deployment(app: &ValidApp, plan: Option<&Plan>) -> Deployment {
+    let trial = plan.and_then(|plan| plan.trial);
     let rollout = &app.spec.rollout;
     let template = &app.spec.pod_template;
     let mut labels = template.labels.clone();
     labels.extend(app.labels(Component::App));
+    labels.extend(plan.map(|plan| (RELEASE_LABEL.to_owned(), plan.template.to_string())));
     let mut annotations = template.annotations.clone();
     annotations.extend(references(app).map(|digest| (REFERENCES_ANNOTATION.to_owned(), digest)));
     Deployment {
@@ -87,11 +92,19 @@ fn deployment(app: &ValidApp) -> Deployment {
             selector: app.selector(Component::App),
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
-                rolling_update: Some(RollingUpdateDeployment {
-                    max_surge: Some(rollout.max_surge.clone()),
-                    max_unavailable: Some(rollout.max_unavailable.clone()),
+                rolling_update: Some(match trial {
+                    Some(_) => RollingUpdateDeployment {
+                        max_surge: Some(IntOrString::Int(1)),
+                        max_unavailable: Some(IntOrString::Int(0)),
+                    },
+                    None => RollingUpdateDeployment {
+                        max_surge: Some(rollout.max_surge.clone()),
+                        max_unavailable: Some(rollout.max_unavailable.clone()),
+                    },
                 }),
             }),
+            min_ready_seconds: trial.map(|trial| seconds(trial.min_ready)),
+            progress_deadline_seconds: trial.map(|trial| seconds(trial.progress_deadline)),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels),
@@ -104,6 +117,10 @@ fn deployment(app: &ValidApp) -> Deployment {
         }),
         ..Default::default()
     }
+}
+
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
 
 /// What the pods read from elsewhere, as one digest: those of others were observed, our own are known. The app's UID
@@ -139,7 +156,7 @@ fn pod_spec(app: &ValidApp) -> PodSpec {
 fn container(app: &ValidApp) -> Container {
     let spec = &app.spec;
     let mut ports = vec![pod::port(HTTP, spec.port)];
-    ports.extend(monitors::own_port(app).map(|metrics| pod::port(METRICS, metrics)));
+    ports.extend(monitors::own_port(spec).map(|metrics| pod::port(METRICS, metrics)));
     // The operator's come first: the app's own variables may be made of them.
     let mut env: Vec<EnvVar> = database::variable(app)
         .into_iter()

@@ -10,11 +10,14 @@ mod monitors;
 mod network;
 mod pod;
 mod probe;
+mod releases;
 mod scaling;
 
 pub use alerts::rules;
 pub use dashboards::fleet_dashboard;
 pub use exposure::origin;
+pub(crate) use monitors::own_port as own_metrics_port;
+pub use releases::record;
 
 use crate::{Desired, Kind, Object, ValidApp};
 
@@ -27,15 +30,24 @@ pub fn desired(app: &ValidApp) -> Desired {
     };
     database::add(app, &mut desired);
     alerts::add(app, &mut desired);
+    let releases = app.releases();
+    releases::keep(app, releases.as_ref(), &mut desired);
+    let plan = releases.as_ref().map(|releases| &releases.plan);
+    let running = plan.and_then(|plan| app.running(plan.template));
+    let running = running.as_ref().unwrap_or(app);
+    desired
+        .objects
+        .extend(app::objects(app, running, releases.as_ref()));
+    desired
+        .objects
+        .extend(network::objects(app, releases::other(app, plan)));
     for capability in [
-        app::objects,
         scaling::objects,
         exposure::objects,
         cache::objects,
         monitors::objects,
         probe::objects,
         dashboards::objects,
-        network::objects,
     ] {
         desired.objects.append(&mut capability(app));
     }
@@ -49,5 +61,6 @@ pub fn desired(app: &ValidApp) -> Desired {
     desired.missing = missing.iter().map(Object::kind).collect();
     desired.missing.sort_unstable();
     desired.missing.dedup();
+    desired.releases = releases;
     desired
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use observedapp_api::ObservedAppSpec;
 
 use super::pod::{HTTP, METRICS};
 use crate::monitoring::{Endpoint, ScrapeLimits, ServiceMonitor, ServiceMonitorSpec};
@@ -57,9 +58,9 @@ pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
 }
 
 /// The port of the metrics, where it is not the app's own.
-pub(super) fn own_port(app: &ValidApp) -> Option<i32> {
-    let port = app.spec.metrics.as_ref()?.port?;
-    (port != app.spec.port).then_some(port)
+pub(crate) fn own_port(spec: &ObservedAppSpec) -> Option<i32> {
+    let port = spec.metrics.as_ref()?.port?;
+    (port != spec.port).then_some(port)
 }
 
 /// The labels that make Prometheus select an object; the operator's own stay what they are.
@@ -80,7 +81,7 @@ pub(super) fn select(
 
 /// A Service of its own for the metrics, without an address: the app's may be open to the internet.
 fn service(app: &ValidApp) -> Service {
-    let (port, target) = match own_port(app) {
+    let (port, target) = match own_port(&app.spec) {
         Some(port) => (port, METRICS),
         None => (app.spec.port, HTTP),
     };

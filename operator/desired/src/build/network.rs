@@ -9,12 +9,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{cache, database, monitors};
-use crate::{Component, Database, Object, ValidApp};
+use crate::{Component, Database, Object, ReleaseFields, ValidApp};
 
-pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
+/// While pods of two releases run, the policy fits both: `before` are the fields of the other one.
+pub(super) fn objects(app: &ValidApp, before: Option<&ReleaseFields>) -> Vec<Object> {
     let mut policies = Vec::new();
     if app.spec.network_policy.enabled {
-        policies.push(for_app(app).into());
+        policies.push(for_app(app, before).into());
     }
     // The cache has no password: its policy is what keeps others out, so no setting of the app's own takes it away.
     if let Some(Database::Builtin(_)) = app.database {
@@ -46,15 +47,23 @@ pub(super) fn objects(app: &ValidApp) -> Vec<Object> {
 
 /// The app serves everybody; what it calls itself is nobody else's business. Its metrics, on a port of their own, are
 /// for Prometheus.
-fn for_app(app: &ValidApp) -> NetworkPolicy {
+fn for_app(app: &ValidApp, before: Option<&ReleaseFields>) -> NetworkPolicy {
+    let ports = |own: Option<i32>, other: Option<i32>| -> Option<Vec<NetworkPolicyPort>> {
+        let ports: BTreeSet<i32> = own.into_iter().chain(other).collect();
+        (!ports.is_empty()).then(|| ports.into_iter().map(port).collect())
+    };
     let mut rules = vec![NetworkPolicyIngressRule {
         from: None,
-        ports: Some(vec![port(app.spec.port)]),
+        ports: ports(Some(app.spec.port), before.map(|before| before.port)),
     }];
-    if let Some(metrics) = monitors::own_port(app) {
+    let metrics = ports(
+        monitors::own_port(&app.spec),
+        before.and_then(|before| before.metrics_port),
+    );
+    if metrics.is_some() {
         rules.push(NetworkPolicyIngressRule {
             from: metrics_from(app, app.observed.prometheus.prober_namespace.as_ref()),
-            ports: Some(vec![port(metrics)]),
+            ports: metrics,
         });
     }
     NetworkPolicy {

@@ -29,7 +29,7 @@ mod tests {
     /// The fields of an alert, which are compared with the firing alerts.
     const ALERT: [&str; 4] = ["name", "slo", "severity", "since"];
     /// Fields of the status that other tests check.
-    const OTHER_STATUS: [&str; 7] = [
+    const OTHER_STATUS: [&str; 9] = [
         "observedGeneration",
         "replicas",
         "readyReplicas",
@@ -37,6 +37,8 @@ mod tests {
         "url",
         "binding",
         "applied",
+        "release",
+        "releases",
     ];
     const STATUS: [&str; 5] = ["firingAlerts", "alerts", "worstSLO", "slos", "conditions"];
     /// Printed columns without a figure of an objective or an alert.
