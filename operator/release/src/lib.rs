@@ -2,10 +2,12 @@
 //! counts, records and the time are given.
 
 pub mod comparison;
+mod evidence;
 mod identify;
 mod plan;
 mod pods;
 mod record;
+mod relative;
 mod sentences;
 mod situation;
 mod step;
