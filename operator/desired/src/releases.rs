@@ -11,7 +11,7 @@ use observedapp_api::{
     ResourceRequirements, SecretKey, SecuritySpec, ShutdownSpec, VolumeMount, WithoutTrafficPolicy,
 };
 use observedapp_release::{
-    Guard, Measured, Plan, Pod, Question, Record, Running, Situation, WithoutTraffic, plan,
+    Guard, Measured, OldPods, Plan, Pod, Question, Record, Running, Situation, WithoutTraffic, plan,
 };
 use observedapp_slo::PromDuration;
 use observedapp_slo::by_pod::counters_by_pod;
@@ -213,8 +213,8 @@ pub struct TrialQuery {
     pub expression: String,
     pub since: Timestamp,
     pub step: Duration,
-    /// The pods of the new release.
-    pub new: Vec<String>,
+    /// The ReplicaSets of the new release.
+    pub new: BTreeSet<String>,
     /// The share of events that may fail, of each objective.
     pub budgets: BTreeMap<String, f64>,
 }
@@ -279,7 +279,13 @@ impl ValidApp {
     }
 
     fn trial_query(&self, question: &Question) -> Option<TrialQuery> {
-        let pods: Vec<String> = question.new.iter().chain(&question.old).cloned().collect();
+        // Kubernetes' names need no escaping in a regex: a dot stands for itself, too.
+        let of_set = |set: &String| format!("{set}-[a-z0-9]{{5}}");
+        let mut pods: Vec<String> = question.new.iter().map(of_set).collect();
+        match &question.old {
+            OldPods::ReplicaSets(sets) => pods.extend(sets.iter().map(of_set)),
+            OldPods::Names(names) => pods.extend(names.iter().cloned()),
+        }
         let slos = &self.objectives.slos;
         Some(TrialQuery {
             expression: counters_by_pod(slos, &pods)?,
@@ -320,6 +326,12 @@ fn guard(app: &ValidApp) -> Option<Guard> {
         text.parse::<PromDuration>()
             .map_or(0.0, PromDuration::as_secs_f64)
     };
+    let scrape = app
+        .objectives
+        .slos
+        .iter()
+        .map(|slo| slo.indicator.interval())
+        .max();
     let health = app.spec.health.clone().unwrap_or_default();
     Some(Guard {
         bake_time: Duration::from_secs_f64(seconds(bake_time)),
@@ -331,6 +343,9 @@ fn guard(app: &ValidApp) -> Option<Guard> {
         },
         watch_time: Duration::from_secs_f64(seconds(watch_time)),
         hold_below: hold_when_budget_below.map(|percent| f64::from(percent) / 100.0),
+        scrape: scrape.map_or(Duration::ZERO, |interval| {
+            Duration::from_secs_f64(interval.as_secs_f64())
+        }),
         startup: Duration::from_secs(u64::try_from(health.startup_seconds).unwrap_or_default()),
         can_try: app
             .observed

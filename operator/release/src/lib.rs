@@ -14,6 +14,6 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{Plan, Question, Trial, plan};
+pub use plan::{OldPods, Plan, Question, Trial, plan};
 pub use record::{Phase, Record};
 pub use situation::{Guard, Measured, Pod, Running, Situation, Standing, WithoutTraffic};

@@ -1,5 +1,6 @@
 //! What runs next: a pure function of what is known.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -55,8 +56,16 @@ pub struct Trial {
 pub struct Question {
     pub since: Timestamp,
     pub step: Duration,
-    pub new: Vec<String>,
-    pub old: Vec<String>,
+    /// The ReplicaSets of the new pods: one that has ended counts, too.
+    pub new: BTreeSet<String>,
+    /// The ReplicaSets of the old pods, of few enough to compare with all of them; else the names of some pods.
+    pub old: OldPods,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OldPods {
+    ReplicaSets(BTreeSet<String>),
+    Names(BTreeSet<String>),
 }
 
 impl Plan {

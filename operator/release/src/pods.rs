@@ -1,7 +1,12 @@
 //! The pods of a release, and those beside them.
 
+use std::collections::BTreeSet;
+
+use crate::plan::OldPods;
 use crate::situation::{Pod, Situation, Standing};
 
+/// As many old pods as are compared with.
+const OLD_PODS: usize = 50;
 /// So many restarts are no accident.
 const RESTARTS: i32 = 3;
 
@@ -30,6 +35,18 @@ impl<'a> Pods<'a> {
         self.ready() > 0
     }
 
+    pub fn replica_sets_of_new(&self) -> BTreeSet<String> {
+        replica_sets(&self.new)
+    }
+
+    pub fn to_compare_with(&self) -> OldPods {
+        if self.old.len() <= OLD_PODS {
+            return OldPods::ReplicaSets(replica_sets(&self.old));
+        }
+        let names: BTreeSet<String> = self.old.iter().map(|pod| pod.name.clone()).collect();
+        OldPods::Names(names.into_iter().take(OLD_PODS).collect())
+    }
+
     /// Whether a new pod ends again and again while all old ones serve.
     pub fn keeps_restarting(&self) -> Option<String> {
         if !self.old.iter().all(|pod| pod.standing == Standing::Ready) {
@@ -41,4 +58,10 @@ impl<'a> Pods<'a> {
             pod.name, pod.restarts
         ))
     }
+}
+
+/// A pod is named for its ReplicaSet, with five characters of its own.
+fn replica_sets(pods: &[&Pod]) -> BTreeSet<String> {
+    let names = pods.iter().filter_map(|pod| pod.name.rsplit_once('-'));
+    names.map(|(replica_set, _)| replica_set.to_owned()).collect()
 }

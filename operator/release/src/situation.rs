@@ -20,6 +20,8 @@ pub struct Guard {
     pub watch_time: Duration,
     /// With less than this share of a budget left a release waits.
     pub hold_below: Option<f64>,
+    /// How often the pods are scraped.
+    pub scrape: Duration,
     /// How long a pod may take to start.
     pub startup: Duration,
     /// Whether there is room for one pod beside the old ones: two replicas or more, and a surge.

@@ -10,10 +10,10 @@ use crate::plan::{Plan, Question, Trial, after};
 use crate::pods::Pods;
 use crate::record::{Phase, Record};
 use crate::sentences::{bad, summary};
-use crate::situation::{Running, Situation, Standing, WithoutTraffic};
+use crate::situation::{Guard, Running, Situation, Standing, WithoutTraffic};
 
 /// How soon it is looked again while pods are compared.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(15);
 /// How long a new release waits for Prometheus to be asked for the first time after the operator began.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// A pod that has no node or image for so long gets none.
@@ -22,11 +22,9 @@ const CREATION: Duration = Duration::from_mins(10);
 const STARTUP_MARGIN: Duration = Duration::from_secs(30);
 /// How long pods of a release that is not compared may keep a trial from beginning.
 const CLEARING: Duration = Duration::from_mins(2);
-/// As many old pods as are compared with.
-const OLD_PODS: usize = 50;
 /// As many spans as the time of a trial is cut into.
 const SPANS: u32 = 60;
-const SHORTEST_SPAN: Duration = Duration::from_secs(15);
+const SHORTEST_SPAN: Duration = Duration::from_secs(5);
 
 pub struct Step<'a> {
     situation: &'a Situation<'a>,
@@ -155,8 +153,12 @@ impl<'a> Step<'a> {
     /// The release before goes on running.
     fn wait(&mut self, message: &str) {
         self.run_base();
-        message.clone_into(&mut self.message);
+        self.say(message);
         self.again(SOON);
+    }
+
+    fn say(&mut self, message: &str) {
+        message.clone_into(&mut self.message);
     }
 
     fn run_base(&mut self) {
@@ -168,7 +170,7 @@ impl<'a> Step<'a> {
         let pods = Pods::of(self.situation, release.number);
         if pods.new.is_empty() && self.must_clear(release) {
             self.run_base();
-            "pods of an earlier attempt end first".clone_into(&mut self.message);
+            self.say("pods of an earlier attempt end first");
             return;
         }
         if pods.is_ready() && release.serving_since.is_none() {
@@ -230,14 +232,9 @@ impl<'a> Step<'a> {
         let guard = self.situation.guard;
         self.question = Some(Question {
             since,
-            step: (guard.bake_time / SPANS).max(SHORTEST_SPAN),
-            new: pods.new.iter().map(|pod| pod.name.clone()).collect(),
-            old: pods
-                .old
-                .iter()
-                .take(OLD_PODS)
-                .map(|pod| pod.name.clone())
-                .collect(),
+            step: span(guard),
+            new: pods.replica_sets_of_new(),
+            old: pods.to_compare_with(),
         });
         self.comparison = self.situation.measured.counts.as_deref().map(compare);
     }
@@ -251,10 +248,12 @@ impl<'a> Step<'a> {
             self.promote(release, &verdict);
             return;
         }
+        if self.comparison.is_some() && served < guard.bake_time + 2 * span(guard) + guard.scrape {
+            self.say("its last requests are still to be counted");
+            return;
+        }
         if self.comparison.is_none() && served < guard.watch_time {
-            self.message =
-                "Prometheus does not say how its pod does; spec.rollout.guard.withoutTraffic decides after watchTime"
-                    .to_owned();
+            self.say("Prometheus does not say how its pod does; spec.rollout.guard.withoutTraffic decides after watchTime");
             return;
         }
         let found = match &self.comparison {
@@ -373,7 +372,7 @@ impl<'a> Step<'a> {
             release.enter(Phase::Stable, self.now());
         } else {
             self.again(watch_time.saturating_sub(watched));
-            self.message = "it runs everywhere, and is watched".to_owned();
+            self.say("it runs everywhere, and is watched");
         }
     }
 
@@ -395,4 +394,10 @@ impl<'a> Step<'a> {
             self.run_base();
         }
     }
+}
+
+/// How long one span of a comparison is: pods are scraped one after the other, and a shorter one would tell them apart by
+/// that.
+fn span(guard: &Guard) -> Duration {
+    (guard.bake_time / SPANS).max(guard.scrape).max(SHORTEST_SPAN)
 }

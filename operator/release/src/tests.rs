@@ -7,7 +7,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::comparison::{Counts, Interval, SloCounts};
-use crate::{Guard, Measured, Phase, Plan, Pod, Record, Running, Situation, Standing, WithoutTraffic, plan};
+use crate::{
+    Guard, Measured, OldPods, Phase, Plan, Pod, Record, Running, Situation, Standing, WithoutTraffic, plan,
+};
 
 const GUARD: Guard = Guard {
     bake_time: Duration::from_mins(5),
@@ -15,6 +17,7 @@ const GUARD: Guard = Guard {
     without_traffic: WithoutTraffic::Proceed,
     watch_time: Duration::from_hours(1),
     hold_below: None,
+    scrape: Duration::from_secs(15),
     startup: Duration::from_mins(1),
     can_try: true,
 };
@@ -201,7 +204,8 @@ fn a_good_release_is_tried_promoted_watched_and_kept() {
     assert!(trial.progress_deadline > trial.min_ready + GUARD.startup);
     assert_eq!(world.pods.len(), 3, "one pod beside the old ones");
     let question = world.plan.as_ref().unwrap().question.clone().unwrap();
-    assert_eq!((question.new.len(), question.old.len()), (1, 2));
+    assert_eq!(question.new, ["2".to_owned()].into());
+    assert_eq!(question.old, OldPods::ReplicaSets(["1".to_owned()].into()));
 
     world.count((100.0, 0.0), (200.0, 0.0));
     world.run(290);
@@ -295,7 +299,7 @@ fn without_requests_the_policy_decides_and_without_prometheus_only_after_the_wat
             if !away {
                 world.count((1.0, 1.0), (2.0, 0.0));
             }
-            world.run(320);
+            world.run(360);
             if away {
                 assert_eq!(world.phase(), Phase::Baking);
                 world.run(3600);

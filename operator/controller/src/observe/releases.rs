@@ -184,7 +184,7 @@ mod tests {
         let (record, fields) = read(&facts(&whole)).unwrap();
         assert_eq!((record.number, record.promoted), (3, true));
         assert_eq!(record.verdict.as_deref(), Some("42"));
-        assert_eq!(record.budgets["a"], 0.5);
+        assert_eq!(record.budgets, [("a".to_owned(), 0.5)].into());
         assert_eq!(fields.image, "tasks:1");
         for bad in [("phase", "Gone"), ("promoted", "perhaps"), ("budgets", "[")] {
             let mut annotations = whole.to_vec();

@@ -218,7 +218,7 @@ impl Server {
         expression: &str,
         start: i64,
         end: i64,
-        step: Duration,
+        step: i64,
     ) -> Result<Vec<Series>, Unanswered> {
         let request = self
             .client
@@ -227,7 +227,7 @@ impl Server {
                 ("query", expression),
                 ("start", &start.to_string()),
                 ("end", &end.to_string()),
-                ("step", &step.as_secs().to_string()),
+                ("step", &step.to_string()),
             ]);
         self.ask::<Matrix>(request).await.map(|matrix| matrix.result)
     }

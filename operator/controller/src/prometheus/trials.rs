@@ -1,7 +1,6 @@
 //! Comparing the pods of a release that is tried with those of the one before: what is asked, and what that counts.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use observedapp_api::AppRef;
@@ -13,7 +12,7 @@ use parking_lot::Mutex;
 use super::client::{Series, Server};
 
 /// As many spans as are compared; of a trial that lasts longer the newest count.
-const SPANS: u32 = 240;
+const SPANS: i64 = 240;
 
 /// The trials that are under way.
 #[derive(Debug, Default)]
@@ -70,21 +69,40 @@ impl Trials {
 
 /// Asks for the counts of a trial; none where Prometheus does not answer.
 pub async fn ask(server: &Server, query: &TrialQuery, now: Timestamp) -> Option<Vec<SloCounts>> {
-    let step = query.step.as_secs().max(1);
-    let reach = step * u64::from(SPANS);
-    let now = now.as_second();
-    let since = query.since.as_second();
-    let begin = since.max(now.saturating_sub(i64::try_from(reach).ok()?));
+    let Window { begin, end, step, .. } = window(query, now);
     let series = server
-        .query_range(&query.expression, begin, now, Duration::from_secs(step))
+        .query_range(&query.expression, begin, end, step)
         .await
         .ok()?;
-    Some(count(query, &series))
+    Some(count(query, now, &series))
+}
+
+/// The moments at which the counters are read: always the same ones, so that a span counts the same whenever it is asked for.
+struct Window {
+    begin: i64,
+    end: i64,
+    step: i64,
+    /// Whether it begins before the new pods served, so that they began at zero.
+    is_whole: bool,
+}
+
+fn window(query: &TrialQuery, now: Timestamp) -> Window {
+    let step = i64::try_from(query.step.as_secs()).unwrap_or(i64::MAX).max(1);
+    // One step earlier, so that the old pods have something to grow from.
+    let first = query.since.as_second() - step;
+    let passed = ((now.as_second() - first) / step).max(0);
+    let left_out = (passed - SPANS).max(0);
+    Window {
+        begin: first + left_out * step,
+        end: first + passed * step,
+        step,
+        is_whole: left_out == 0,
+    }
 }
 
 /// From counters to what happened in each span.
-fn count(query: &TrialQuery, series: &[Series]) -> Vec<SloCounts> {
-    let new: HashSet<&str> = query.new.iter().map(String::as_str).collect();
+fn count(query: &TrialQuery, now: Timestamp, series: &[Series]) -> Vec<SloCounts> {
+    let is_whole = window(query, now).is_whole;
     // By objective and pod: the counters at each moment.
     let mut pods: BTreeMap<(&str, &str), BTreeMap<i64, Counters>> = BTreeMap::new();
     for one in series {
@@ -101,8 +119,10 @@ fn count(query: &TrialQuery, series: &[Series]) -> Vec<SloCounts> {
     }
     let mut spans: BTreeMap<&str, BTreeMap<i64, Interval>> = BTreeMap::new();
     for ((slo, pod), moments) in pods {
-        let is_new = new.contains(pod);
-        for (at, counts) in growth(&moments, is_new) {
+        let is_new = pod
+            .rsplit_once('-')
+            .is_some_and(|(set, _)| query.new.contains(set));
+        for (at, counts) in growth(&moments, is_new && is_whole) {
             let span = spans.entry(slo).or_default().entry(at).or_default();
             let side = if is_new { &mut span.new } else { &mut span.old };
             side.events += counts.events;
@@ -114,15 +134,12 @@ fn count(query: &TrialQuery, series: &[Series]) -> Vec<SloCounts> {
             .get(slo.as_str())
             .map(|spans| spans.values().copied().collect())
     };
-    query
-        .budgets
-        .iter()
-        .filter_map(|(slo, budget)| {
-            Some(SloCounts {
-                name: slo.clone(),
-                budget: *budget,
-                intervals: of(slo)?,
-            })
+    let objectives = query.budgets.iter();
+    objectives
+        .map(|(slo, budget)| SloCounts {
+            name: slo.clone(),
+            budget: *budget,
+            intervals: of(slo).unwrap_or_default(),
         })
         .collect()
 }
@@ -133,10 +150,10 @@ struct Counters {
     errors: Option<f64>,
 }
 
-/// By how much the counters of one pod grew until each moment. A new pod began at zero; of an old one nothing is
-/// known before its first sample. A counter that is smaller than before was reset.
-fn growth(moments: &BTreeMap<i64, Counters>, is_new: bool) -> Vec<(i64, Counts)> {
-    let mut before = is_new.then_some((0.0, 0.0));
+/// By how much the counters of one pod grew until each moment. Of one that did not begin at zero nothing is known before
+/// its first sample. A counter that is smaller than before was reset.
+fn growth(moments: &BTreeMap<i64, Counters>, began_at_zero: bool) -> Vec<(i64, Counts)> {
+    let mut before = began_at_zero.then_some((0.0, 0.0));
     let mut growth = Vec::new();
     for (at, counters) in moments {
         let Some(events) = counters.events else {
@@ -162,6 +179,9 @@ fn growth(moments: &BTreeMap<i64, Counters>, is_new: bool) -> Vec<(i64, Counts)>
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
@@ -184,37 +204,60 @@ mod tests {
             expression: String::new(),
             since: Timestamp::UNIX_EPOCH,
             step: Duration::from_secs(15),
-            new: vec!["new".to_owned()],
+            new: ["tasks-new".to_owned()].into(),
             budgets: [("availability".to_owned(), 0.001), ("latency".to_owned(), 0.01)].into(),
         };
-        let counts = count(
-            &query,
-            &[
-                series("new", "events", &[(15, 7.0), (30, 10.0)]),
-                series("new", "errors", &[(30, 2.0)]),
-                series("old", "events", &[(0, 1000.0), (15, 1010.0), (30, 4.0)]),
-                series("old", "errors", &[(0, 50.0), (15, 51.0), (30, 1.0)]),
-            ],
-        );
-        let span = |new: (f64, f64), old: (f64, f64)| Interval {
-            new: Counts {
-                events: new.0,
-                failures: new.1,
-            },
-            old: Counts {
-                events: old.0,
-                failures: old.1,
-            },
+        let series = [
+            series("tasks-new-1", "events", &[(15, 7.0), (30, 10.0)]),
+            series("tasks-new-1", "errors", &[(30, 2.0)]),
+            series("tasks-old-1", "events", &[(0, 1000.0), (15, 1010.0), (30, 4.0)]),
+            series("tasks-old-1", "errors", &[(0, 50.0), (15, 51.0), (30, 1.0)]),
+        ];
+        let span = |new: (f64, f64), old: (f64, f64)| {
+            let counts = |(events, failures)| Counts { events, failures };
+            Interval {
+                new: counts(new),
+                old: counts(old),
+            }
         };
-        assert_eq!(
-            counts,
-            [SloCounts {
-                name: "availability".to_owned(),
-                budget: 0.001,
-                intervals: vec![span((7.0, 0.0), (10.0, 1.0)), span((3.0, 2.0), (4.0, 1.0))],
-            }],
-            "one without series of pods is not compared"
-        );
+        let last = span((3.0, 2.0), (4.0, 1.0));
+        for (now, first) in [
+            (30, span((7.0, 0.0), (10.0, 1.0))),
+            (30_000, span((0.0, 0.0), (10.0, 1.0))),
+        ] {
+            let counts = count(&query, Timestamp::from_second(now).unwrap(), &series);
+            assert_eq!(counts[0].intervals, [first, last], "at {now}");
+            assert_eq!(
+                (counts[1].name.as_str(), counts[1].intervals.len()),
+                ("latency", 0),
+                "one without series of pods is an objective still"
+            );
+        }
+    }
+
+    #[test]
+    fn a_span_is_the_same_whenever_it_is_asked_for() {
+        let query = TrialQuery {
+            expression: String::new(),
+            since: Timestamp::from_second(1007).unwrap(),
+            step: Duration::from_secs(15),
+            new: BTreeSet::new(),
+            budgets: BTreeMap::new(),
+        };
+        for now in [1007, 1021, 1022, 5000, 100_000] {
+            let Window {
+                begin,
+                end,
+                step,
+                is_whole,
+            } = window(&query, Timestamp::from_second(now).unwrap());
+            assert_eq!(((begin - 1007) % step, (end - 1007) % step), (0, 0), "at {now}");
+            assert!(
+                end <= now && now - end < step && (end - begin) / step <= SPANS,
+                "at {now}"
+            );
+            assert_eq!(is_whole, begin == 992, "at {now}");
+        }
     }
 
     #[test]
@@ -225,7 +268,7 @@ mod tests {
             expression: String::new(),
             since: Timestamp::UNIX_EPOCH,
             step: Duration::from_secs(step),
-            new: Vec::new(),
+            new: BTreeSet::new(),
             budgets: BTreeMap::new(),
         };
         assert!(trials.set(&app, Some(query(15))));

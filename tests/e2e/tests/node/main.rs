@@ -11,6 +11,7 @@ mod images;
 mod monitoring_faults;
 mod network_policy_enforcer;
 mod prerequisites;
+mod releases;
 mod resilience;
 mod sample_app;
 mod status;
