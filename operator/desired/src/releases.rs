@@ -11,7 +11,7 @@ use observedapp_api::{
     ResourceRequirements, SecretKey, SecuritySpec, ShutdownSpec, VolumeMount, WithoutTrafficPolicy,
 };
 use observedapp_release::{
-    Guard, Measured, OldPods, Plan, Pod, Question, Record, Running, Situation, WithoutTraffic, plan,
+    Counted, Guard, Measured, OldPods, Plan, Pod, Question, Record, Running, Situation, WithoutTraffic, plan,
 };
 use observedapp_slo::PromDuration;
 use observedapp_slo::by_pod::counters_by_pod;
@@ -231,7 +231,11 @@ impl ValidApp {
     /// Decides how the release that the spec asks for goes on; nothing where releases are not recorded.
     pub(crate) fn releases(&self) -> Option<Releases> {
         let guard = guard(self)?;
-        let observed = self.observed.releases.clone().unwrap_or_default();
+        let mut observed = self.observed.releases.clone().unwrap_or_default();
+        if counters_by_pod(&self.objectives.slos, &[]).is_none() {
+            // There is nothing to ask.
+            observed.measured.counted = Counted::Known(Vec::new());
+        }
         let fields = ReleaseFields::of(&self.spec);
         let records: Vec<Record> = observed.records.iter().map(|one| one.record.clone()).collect();
         let same = observed.records.iter().filter(|one| one.fields == fields);

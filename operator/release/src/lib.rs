@@ -13,7 +13,9 @@ mod situation;
 mod step;
 #[cfg(test)]
 mod tests;
+mod trial;
 
-pub use plan::{OldPods, Plan, Question, Trial, plan};
+pub use plan::{OldPods, Plan, Question, plan};
 pub use record::{Phase, Record};
-pub use situation::{Guard, Measured, Pod, Running, Situation, Standing, WithoutTraffic};
+pub use situation::{Counted, Guard, Measured, Pod, Running, Situation, Standing, WithoutTraffic};
+pub use trial::Trial;

@@ -10,6 +10,7 @@ use crate::identify::{base_of, identify};
 use crate::record::{Phase, Record};
 use crate::situation::Situation;
 use crate::step::Step;
+use crate::trial::Trial;
 
 /// How many records are kept.
 const KEPT: usize = 10;
@@ -41,14 +42,6 @@ pub struct Plan {
     pub again_after: Option<Duration>,
     /// The share of a budget that was spent since the release began.
     pub cost: Option<f64>,
-}
-
-/// The settings of a Deployment that stops after one new pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trial {
-    /// The Deployment goes on by itself after this, if nobody is there to judge.
-    pub min_ready: Duration,
-    pub progress_deadline: Duration,
 }
 
 /// Which pods to compare, and since when.

@@ -97,10 +97,20 @@ pub struct Situation<'a> {
 pub struct Measured {
     /// Whether Prometheus was asked since the operator began; it may not have answered.
     pub asked: bool,
-    /// What the new pods and the old ones counted; none while that is unknown.
-    pub counts: Option<Vec<SloCounts>>,
+    pub counted: Counted,
     /// The share of each objective's budget that is left, as far as it is known.
     pub budgets: BTreeMap<String, f64>,
     /// The objectives whose budget burns so fast that it pages, if that is known.
     pub burning: Option<BTreeSet<String>>,
+}
+
+/// What the new pods and the old ones counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Counted {
+    /// Nobody has asked since the operator began.
+    #[default]
+    NotAsked,
+    /// Prometheus does not say.
+    Unknown,
+    Known(Vec<SloCounts>),
 }

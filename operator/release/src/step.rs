@@ -6,25 +6,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::comparison::{Comparison, compare};
-use crate::plan::{Plan, Question, Trial, after};
+use crate::plan::{Plan, Question, after};
 use crate::pods::Pods;
 use crate::record::{Phase, Record};
 use crate::sentences::{bad, summary};
-use crate::situation::{Guard, Running, Situation, Standing, WithoutTraffic};
+use crate::situation::{Counted, Running, Situation, Standing, WithoutTraffic};
+use crate::trial::{Trial, span};
 
 /// How soon it is looked again while pods are compared.
 const SOON: Duration = Duration::from_secs(15);
 /// How long a new release waits for Prometheus to be asked for the first time after the operator began.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// A pod that has no node or image for so long gets none.
-const CREATION: Duration = Duration::from_mins(10);
+pub const CREATION: Duration = Duration::from_mins(10);
 /// What a pod is given beyond its own time to start.
 const STARTUP_MARGIN: Duration = Duration::from_secs(30);
 /// How long pods of a release that is not compared may keep a trial from beginning.
 const CLEARING: Duration = Duration::from_mins(2);
-/// As many spans as the time of a trial is cut into.
-const SPANS: u32 = 60;
-const SHORTEST_SPAN: Duration = Duration::from_secs(5);
 
 pub struct Step<'a> {
     situation: &'a Situation<'a>,
@@ -179,7 +177,7 @@ impl<'a> Step<'a> {
         let served = release
             .serving_since
             .map_or(Duration::ZERO, |since| after(since, self.now()));
-        self.trial = Some(self.trial_of(served));
+        self.trial = Some(Trial::of(self.situation.guard, served));
         self.ask(release, &pods);
         if self.situation.replicas == 0 {
             self.promote(release, "no pods are wanted, so nothing could be tried");
@@ -212,19 +210,6 @@ impl<'a> Step<'a> {
         (strangers || is_absent) && after(release.since, self.now()) < CLEARING
     }
 
-    fn trial_of(&self, served: Duration) -> Trial {
-        let guard = self.situation.guard;
-        let mut min_ready = guard.bake_time + Duration::from_mins(1);
-        // A trial that is prolonged must not end by itself.
-        while min_ready < served + Duration::from_mins(1) {
-            min_ready *= 2;
-        }
-        Trial {
-            min_ready,
-            progress_deadline: min_ready + guard.startup + CREATION,
-        }
-    }
-
     fn ask(&mut self, release: &Record, pods: &Pods<'_>) {
         let Some(since) = release.serving_since else {
             return;
@@ -236,7 +221,9 @@ impl<'a> Step<'a> {
             new: pods.replica_sets_of_new(),
             old: pods.to_compare_with(),
         });
-        self.comparison = self.situation.measured.counts.as_deref().map(compare);
+        if let Counted::Known(counts) = &self.situation.measured.counted {
+            self.comparison = Some(compare(counts));
+        }
     }
 
     /// The time of the trial is over, and nothing bad was found.
@@ -250,6 +237,10 @@ impl<'a> Step<'a> {
         }
         if self.comparison.is_some() && served < guard.bake_time + 2 * span(guard) + guard.scrape {
             self.say("its last requests are still to be counted");
+            return;
+        }
+        if self.situation.measured.counted == Counted::NotAsked {
+            self.say("Prometheus is asked how its pod does");
             return;
         }
         if self.comparison.is_none() && served < guard.watch_time {
@@ -394,10 +385,4 @@ impl<'a> Step<'a> {
             self.run_base();
         }
     }
-}
-
-/// How long one span of a comparison is: pods are scraped one after the other, and a shorter one would tell them apart by
-/// that.
-fn span(guard: &Guard) -> Duration {
-    (guard.bake_time / SPANS).max(guard.scrape).max(SHORTEST_SPAN)
 }

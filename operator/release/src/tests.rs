@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::comparison::{Counts, Interval, SloCounts};
 use crate::{
-    Guard, Measured, OldPods, Phase, Plan, Pod, Record, Running, Situation, Standing, WithoutTraffic, plan,
+    Counted, Guard, Measured, OldPods, Phase, Plan, Pod, Record, Running, Situation, Standing,
+    WithoutTraffic, plan,
 };
 
 const GUARD: Guard = Guard {
@@ -50,7 +51,7 @@ impl World {
                 asked: true,
                 burning: Some(BTreeSet::new()),
                 budgets: [("availability".to_owned(), 1.0)].into(),
-                counts: None,
+                counted: Counted::Unknown,
             },
             anyway: None,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
@@ -148,7 +149,7 @@ impl World {
             events: events / spans as f64,
             failures: failures / spans as f64,
         };
-        self.measured.counts = Some(vec![SloCounts {
+        self.measured.counted = Counted::Known(vec![SloCounts {
             name: "availability".to_owned(),
             budget: 0.001,
             intervals: vec![
@@ -189,7 +190,7 @@ impl World {
 
     fn ship(&mut self, spec: char) {
         self.spec = spec;
-        self.measured.counts = None;
+        self.measured.counted = Counted::Unknown;
         self.settle();
     }
 }
@@ -255,7 +256,7 @@ fn a_bad_release_is_taken_back_at_once_and_stays_so_until_the_spec_or_a_person_s
     assert!((world.record(2).cost.unwrap() - 0.004).abs() < 1e-9);
 
     world.anyway = Some("it is the database".to_owned());
-    world.measured.counts = None;
+    world.measured.counted = Counted::Unknown;
     world.settle();
     assert_eq!((world.phase(), world.runs()), (Phase::Watching, 'b'));
     assert_eq!(world.record(2).anyway.as_deref(), Some("it is the database"));
@@ -322,6 +323,22 @@ fn without_requests_the_policy_decides_and_without_prometheus_only_after_the_wat
     world.run(10);
     world.settle();
     assert_eq!(world.phase(), Phase::Watching);
+}
+
+#[test]
+fn an_operator_that_was_away_asks_before_it_judges() {
+    let mut world = World::new();
+    world.ship('b');
+    world.measured.counted = Counted::NotAsked;
+    world.run(20_000);
+    assert_eq!(
+        world.phase(),
+        Phase::Baking,
+        "it is not known that Prometheus does not answer"
+    );
+    world.count((500.0, 100.0), (1000.0, 0.0));
+    world.step();
+    assert_eq!(world.phase(), Phase::RolledBack);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod operator;
 mod proxy;
 mod readiness;
 pub mod rights;
+pub mod rollout;
 mod snapshot;
 
 pub use cluster::{block_on, cluster, install, kubeconfig, schemaless, schemaless_as};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use observedapp_api::{AppRef, ObservedApp, RELEASE_ANYWAY};
 use observedapp_desired::{Kind, ObservedRelease, ObservedReleases, ReleaseFields};
-use observedapp_release::{Measured, Pod, Record, Running, Standing};
+use observedapp_release::{Counted, Measured, Pod, Record, Running, Standing};
 use observedapp_slo::names::alerts::ERROR_BUDGET_BURN_FAST;
 use serde_json::Value;
 
@@ -85,7 +85,11 @@ impl Context {
         });
         Measured {
             asked: true,
-            counts: self.prometheus.trial_counts(id).filter(|_| answers),
+            counted: if answers {
+                self.prometheus.trial_counted(id)
+            } else {
+                Counted::Unknown
+            },
             budgets: if answers {
                 budgets.collect()
             } else {

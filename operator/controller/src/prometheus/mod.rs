@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use observedapp_api::AppRef;
 use observedapp_desired::{ObservedPrometheus, Settings, TrialQuery};
-use observedapp_release::comparison::SloCounts;
+use observedapp_release::Counted;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
@@ -141,9 +141,9 @@ impl Prometheus {
         }
     }
 
-    /// What the pods of a release that is tried have counted, and the others; none while that is not known.
-    pub fn trial_counts(&self, app: &AppRef) -> Option<Vec<SloCounts>> {
-        self.trials.counts(app)
+    /// What the pods of a release that is tried have counted, and the others.
+    pub fn trial_counted(&self, app: &AppRef) -> Counted {
+        self.trials.counted(app)
     }
 
     /// Something was changed on which Prometheus will soon say more.

@@ -209,8 +209,8 @@ impl Poller {
             if self.prometheus.known.read().instances.url(&app.namespace) != Some(server.url()) {
                 continue;
             }
-            let counts = trials::ask(server, &query, jiff::Timestamp::now()).await;
-            if self.prometheus.trials.answer(&app, counts) {
+            let counted = trials::ask(server, &query, jiff::Timestamp::now()).await;
+            if self.prometheus.trials.answer(&app, counted) {
                 self.queue.enqueue(&app);
             }
         }

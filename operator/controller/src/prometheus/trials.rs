@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use observedapp_api::AppRef;
 use observedapp_desired::TrialQuery;
+use observedapp_release::Counted;
 use observedapp_release::comparison::{Counts, Interval, SloCounts};
 use observedapp_slo::by_pod::{COUNTED_LABEL, ERRORS, SLO_LABEL};
 use parking_lot::Mutex;
@@ -21,8 +22,7 @@ pub struct Trials(Mutex<HashMap<AppRef, Trial>>);
 #[derive(Debug)]
 struct Trial {
     query: TrialQuery,
-    /// None until Prometheus has answered, and while it does not.
-    counts: Option<Vec<SloCounts>>,
+    counted: Counted,
 }
 
 impl Trials {
@@ -37,13 +37,17 @@ impl Trials {
             return false;
         }
         // The pods of a trial may be replaced; until these were counted the others stand.
-        let counts = trials.remove(app).and_then(|trial| trial.counts);
-        trials.insert(app.clone(), Trial { query, counts });
+        let counted = trials.remove(app).map(|trial| trial.counted).unwrap_or_default();
+        trials.insert(app.clone(), Trial { query, counted });
         true
     }
 
-    pub fn counts(&self, app: &AppRef) -> Option<Vec<SloCounts>> {
-        self.0.lock().get(app)?.counts.clone()
+    pub fn counted(&self, app: &AppRef) -> Counted {
+        let trials = self.0.lock();
+        trials
+            .get(app)
+            .map(|trial| trial.counted.clone())
+            .unwrap_or_default()
     }
 
     /// What is to be asked.
@@ -56,25 +60,24 @@ impl Trials {
     }
 
     /// Keeps an answer; says whether it is new.
-    pub fn answer(&self, app: &AppRef, counts: Option<Vec<SloCounts>>) -> bool {
+    pub fn answer(&self, app: &AppRef, counted: Counted) -> bool {
         let mut trials = self.0.lock();
         let Some(trial) = trials.get_mut(app) else {
             return false;
         };
-        let is_new = trial.counts != counts;
-        trial.counts = counts;
+        let is_new = trial.counted != counted;
+        trial.counted = counted;
         is_new
     }
 }
 
-/// Asks for the counts of a trial; none where Prometheus does not answer.
-pub async fn ask(server: &Server, query: &TrialQuery, now: Timestamp) -> Option<Vec<SloCounts>> {
+/// Asks for the counts of a trial.
+pub async fn ask(server: &Server, query: &TrialQuery, now: Timestamp) -> Counted {
     let Window { begin, end, step, .. } = window(query, now);
-    let series = server
-        .query_range(&query.expression, begin, end, step)
-        .await
-        .ok()?;
-    Some(count(query, now, &series))
+    match server.query_range(&query.expression, begin, end, step).await {
+        Ok(series) => Counted::Known(count(query, now, &series)),
+        Err(_) => Counted::Unknown,
+    }
 }
 
 /// The moments at which the counters are read: always the same ones, so that a span counts the same whenever it is asked for.
@@ -272,12 +275,12 @@ mod tests {
             budgets: BTreeMap::new(),
         };
         assert!(trials.set(&app, Some(query(15))));
-        assert!(trials.answer(&app, Some(Vec::new())));
-        assert!(!trials.answer(&app, Some(Vec::new())));
+        assert!(trials.answer(&app, Counted::Known(Vec::new())));
+        assert!(!trials.answer(&app, Counted::Known(Vec::new())));
         assert!(!trials.set(&app, Some(query(15))));
         assert!(trials.set(&app, Some(query(30))));
-        assert_eq!(trials.counts(&app), Some(Vec::new()));
-        assert!(trials.answer(&app, None));
+        assert_eq!(trials.counted(&app), Counted::Known(Vec::new()));
+        assert!(trials.answer(&app, Counted::Unknown));
         trials.set(&app, None);
         assert_eq!(trials.queries(), []);
     }
