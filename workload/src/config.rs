@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 use jiff::SignedDuration;
 
+use crate::faults::Faults;
 use crate::store::DatabaseUrl;
 
 /// Read by OpenTelemetry's own library, and so no flags.
@@ -73,9 +74,12 @@ pub struct Config {
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     pub log_level: tracing_subscriber::filter::Targets,
 
-    /// on: PUT /faults on the metrics port can make the service fail on purpose
+    /// on: the service fails on purpose, as the two settings below and PUT /faults on the metrics port ask
     #[arg(long, env = "FAULTS", value_parser = BoolishValueParser::new(), action = ArgAction::Set, default_value = "off")]
     pub faults: bool,
+
+    #[command(flatten)]
+    faults_at_start: Faults,
 
     /// After SIGTERM, how long new connections are still served while /readyz says 503
     #[arg(long, env = "DRAIN_DELAY", default_value = "3s", value_parser = duration)]
@@ -103,6 +107,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// How the service fails on purpose until it is asked otherwise: not at all unless that is allowed.
+    pub(crate) fn faults_at_start(&self) -> anyhow::Result<Faults> {
+        let faults = Some(self.faults_at_start)
+            .filter(|_| self.faults)
+            .unwrap_or_default();
+        faults
+            .checked()
+            .map_err(|problem| anyhow!("FAULT_ERROR_RATIO, FAULT_LATENCY_MS: {problem}"))
+    }
+
     /// The database that was asked for, or a sentence saying what is wrong with its URL.
     pub(crate) fn database(&self) -> anyhow::Result<DatabaseUrl> {
         let (name, url) = [("DATABASE_URL", &self.database_url), ("DB_URL", &self.db_url)]

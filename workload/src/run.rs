@@ -51,7 +51,7 @@ pub async fn run(config: &Config, dropped_lines: ErrorCounter) -> anyhow::Result
         store: OnceLock::new(),
         cache: cache.transpose()?,
         metrics,
-        faults: watch::Sender::default(),
+        faults: watch::Sender::new(config.faults_at_start()?),
         body_timeout: config.body_timeout,
         draining: CancellationToken::new(),
     });

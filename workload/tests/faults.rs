@@ -61,9 +61,48 @@ async fn the_tasks_fail_as_asked_and_health_does_not() {
         .await
         .expect(200, &json!({"error_ratio": 0.0, "latency_ms": 0}));
     service.get("/tasks").await.expect(200, &json!([]));
-    set(&service, &json!({"error_ratio": 2}))
-        .await
-        .expect_error(400, "Not faults: error_ratio must lie");
+}
+
+#[tokio::test]
+async fn only_faults_that_can_be_are_taken() {
+    let service = Service::ready(&[("DATABASE_URL", "sqlite::memory:"), ("FAULTS", "on")]).await;
+    for (faults, problem) in [
+        (
+            json!({"error_ratio": 1.1}),
+            "error_ratio must lie between 0 and 1",
+        ),
+        (
+            json!({"error_ratio": -0.1}),
+            "error_ratio must lie between 0 and 1",
+        ),
+        (json!({"latency_ms": 60_001}), "latency_ms must be at most 60000"),
+        (json!({"latency_ms": -1}), ""),
+        (json!({"errors": 1}), ""),
+        (json!([]), ""),
+    ] {
+        set(&service, &faults)
+            .await
+            .expect_error(400, &format!("Not faults: {problem}"));
+    }
+}
+
+/// A release that fails because of its environment.
+#[tokio::test]
+async fn an_environment_can_make_it_fail_from_the_start() {
+    let fails = [
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("FAULT_ERROR_RATIO", "1"),
+        ("FAULT_LATENCY_MS", "50"),
+    ];
+    let service = Service::ready(&[fails.as_slice(), &[("FAULTS", "on")]].concat()).await;
+    let started = Instant::now();
+    service.get("/tasks").await.expect_error(500, "Failed on purpose");
+    assert!(started.elapsed() >= Duration::from_millis(50));
+    set(&service, &json!({})).await;
+    service.get("/tasks").await.expect(200, &json!([]));
+
+    let not_allowed = Service::ready(&fails).await;
+    not_allowed.get("/tasks").await.expect(200, &json!([]));
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub(crate) enum Problem {
     DatabaseUnavailable,
     #[error("Shutting down")]
     Draining,
-    #[error("Failed on purpose, as PUT /faults asked")]
+    #[error("Failed on purpose, because FAULTS is on")]
     FailedOnPurpose,
     #[error("Internal error")]
     Internal,
