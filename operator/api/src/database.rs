@@ -90,6 +90,18 @@ pub struct CloudNativePgDatabase {
     pub deletion_policy: DeletionPolicy,
 }
 
+impl Default for CloudNativePgDatabase {
+    fn default() -> Self {
+        Self {
+            instances: three(),
+            storage: cluster_storage(),
+            version: postgres_version(),
+            parameters: BTreeMap::new(),
+            deletion_policy: DeletionPolicy::default(),
+        }
+    }
+}
+
 /// A disk.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use observedapp_api::{
-    AppVolume, BuiltinDatabase, CacheSpec, DatabaseSpec, EnvFromSource, EnvVar, ExternalCache, GuardSpec,
-    HealthSpec, ImagePullPolicy, LocalObjectReference, ObservedAppSpec, PlacementSpec, PodTemplateSpec,
+    AppVolume, CacheSpec, DatabaseSpec, EnvFromSource, EnvVar, ExternalCache, GuardSpec, HealthSpec,
+    ImagePullPolicy, LocalObjectReference, ObservedAppSpec, PlacementSpec, PodTemplateSpec,
     ResourceRequirements, SecretKey, SecuritySpec, ShutdownSpec, VolumeMount, WithoutTrafficPolicy,
 };
 use observedapp_release::{
@@ -63,18 +63,34 @@ pub struct ReleaseFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) metrics_port: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    database: Option<Backend<SecretKey>>,
+    database: Option<DatabaseFields>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    cache: Option<Backend<ExternalCache>>,
+    cache: Option<CacheFields>,
 }
 
-/// A database or a cache, as the pods see it.
+/// A database, as the pods see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Backend<Key> {
+struct DatabaseFields {
     env: String,
-    /// None where the operator makes it.
+    #[serde(flatten)]
+    kind: DatabaseKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum DatabaseKind {
+    Builtin,
+    #[serde(rename = "cloudNativePG")]
+    CloudNativePg,
+    External(SecretKey),
+}
+
+/// A cache, as the pods see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct CacheFields {
+    env: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    external: Option<Key>,
+    external: Option<ExternalCache>,
 }
 
 impl ReleaseFields {
@@ -98,11 +114,15 @@ impl ReleaseFields {
             shutdown: spec.shutdown,
             placement: spec.placement,
             pod_template: spec.pod_template,
-            database: spec.database.map(|database| Backend {
+            database: spec.database.map(|database| DatabaseFields {
                 env: database.env,
-                external: database.external,
+                kind: match (database.external, database.cloud_native_pg) {
+                    (Some(secret), _) => DatabaseKind::External(secret),
+                    (None, Some(_)) => DatabaseKind::CloudNativePg,
+                    (None, None) => DatabaseKind::Builtin,
+                },
             }),
-            cache: spec.cache.map(|cache| Backend {
+            cache: spec.cache.map(|cache| CacheFields {
                 env: cache.env,
                 external: cache.external,
             }),
@@ -141,31 +161,41 @@ impl ReleaseFields {
             }),
             database: fields
                 .database
-                .map(|backend| database(backend, spec.database.as_ref())),
-            cache: fields.cache.map(|backend| cache(backend, spec.cache.as_ref())),
+                .map(|fields| database(fields, spec.database.as_ref())),
+            cache: fields.cache.map(|fields| cache(fields, spec.cache.as_ref())),
             ..spec.clone()
         }
     }
 }
 
-/// Of one that the operator makes the pods know the Secret alone, whichever kind it is.
-fn database(backend: Backend<SecretKey>, now: Option<&DatabaseSpec>) -> DatabaseSpec {
-    let own = now.filter(|now| now.external.is_none() && backend.external.is_none());
-    let builtin = (own.is_none() && backend.external.is_none()).then(BuiltinDatabase::default);
-    DatabaseSpec {
-        builtin: own.map_or(builtin, |own| own.builtin.clone()),
-        cloud_native_pg: own.and_then(|own| own.cloud_native_pg.clone()),
-        external: backend.external,
-        env: backend.env,
+/// With what the spec says of the same kind, if it is that.
+fn database(fields: DatabaseFields, now: Option<&DatabaseSpec>) -> DatabaseSpec {
+    let mut database = DatabaseSpec {
+        builtin: None,
+        cloud_native_pg: None,
+        external: None,
+        env: fields.env,
+    };
+    match fields.kind {
+        DatabaseKind::External(secret) => database.external = Some(secret),
+        DatabaseKind::Builtin => {
+            let builtin = now.and_then(|now| now.builtin.clone());
+            database.builtin = Some(builtin.unwrap_or_default());
+        }
+        DatabaseKind::CloudNativePg => {
+            let cluster = now.and_then(|now| now.cloud_native_pg.clone());
+            database.cloud_native_pg = Some(cluster.unwrap_or_default());
+        }
     }
+    database
 }
 
-fn cache(backend: Backend<ExternalCache>, now: Option<&CacheSpec>) -> CacheSpec {
+fn cache(fields: CacheFields, now: Option<&CacheSpec>) -> CacheSpec {
     let own = now.and_then(|now| now.builtin.clone());
     CacheSpec {
-        builtin: backend.external.is_none().then(|| own.unwrap_or_default()),
-        external: backend.external,
-        env: backend.env,
+        builtin: fields.external.is_none().then(|| own.unwrap_or_default()),
+        external: fields.external,
+        env: fields.env,
     }
 }
 

@@ -53,9 +53,12 @@ fn every_case_yields_its_objects() {
 
 /// One file an object, and one for everything that is not an object.
 fn files(desired: &Desired) -> BTreeMap<String, String> {
+    let records = desired.releases.iter().flat_map(|releases| &releases.writes);
+    let records: Vec<Object> = records.map(|write| write.object.clone().into()).collect();
     let mut files: BTreeMap<String, String> = desired
         .objects
         .iter()
+        .chain(&records)
         .map(|object| {
             (
                 format!("{}-{}.yaml", object.kind().as_str(), object.name()),

@@ -11,3 +11,4 @@ mod network;
 mod pods;
 mod probe;
 mod random;
+mod releases;

@@ -16,7 +16,7 @@ fn choice(values: Vec<Value>) -> impl Strategy<Value = Option<Value>> {
     proptest::option::of(proptest::sample::select(values))
 }
 
-fn any_spec() -> impl Strategy<Value = Value> {
+pub fn any_spec() -> impl Strategy<Value = Value> {
     let image = proptest::sample::select(vec![
         "app:1",
         "r.example.com:5000/a/b:v1.2_3",
