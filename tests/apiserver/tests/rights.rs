@@ -31,6 +31,12 @@ const UNSEEN: &[(&str, &str, &str, &str)] = &[
         "get",
         "an app that does not parse is read as a dynamic object: schemas.rs",
     ),
+    (
+        "apps",
+        "controllerrevisions",
+        "get",
+        "one that exists and that no watch has shown is read: releases.rs",
+    ),
 ];
 
 fn prometheus() -> GroupVersionKind {
@@ -125,6 +131,31 @@ async fn growth_on_a_class_that_cannot_is_refused(ns: &TestNamespace) -> Result<
     Ok(())
 }
 
+/// Of many releases the newest ten are kept.
+async fn old_releases_are_deleted(ns: &TestNamespace) -> Result<()> {
+    for number in 1..=12 {
+        let mut spec = bare();
+        spec["image"] = format!("tasks:{number}").into();
+        spec["replicas"] = 0.into();
+        spec["rollout"] = json!({"guard": {}});
+        ns.apply("tasks", spec).await?;
+        ns.until("tasks", "the release runs everywhere", |app| {
+            let release = app.status.as_ref().and_then(|status| status.release.as_ref());
+            release.is_some_and(|release| release.number == number) && condition(app, "Released").0 == "True"
+        })
+        .await?;
+    }
+    eventually("the oldest releases are deleted", async || {
+        let records = ns.names(Kind::ControllerRevision).await?;
+        ensure!(
+            records.len() == 10 && !records.contains(&"tasks-release-2".to_owned()),
+            "{records:?}"
+        );
+        Ok(())
+    })
+    .await
+}
+
 /// A Prometheus that selects namespaces by their labels.
 async fn select_namespaces(ns: &TestNamespace) -> Result<()> {
     let resource = ApiResource::from_gvk_with_plural(&prometheus(), "prometheuses");
@@ -181,6 +212,7 @@ async fn cluster_wide() -> Result<BTreeSet<Right>> {
     })
     .await?;
     growth_on_a_class_that_cannot_is_refused(&ns).await?;
+    old_releases_are_deleted(&ns).await?;
     ns.apply("tasks", bare()).await?;
     ns.applied("tasks").await?;
     // A repeated Event is created once and then patched.
