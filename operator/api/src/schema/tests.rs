@@ -107,7 +107,6 @@ fn everything_has_a_bound_and_our_own_fields_a_description() {
 fn names_kept_for_later_are_not_taken() {
     let paths: Vec<String> = schemas().into_iter().map(|(path, _)| path).collect();
     for later in [
-        ".spec.rollout.guard",
         ".spec.migration",
         ".spec.database.builtin.backup",
         ".spec.database.builtin.restoreFrom",
