@@ -135,7 +135,7 @@ impl<'a> Step<'a> {
             });
             if let Some((slo, left, least)) = short {
                 self.wait(&format!(
-                    "the budget of {slo} is at {:.0}%, below the {:.0}% of spec.rollout.guard.holdWhenBudgetBelow: it waits for budget, or for the annotation observedapp.dev/release-anyway: \"why\"",
+                    "the budget of {slo} is at {:.0}%, below the {:.0}% of spec.rollout.guard.holdWhenBudgetBelow: it waits for budget, or for the annotation observedapp.dev/release-anyway=WHY",
                     left * 100.0,
                     least * 100.0
                 ));
@@ -262,7 +262,7 @@ impl<'a> Step<'a> {
             }
             WithoutTraffic::Hold => {
                 self.message = format!(
-                    "{found}; withoutTraffic is Hold: it waits for requests, or for the annotation observedapp.dev/release-anyway: \"why\""
+                    "{found}; withoutTraffic is Hold: it waits for requests, or for the annotation observedapp.dev/release-anyway=WHY"
                 );
             }
         }
