@@ -76,15 +76,39 @@ pub struct ReleaseStatus {
     /// `Held`, `Baking`, `RollingOut`, `Watching`, `Stable`, `RolledBack`, `NeverReady`, `Superseded` or `Unjudged`.
     #[serde(default)]
     pub phase: String,
+    /// When the spec asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began: Option<Time>,
     /// Since when it is in this phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
+    /// How its pods compare with those of the release before, while one of it is tried: one entry per objective.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["slo"]))]
+    pub comparison: Vec<ComparisonStatus>,
     /// What was found of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
     /// By how much the budget of the objective that lost most shrank while it was new: `0.4%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_cost: Option<String>,
+}
+
+/// What the pods of a new release and of the one before it counted of one objective in the same minutes.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComparisonStatus {
+    /// The objective's name.
+    pub slo: String,
+    /// The share of events that failed in the new pods: `0.2% of 310`.
+    #[serde(default)]
+    pub new: String,
+    /// The same of the old ones.
+    #[serde(default)]
+    pub old: String,
+    /// How far it is shown that the new pods fail more than the old ones and more than the objective allows. At `100%` the
+    /// release is taken back.
+    #[serde(default)]
+    pub evidence: String,
 }
 
 /// An alert that is firing.
