@@ -50,6 +50,10 @@ pub fn error_ratio(window: PromDuration) -> String {
 pub const APP_REPLICAS: &str = "observedapp_app_replicas";
 /// The operator's own metric of an app's conditions: 1 for the `status` that each `condition` has.
 pub const APP_CONDITION: &str = "observedapp_app_condition";
+/// The operator's own metric of the release that an app's spec asks for: 1, with `release` and `image`.
+pub const RELEASE_INFO: &str = "observedapp_release_info";
+/// The operator's own metric of when the spec asked for it, in seconds since 1970, with `release`.
+pub const RELEASE_BEGAN: &str = "observedapp_release_began_timestamp_seconds";
 
 /// Values of the label `status` of [`APP_CONDITION`], in lower case as kube-state-metrics writes them.
 pub mod condition_status {

@@ -278,6 +278,7 @@ fn operators_metrics() -> String {
             "type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
         }],
         "slos": [{"name": "availability", "objective": "99.9%", "window": "30d", "state": "Met"}],
+        "release": {"number": 7, "image": "tasks:7", "phase": "Baking", "began": "2026-01-01T00:00:00Z"},
     });
     let status = serde_json::from_value(status).unwrap();
     let restarts = vec![("tasks-5d8f9c7b6d-x7k2p".to_owned(), 0)];

@@ -1,7 +1,7 @@
 //! Each app's state, as the leader exports it.
 
-use observedapp_api::{AppRef, ObservedAppStatus, SloState};
-use observedapp_slo::names::{APP_CONDITION, APP_REPLICAS, condition_status};
+use observedapp_api::{AppRef, ObservedAppStatus, ReleaseStatus, SloState};
+use observedapp_slo::names::{APP_CONDITION, APP_REPLICAS, RELEASE_BEGAN, RELEASE_INFO, condition_status};
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
@@ -53,6 +53,28 @@ struct SloLabels {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReleaseLabels {
+    #[prometheus(flatten)]
+    app: AppLabels,
+    release: i64,
+    image: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReleaseBeganLabels {
+    #[prometheus(flatten)]
+    app: AppLabels,
+    release: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabels {
+    #[prometheus(flatten)]
+    app: AppLabels,
+    phase: String,
+}
+
 /// One app's state, as it is exported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppState {
@@ -65,6 +87,8 @@ pub struct AppState {
     /// By pod.
     restarts: Vec<(String, i64)>,
     slos: Vec<(String, &'static str)>,
+    /// The release that the spec asks for, where releases are recorded.
+    release: Option<ReleaseStatus>,
 }
 
 impl AppState {
@@ -88,6 +112,11 @@ impl AppState {
                 .iter()
                 .map(|slo| (slo.name.clone(), slo_state(slo.state)))
                 .collect(),
+            release: status.release.clone().map(|release| ReleaseStatus {
+                // What is compared is not exported.
+                comparison: Vec::new(),
+                ..release
+            }),
         }
     }
 }
@@ -118,6 +147,9 @@ pub struct AppMetrics {
     restarts: Family<PodLabels, Gauge>,
     failures: Family<AppLabels, Gauge>,
     slos: Family<SloLabels, Gauge>,
+    releases: Family<ReleaseLabels, Gauge>,
+    release_began: Family<ReleaseBeganLabels, Gauge>,
+    release_phases: Family<PhaseLabels, Gauge>,
     shown: Mutex<std::collections::HashMap<AppRef, AppState>>,
 }
 
@@ -153,6 +185,21 @@ impl AppMetrics {
             "1 for the state that each objective of an app has",
             self.slos.clone(),
         );
+        registry.register(
+            RELEASE_INFO,
+            "1 for the release that an app's spec asks for, where releases are recorded (spec.rollout.guard)",
+            self.releases.clone(),
+        );
+        registry.register(
+            RELEASE_BEGAN,
+            "When an app's spec asked for that release, in seconds since 1970",
+            self.release_began.clone(),
+        );
+        registry.register(
+            "observedapp_release_phase",
+            "1 for the phase that this release is in, as status.release.phase has it",
+            self.release_phases.clone(),
+        );
     }
 
     /// Shows an app's state in place of what was shown before; none of one that is gone.
@@ -176,6 +223,11 @@ impl AppMetrics {
             for labels in slos(&labels, &old) {
                 self.slos.remove(&labels);
             }
+            if let Some(release) = &old.release {
+                self.releases.remove(&release_labels(&labels, release));
+                self.release_began.remove(&began_labels(&labels, release));
+                self.release_phases.remove(&phase_labels(&labels, release));
+            }
         }
         let Some(state) = state else {
             self.failures.remove(&labels);
@@ -193,6 +245,19 @@ impl AppMetrics {
         }
         for labels in slos(&labels, &state) {
             self.slos.get_or_create(&labels).set(1);
+        }
+        if let Some(release) = &state.release {
+            self.releases
+                .get_or_create(&release_labels(&labels, release))
+                .set(1);
+            if let Some(began) = &release.began {
+                self.release_began
+                    .get_or_create(&began_labels(&labels, release))
+                    .set(began.0.as_second());
+            }
+            self.release_phases
+                .get_or_create(&phase_labels(&labels, release))
+                .set(1);
         }
         shown.insert(app.clone(), state);
     }
@@ -212,6 +277,9 @@ impl AppMetrics {
         self.restarts.clear();
         self.failures.clear();
         self.slos.clear();
+        self.releases.clear();
+        self.release_began.clear();
+        self.release_phases.clear();
         self.shown.lock().clear();
     }
 }
@@ -254,60 +322,27 @@ fn slos(app: &AppLabels, state: &AppState) -> impl Iterator<Item = SloLabels> {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::super::Metrics;
-    use super::*;
-
-    fn state(ready: &str, restarts: &[(&str, i64)]) -> AppState {
-        let status = serde_json::from_value(serde_json::json!({
-            "readyReplicas": 1,
-            "conditions": [{
-                "type": "Ready", "status": ready, "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
-            }],
-        }));
-        let restarts = restarts.iter().map(|(pod, count)| ((*pod).to_owned(), *count));
-        AppState::new(&status.unwrap(), 2, 1, restarts.collect())
-    }
-
-    #[test]
-    fn an_app_that_is_gone_is_shown_no_more() {
-        let metrics = Metrics::default();
-        let apps = &metrics.apps;
-        let app = AppRef::new("shop", "tasks");
-        apps.show(&app, Some(state("True", &[("tasks-1", 3)])));
-        apps.show_failures(&app, 4);
-        let text = metrics.text().unwrap();
-        for series in [
-            r#"observedapp_app_ready{namespace="shop",app="tasks"} 1"#,
-            r#"observedapp_app_condition{namespace="shop",app="tasks",condition="Ready",status="true"} 1"#,
-            r#"observedapp_app_replicas{namespace="shop",app="tasks",state="wanted"} 2"#,
-            r#"observedapp_app_restarts{namespace="shop",app="tasks",pod="tasks-1"} 3"#,
-            r#"observedapp_app_failed_reconciles{namespace="shop",app="tasks"} 4"#,
-        ] {
-            assert!(text.contains(series), "{series} is not in\n{text}");
-        }
-        metrics.apps.show(&app, None);
-        assert!(!metrics.text().unwrap().contains(r#"app="tasks""#));
-    }
-
-    #[test]
-    fn what_has_changed_is_shown_in_place_of_what_was() {
-        let metrics = Metrics::default();
-        let apps = &metrics.apps;
-        let app = AppRef::new("shop", "tasks");
-        apps.show(&app, Some(state("True", &[("tasks-1", 3)])));
-        apps.show_failures(&app, 1);
-        apps.show(&app, Some(state("False", &[("tasks-2", 0)])));
-        let text = metrics.text().unwrap();
-        assert!(text.contains(r#"condition="Ready",status="false"} 1"#), "{text}");
-        assert!(!text.contains(r#"status="true""#), "{text}");
-        assert!(text.contains(r#"pod="tasks-2"} 0"#), "{text}");
-        assert!(!text.contains("tasks-1"), "{text}");
-        assert!(
-            text.contains("failed_reconciles{namespace=\"shop\",app=\"tasks\"} 1"),
-            "{text}"
-        );
+fn release_labels(app: &AppLabels, release: &ReleaseStatus) -> ReleaseLabels {
+    ReleaseLabels {
+        app: app.clone(),
+        release: release.number,
+        image: release.image.clone(),
     }
 }
+
+fn began_labels(app: &AppLabels, release: &ReleaseStatus) -> ReleaseBeganLabels {
+    ReleaseBeganLabels {
+        app: app.clone(),
+        release: release.number,
+    }
+}
+
+fn phase_labels(app: &AppLabels, release: &ReleaseStatus) -> PhaseLabels {
+    PhaseLabels {
+        app: app.clone(),
+        phase: release.phase.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
