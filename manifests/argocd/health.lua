@@ -1,4 +1,5 @@
--- Argo CD's health check of an ObservedApp, by its conditions; a spent error budget is Healthy.
+-- Argo CD's health check of an ObservedApp, by its conditions; a spent error budget is Healthy. A release that was taken
+-- back is Degraded, though the app serves: what Git asks for does not run.
 local hs = {}
 if obj.spec ~= nil and obj.spec.paused then
   hs.status = "Suspended"
@@ -21,6 +22,9 @@ if status.observedGeneration ~= obj.metadata.generation or conditions.Ready == n
 elseif holds("Stalled") then
   hs.status = "Degraded"
   hs.message = conditions.Stalled.message
+elseif holds("Ready") and conditions.Released ~= nil and conditions.Released.status == "False" and holds("Reconciling") then
+  hs.status = "Progressing"
+  hs.message = conditions.Released.message
 elseif holds("Ready") then
   hs.status = "Healthy"
   hs.message = conditions.Ready.message

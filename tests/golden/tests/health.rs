@@ -23,6 +23,10 @@ const CASES: &[(&str, &str, &str)] = &[
     ("crashing", "InProgress", "Degraded"),
     ("invalid", "Failed", "Degraded"),
     ("paused", "Current", "Suspended"),
+    ("held", "InProgress", "Progressing"),
+    ("baking", "InProgress", "Progressing"),
+    ("rolled-back", "Failed", "Degraded"),
+    ("never-ready", "Failed", "Degraded"),
 ];
 
 fn root() -> PathBuf {
@@ -77,7 +81,7 @@ fn kstatus_knows_when_to_wait() {
 }
 
 #[test]
-fn argo_cd_tells_a_spent_budget_from_an_outage() {
+fn argo_cd_tells_a_spent_budget_from_an_outage_and_a_trial_from_what_runs() {
     let script = fs::read_to_string(root().join("../../manifests/argocd/health.lua")).unwrap();
     for (name, _, expected) in CASES {
         let lua = Lua::new();

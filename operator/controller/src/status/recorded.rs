@@ -3,18 +3,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use observedapp_api::{AppRef, ConditionType, ObservedApp, Reason};
 use observedapp_desired::{Desired, Problems};
+use observedapp_release::{Phase, Trial};
 use serde_json::{Value, json};
 
 use super::condition::ConditionState;
 use super::merge::merge;
+use super::released::tests::releases;
 use super::{Facts, Progress, conditions};
 use crate::apply::Outcome;
 use crate::error::Error;
-use crate::watch::{ChildState, Fact, Facts as ChildFacts};
+use crate::watch::{ChildState, Fact, Facts as ChildFacts, Pod};
 
 fn app(spec: Value, generation: i64) -> ObservedApp {
     let mut app = json!({
@@ -49,6 +52,27 @@ fn deployment(updated: i32, available: i32, progressing: &str) -> ChildState {
     }
 }
 
+fn releasing(phase: Phase, trial: Option<Trial>, verdict: Option<&str>) -> Progress {
+    Progress::applied(Desired {
+        releases: Some(releases(phase, trial, verdict)),
+        ..Desired::default()
+    })
+}
+
+/// As many pods of release 6 that answer, which are those that should run.
+fn pods_of_release_6() -> Vec<(String, Arc<Pod>)> {
+    let pod = |name: &str| {
+        let pod = Pod {
+            component: "app".to_owned(),
+            ready: true,
+            release: Some(6),
+            ..Pod::default()
+        };
+        (name.to_owned(), Arc::new(pod))
+    };
+    ["tasks-a", "tasks-b"].map(pod).into()
+}
+
 /// The whole object, with the status that follows.
 fn recorded(
     app: &ObservedApp,
@@ -60,6 +84,7 @@ fn recorded(
     let id = AppRef::from(app);
     let facts = Facts {
         deployment: Some(Arc::new(live.clone())),
+        pods: pods_of_release_6(),
         ..Facts::without_objects(&id, &app.spec, progress)
     };
     let mut all = conditions(&facts, None);
@@ -95,7 +120,30 @@ fn the_recorded_statuses_are_what_is_written() {
     fresh["status"] = observedapp_api::schema()["properties"]["status"]["default"].clone();
     let paused = app(json!({"dashboards": {"enabled": false}, "paused": true}), 1);
     let newer = app(json!({"dashboards": {"enabled": false}}), 2);
+    let trial = Trial {
+        min_ready: Duration::from_mins(6),
+        progress_deadline: Duration::from_mins(16),
+    };
+    let baking = releasing(Phase::Baking, Some(trial), None);
+    let held = releasing(Phase::Held, None, None);
+    let bad = "availability: 21% of 310 failed, and 0% of 620 of the release before";
+    let rolled_back = releasing(Phase::RolledBack, None, Some(bad));
+    let never_ready = releasing(
+        Phase::NeverReady,
+        None,
+        Some("its pod tasks-c did not answer within 90 s"),
+    );
     let cases = [
+        ("baking", recorded(&plain, 1, &baking, &at_work, Vec::new())),
+        ("held", recorded(&plain, 1, &held, &done, Vec::new())),
+        (
+            "rolled-back",
+            recorded(&plain, 1, &rolled_back, &done, Vec::new()),
+        ),
+        (
+            "never-ready",
+            recorded(&plain, 1, &never_ready, &done, Vec::new()),
+        ),
         ("fresh", fresh),
         (
             "newer-generation",
