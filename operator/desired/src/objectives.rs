@@ -43,6 +43,7 @@ impl Objectives {
                     .as_ref()
                     .filter(|_| spec.dashboards.enabled)
                     .map(|url| format!("{}/d/{}", url.trim_end_matches('/'), dashboard_uid(app))),
+                releases: spec.rollout.guard.is_some(),
             },
         };
         let slos = checker.slos(spec, &app);

@@ -1,6 +1,7 @@
 //! What the rules must know of the app they are about.
 
 use crate::duration::PromDuration;
+use crate::names::RELEASE_BEGAN;
 use crate::promql::{Matcher, Matchers, MetricName};
 
 /// An app whose series carry `namespace` and `job`.
@@ -45,17 +46,35 @@ pub struct Probe {
     pub interval: PromDuration,
 }
 
-/// Where an alert's reader goes from it.
+/// What an alert's reader needs beside its figures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Links {
     /// The folder of the runbook pages; `NAME.md` is added for the alert's name.
     pub runbooks: Option<String>,
     pub dashboard: Option<String>,
+    /// Whether the alerts of objectives name a release that began within the last day: the operator exports when.
+    pub releases: bool,
 }
 
 impl App {
     pub(crate) fn namespace_matcher(&self) -> Matcher {
         Matcher::equal("namespace", &self.namespace)
+    }
+
+    /// Says which release began within the last day, and how long ago; nothing where none did, or where Prometheus has
+    /// no metrics of the operator.
+    pub(crate) fn newest_release(&self) -> String {
+        if !self.links.releases {
+            return String::new();
+        }
+        let began = format!(
+            r#"{RELEASE_BEGAN}{{namespace="{}",app="{}"}}"#,
+            self.namespace, self.name
+        );
+        format!(
+            "{{{{ with query `time() - {began} < 86400` }}}}{{{{ with first . }}}} \
+             Release {{{{ .Labels.release }}}} began {{{{ .Value | humanizeDuration }}}} ago.{{{{ end }}}}{{{{ end }}}}"
+        )
     }
 
     /// Selects the series of the app's own job.

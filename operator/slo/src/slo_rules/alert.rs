@@ -102,7 +102,7 @@ impl Builder<'_> {
         };
         let mut annotations = BTreeMap::from([
             ("summary".to_owned(), summary),
-            ("description".to_owned(), description),
+            ("description".to_owned(), description + &self.app.newest_release()),
         ]);
         self.app
             .links

@@ -4,7 +4,7 @@ use observedapp_slo::names::alerts::ERROR_BUDGET_BURN_FAST as PAGE;
 use observedapp_slo::spec;
 use serde_json::json;
 
-use crate::support::{FAST, Traffic, UnitTest, rules, slo};
+use crate::support::{FAST, Series, Traffic, UnitTest, app, rules, rules_of, slo};
 
 const HOUR: u64 = 3600;
 
@@ -80,6 +80,46 @@ fn the_page_says_what_users_feel_and_where_to_go() {
         }),
     );
     test.run();
+}
+
+#[test]
+fn the_page_names_the_release_that_began_within_the_day() {
+    let start = 2 * HOUR;
+    let traffic = Traffic::idle(3 * HOUR)
+        .during(0..start, 0.0, 100.0)
+        .during(start..3 * HOUR, 50.0, 50.0);
+    let mut guarded = app();
+    guarded.links.releases = true;
+    let rules = rules_of(&guarded, &[slo("99.9", "30d")]);
+    // promtool's time begins with 1970: a release of a negative second is one of the days before.
+    for (began, said) in [
+        (Some(start as f64 - 240.0), " Release 7 began 1h 4m 0s ago."),
+        (Some(-90_000.0), ""),
+        (None, ""),
+    ] {
+        let mut series = traffic.counters();
+        series.extend(began.map(|began| {
+            let name =
+                r#"observedapp_release_began_timestamp_seconds{namespace="shop",app="tasks",release="7"}"#;
+            Series::constant(name, began, 3 * HOUR)
+        }));
+        let mut test = UnitTest::new(&rules, &["-fast"], FAST, series);
+        test.fires_as(
+            3 * HOUR,
+            PAGE,
+            json!({"namespace": "shop", "app": "tasks", "slo": "availability", "severity": "critical"}),
+            json!({
+                "summary": "tasks: 50% of availability events fail, and users feel it now",
+                "description": format!(
+                    "At this rate the error budget of availability (99.9% over 30d) is gone within days or hours. 50% \
+                     failed in the longer of the two windows that tripped.{said}"
+                ),
+                "runbook_url": "https://example.com/runbooks/ErrorBudgetBurnFast.md",
+                "dashboard_url": "https://grafana.example.com/d/tasks",
+            }),
+        );
+        test.run();
+    }
 }
 
 #[test]

@@ -8,10 +8,10 @@ use crate::support::{SCRAPE, Series, UnitTest};
 
 const HOUR: u64 = 3600;
 
-/// Each query of the dashboard of `shop/tasks` with everything on, with its panel's title, as Grafana asks it.
-fn queries() -> Vec<(String, String)> {
+/// The dashboard of the app `shop/tasks` of a golden case.
+fn dashboard(case: &str) -> Value {
     let cases = Case::all().unwrap();
-    let case = cases.iter().find(|case| case.name == "everything").unwrap();
+    let case = cases.iter().find(|one| one.name == case).unwrap();
     let objects = desired(&case.validate().unwrap()).objects;
     let dashboard = objects
         .iter()
@@ -22,24 +22,53 @@ fn queries() -> Vec<(String, String)> {
             _ => None,
         })
         .unwrap();
-    let dashboard: Value = serde_json::from_str(dashboard).unwrap();
+    serde_json::from_str(dashboard).unwrap()
+}
+
+/// A query as Grafana asks it.
+fn asked(query: &Value) -> String {
+    [
+        ("$__rate_interval", "1m"),
+        ("$namespace", "shop"),
+        ("$app", "tasks"),
+    ]
+    .into_iter()
+    .fold(
+        query["expr"].as_str().unwrap().to_owned(),
+        |expr, (variable, value)| expr.replace(variable, value),
+    )
+}
+
+/// Each query of the dashboard of `shop/tasks` with everything on, with its panel's title.
+fn queries() -> Vec<(String, String)> {
     let mut queries = Vec::new();
-    for panel in dashboard["panels"].as_array().unwrap() {
+    for panel in dashboard("everything")["panels"].as_array().unwrap() {
         for target in panel["targets"].as_array().into_iter().flatten() {
-            let expr = target["expr"].as_str().unwrap();
-            let asked = [
-                ("$__rate_interval", "1m"),
-                ("$namespace", "shop"),
-                ("$app", "tasks"),
-            ]
-            .into_iter()
-            .fold(expr.to_owned(), |expr, (variable, value)| {
-                expr.replace(variable, value)
-            });
-            queries.push((panel["title"].as_str().unwrap().to_owned(), asked));
+            queries.push((panel["title"].as_str().unwrap().to_owned(), asked(target)));
         }
     }
     queries
+}
+
+#[test]
+fn a_release_is_marked_where_it_began_and_by_one_replica_of_the_operator() {
+    let dashboard = dashboard("guarded");
+    let marks = dashboard["annotations"]["list"].as_array().unwrap();
+    let mark = asked(marks.iter().find(|mark| mark["name"] == "Releases").unwrap());
+    let began = HOUR / 2;
+    let of = |pod: &str| -> Vec<Series> {
+        let labels = format!(r#"namespace="shop",app="tasks",release="7",pod="{pod}""#);
+        let info = format!(r#"observedapp_release_info{{{labels},image="tasks:7"}}"#);
+        let at = format!("observedapp_release_began_timestamp_seconds{{{labels}}}");
+        vec![
+            Series::constant(&info, 1.0, HOUR),
+            Series::constant(&at, began as f64, HOUR),
+        ]
+    };
+    let mut test = UnitTest::of_groups(json!([]), SCRAPE, [of("operator-1"), of("operator-2")].concat());
+    test.gives(began + 60, &mark, r#"{release="7",image="tasks:7"}"#, 1.0);
+    test.absent(began + 360, &mark);
+    test.run();
 }
 
 fn heat_map() -> String {

@@ -14,7 +14,7 @@ mod usage;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use observedapp_slo::names::alerts;
+use observedapp_slo::names::{RELEASE_BEGAN, RELEASE_INFO, alerts};
 
 use self::frame::{TAG, datasource, framed, written};
 use self::model::{Annotation, Choice, Dashboard, Link, Listed, PROMETHEUS, Variable};
@@ -72,9 +72,7 @@ fn dashboard(app: &ValidApp) -> Dashboard {
                 constant("app", "App", &app.id.name),
             ],
         },
-        annotations: Listed {
-            list: vec![rollouts()],
-        },
+        annotations: Listed { list: marks(app) },
         links: links(app),
         ..framed(
             dashboard_uid(&app.id),
@@ -122,6 +120,31 @@ fn rollouts() -> Annotation {
         step: "60s".to_owned(),
         title_format: "Rollout".to_owned(),
         text_format: "{{replicaset}}".to_owned(),
+    }
+}
+
+fn marks(app: &ValidApp) -> Vec<Annotation> {
+    let mut marks = vec![rollouts()];
+    if app.spec.rollout.guard.is_some() {
+        marks.push(releases());
+    }
+    marks
+}
+
+/// When the spec asked for a release. It holds as long as a rollout's mark, and comes from the time that the operator
+/// exports: a series that is new may be that of another replica of the operator.
+fn releases() -> Annotation {
+    let of_app = r#"{namespace="$namespace",app="$app"}"#;
+    Annotation {
+        name: "Releases".to_owned(),
+        icon_color: "purple".to_owned(),
+        expr: format!(
+            "max by (release, image) ({RELEASE_INFO}{of_app}) \
+             and on (release) (time() - max by (release) ({RELEASE_BEGAN}{of_app}) < 300)"
+        ),
+        title_format: "Release {{release}}".to_owned(),
+        text_format: "{{image}}".to_owned(),
+        ..rollouts()
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn app() -> App {
         links: Links {
             runbooks: Some("https://example.com/runbooks".to_owned()),
             dashboard: Some("https://grafana.example.com/d/tasks".to_owned()),
+            releases: false,
         },
     }
 }
@@ -41,10 +42,13 @@ pub(crate) fn slo(objective: &str, window: &str) -> spec::Slo {
 
 /// The rules of these SLOs, none of which may have a problem.
 pub(crate) fn rules(specs: &[spec::Slo]) -> RuleSet {
-    let app = app();
-    let (slos, problems) = parse_slos(specs, &app);
+    rules_of(&app(), specs)
+}
+
+pub(crate) fn rules_of(app: &App, specs: &[spec::Slo]) -> RuleSet {
+    let (slos, problems) = parse_slos(specs, app);
     assert_eq!(problems, []);
-    rules_for(&app, &slos, &Symptoms::default(), &[])
+    rules_for(app, &slos, &Symptoms::default(), &[])
 }
 
 /// As [`rules`], without the running totals, which the test gives as series.

@@ -6,7 +6,7 @@ mod promtool;
 mod traffic;
 
 pub(crate) use exported::{scraped, state};
-pub(crate) use fixture::{app, labels, record, rules, rules_without_totals, slo};
+pub(crate) use fixture::{app, labels, record, rules, rules_of, rules_without_totals, slo};
 pub(crate) use promtool::{Series, UnitTest, check_rules};
 pub(crate) use traffic::{FAST, SCRAPE, Traffic};
 
