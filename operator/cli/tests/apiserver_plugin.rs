@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use apiserver_tests::{TestNamespace, block_on, eventually, install, kubeconfig};
 use golden_tests::prometheus::Prometheus;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Endpoints, Namespace, Pod, Service};
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
@@ -113,6 +114,71 @@ fn a_screen_tells_what_the_resource_says() -> Result<()> {
         let conditions = json["conditions"].as_array().unwrap();
         let remedies: Vec<&Value> = conditions.iter().filter_map(|one| one.get("remedy")).collect();
         assert_eq!(remedies, ["put what mends it before what is new"]);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_history_is_of_the_records_or_of_the_replica_sets() -> Result<()> {
+    block_on(async {
+        let space = TestNamespace::new("history").await?;
+        let config = kubeconfig().await?;
+        let app = example("rolled-back");
+        make(&space.apps(), "tasks", &app["spec"], &app["status"]).await?;
+        let history = ["history", "oapp/tasks", "-n", &space.name];
+        let table = text(config.clone(), &history).await?;
+        assert!(table.contains("20% of 84 failed"), "{table}");
+        let list = text(config.clone(), &[history.as_slice(), &["-o", "json"]].concat()).await?;
+        let list: Value = serde_json::from_str(&list)?;
+        let numbers: Vec<_> = list["releases"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|release| &release["number"])
+            .collect();
+        assert_eq!(numbers, [4, 5, 6, 7]);
+
+        write_status(
+            &space.apps(),
+            "tasks",
+            &json!({"release": null, "releases": null}),
+        )
+        .await?;
+        let output = run(config.clone(), &history).await?;
+        assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+        let said = String::from_utf8(output.stderr)?;
+        assert!(said.contains("nothing of tasks has run yet"), "{said}");
+        let deployments: Api<Deployment> = Api::namespaced(space.client.clone(), &space.name);
+        let sets: Api<ReplicaSet> = Api::namespaced(space.client.clone(), &space.name);
+        let labels = json!({"app.kubernetes.io/instance": "tasks", "app.kubernetes.io/component": "app"});
+        for (name, owner, revision) in [("tasks-a", "tasks", "3"), ("tasks-b", "other", "9")] {
+            let pods = json!({"replicas": 0, "selector": {"matchLabels": labels}, "template": {
+                "metadata": {"labels": labels}, "spec": {"containers": [{"name": "tasks", "image": "tasks:3"}]},
+            }});
+            let deployment = json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": owner}, "spec": pods,
+            });
+            let params = PatchParams::apply("user");
+            let deployment = deployments
+                .patch(owner, &params, &Patch::Apply(&deployment))
+                .await?;
+            let set = json!({
+                "apiVersion": "apps/v1", "kind": "ReplicaSet",
+                "metadata": {
+                    "name": name, "labels": labels, "annotations": {"deployment.kubernetes.io/revision": revision},
+                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": owner, "uid": deployment.metadata.uid}],
+                },
+                "spec": pods,
+            });
+            sets.patch(name, &params, &Patch::Apply(&set)).await?;
+        }
+        let table = text(config, &history).await?;
+        let rows: Vec<&str> = table.lines().take_while(|line| !line.is_empty()).collect();
+        assert_eq!(rows.len(), 2, "{table}");
+        assert!(
+            rows[1].starts_with("3 ") && rows[1].contains("tasks:3"),
+            "{table}"
+        );
         Ok(())
     })
 }

@@ -122,6 +122,7 @@ fn a_cluster_that_is_out_of_reach_is_named() {
         ["status", "tasks"].as_slice(),
         &["status", "tasks", "--watch"],
         &["top", "-A"],
+        &["history", "tasks"],
     ] {
         let said = plugin.refusal(&[arguments, &["--kubeconfig", file]].concat());
         assert!(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use futures::StreamExt;
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DeserializeGuard;
@@ -98,6 +99,30 @@ impl Cluster {
             );
         }
         Ok(apps)
+    }
+
+    /// What the app's Deployment keeps of what ran.
+    pub async fn replica_sets(&self, app: &ObservedApp) -> anyhow::Result<Vec<ReplicaSet>> {
+        let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+        let api: Api<ReplicaSet> = Api::namespaced(self.client.clone(), &namespace);
+        let of_app = ListParams::default().labels(&format!(
+            "app.kubernetes.io/instance={name},app.kubernetes.io/component=app"
+        ));
+        let is_own = |set: &ReplicaSet| {
+            let owners = set.owner_references();
+            owners
+                .iter()
+                .any(|owner| owner.kind == "Deployment" && owner.name == name)
+        };
+        match api.list(&of_app).await {
+            Ok(found) => Ok(found.items.into_iter().filter(is_own).collect()),
+            Err(kube::Error::Api(status)) if status.code == 403 => bail!(
+                "no release of {name} is recorded, and you may not list ReplicaSets in the namespace {namespace} ({}): ask \
+                 for a role with list on replicasets.apps",
+                status.message
+            ),
+            Err(error) => bail!("the ReplicaSets of {name} cannot be listed: {error}: try again"),
+        }
     }
 
     /// Shows the apps as they are now, then again after every change and, where `every` says so, from time to time:

@@ -93,6 +93,7 @@ mod tests {
         assert_eq!(words("status --nam"), listed(&["--namespace"]));
         assert_eq!(words("status ta"), Candidates::Apps);
         assert_eq!(words("status -n shop ta"), Candidates::Apps);
+        assert_eq!(words("history ta"), Candidates::Apps);
         assert_eq!(words("top ta"), listed(&[]));
         let typed = Typed::try_parse_from(["kubectl", "status", "-n", "shop", ""]);
         assert_eq!(

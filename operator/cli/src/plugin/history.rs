@@ -1,116 +1,199 @@
-//! The last day, which no status holds: Prometheus is asked for it with the user's own rights.
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+//! What ran when, and what came of it. Pure.
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::ResourceExt;
-use observedapp_api::ObservedApp;
-use observedapp_slo::names;
+use observedapp_api::{ObservedApp, ReleaseStatus};
+use serde::Serialize;
 
-use super::cluster::Cluster;
-use super::report::History;
-use crate::prometheus::{Prometheus, Series, Span};
+use super::report::number;
+use super::screen::style_of_phase;
+use super::terminal::{Page, Style, Terminal, ago, bar, widths, wrapped};
 
-/// Half an hour for each point.
-const STEP: i64 = 1_800;
-const POINTS: i64 = 48;
-/// A screen without sparklines is better than none.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Stands between two columns.
+const GAP: &str = "   ";
+const BAR: usize = 20;
+/// In less a verdict is hard to read: then it has lines of its own.
+const NARROWEST_VERDICT: usize = 40;
+/// Deployments write the number of the revision on their ReplicaSets.
+const REVISION: &str = "deployment.kubernetes.io/revision";
 
-/// Who is asked, or why there is nobody.
-pub(crate) struct Source(Result<Prometheus, String>);
+/// What ran of an app, newest last.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct History {
+    pub namespace: String,
+    pub name: String,
+    /// As the operator records them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub releases: Vec<ReleaseStatus>,
+    /// What the Deployment keeps, where no release is recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<Revision>,
+}
 
-impl Source {
-    /// At the given address, else through the API server where the cluster's Prometheus object says.
-    pub async fn find(cluster: &Cluster, url: Option<&str>, token: Option<String>) -> Self {
-        const REMEDY: &str = "say where it answers with --prometheus URL";
-        if let Some(url) = url {
-            return Self(Prometheus::at(url, token).map_err(|error| format!("{error:#}")));
+/// A ReplicaSet of the app's Deployment.
+#[derive(Debug, Serialize)]
+pub(crate) struct Revision {
+    /// Counts the revisions of the Deployment.
+    pub number: i64,
+    pub image: String,
+    /// Those that answer.
+    pub pods: i32,
+    /// When it was made; one that was gone back to is older than it looks.
+    pub made: Option<Timestamp>,
+}
+
+impl History {
+    pub fn of(app: &ObservedApp, replica_sets: &[ReplicaSet]) -> Self {
+        let name = app.name_any();
+        let mut revisions: Vec<Revision> = replica_sets.iter().map(|set| Revision::of(set, &name)).collect();
+        revisions.sort_by_key(|revision| revision.number);
+        let status = app.status.as_ref();
+        Self {
+            namespace: app.namespace().unwrap_or_default(),
+            releases: status.map(|status| status.releases.clone()).unwrap_or_default(),
+            revisions,
+            name,
         }
-        let found =
-            tokio::time::timeout(PATIENCE, observedapp_controller::prometheus_path(&cluster.client)).await;
-        Self(match found {
-            Ok(Ok(Some(path))) => Ok(Prometheus::behind(cluster.client.clone(), &path)),
-            Ok(Ok(None)) => Err(format!("the cluster has no Prometheus object; {REMEDY}")),
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 => Err(format!(
-                "you may not list the cluster's Prometheus objects; {REMEDY}"
-            )),
-            Ok(Err(error)) => Err(format!(
-                "the Prometheus objects cannot be listed: {error}; {REMEDY}"
-            )),
-            Err(_) => Err(format!("the Prometheus objects are not listed in time; {REMEDY}")),
-        })
     }
 
-    pub fn prometheus(self) -> Result<Prometheus, String> {
-        self.0
+    pub fn is_empty(&self) -> bool {
+        self.releases.is_empty() && self.revisions.is_empty()
     }
+}
 
-    pub async fn last_day(&self, app: &ObservedApp) -> History {
-        let prometheus = match &self.0 {
-            Ok(prometheus) => prometheus,
-            Err(why) => return History::Missing(why.clone()),
-        };
-        if app.spec.slos.is_empty() {
-            return History::Known(BTreeMap::new());
-        }
-        let end = Timestamp::now().as_second();
-        let span = Span {
-            begin: end - STEP * (POINTS - 1),
-            end,
-            step: STEP,
-        };
-        let query = format!(
-            r#"max_over_time({}{{namespace="{}",app="{}"}}[{STEP}s])"#,
-            names::BURN_RATE,
-            app.namespace().unwrap_or_default(),
-            app.name_any()
-        );
-        match tokio::time::timeout(PATIENCE, prometheus.range(&query, span)).await {
-            Ok(Ok(series)) => History::Known(by_objective(&series, span)),
-            Ok(Err(error)) => History::Missing(format!("{error:#}")),
-            Err(_) => History::Missing("Prometheus does not answer in time".to_owned()),
+impl Revision {
+    fn of(set: &ReplicaSet, container: &str) -> Self {
+        let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref());
+        let pod = template.and_then(|template| template.spec.as_ref());
+        let own = pod.and_then(|pod| pod.containers.iter().find(|one| one.name == container));
+        Self {
+            number: set
+                .annotations()
+                .get(REVISION)
+                .and_then(|revision| revision.parse().ok())
+                .unwrap_or_default(),
+            image: own.and_then(|own| own.image.clone()).unwrap_or_default(),
+            pods: set
+                .status
+                .as_ref()
+                .and_then(|status| status.ready_replicas)
+                .unwrap_or_default(),
+            made: set.creation_timestamp().map(|made| made.0),
         }
     }
 }
 
-/// One point for each step, where there is one.
-fn by_objective(series: &[Series], span: Span) -> BTreeMap<String, Vec<Option<f64>>> {
-    series
+pub(crate) fn draw(history: &History, now: Timestamp, terminal: Terminal) -> String {
+    let mut page = Page::new(terminal);
+    if history.is_empty() {
+        return page.into_text();
+    }
+    let note = if history.releases.is_empty() {
+        revisions(&mut page, &history.revisions, now);
+        "the ReplicaSets that the Deployment keeps; with spec.rollout.guard each release is recorded, with a verdict and its cost"
+    } else {
+        releases(&mut page, &history.releases, now);
+        "the cost is the share of the whole error budget that a release took, of the objective that lost most by it"
+    };
+    page.gap();
+    page.paragraph("", Style::Faint, note);
+    page.into_text()
+}
+
+fn releases(page: &mut Page, releases: &[ReleaseStatus], now: Timestamp) {
+    let head = ["RELEASE", "IMAGE", "PHASE", "AGE", "COST"].map(str::to_owned);
+    let table: Vec<[String; 5]> = releases
         .iter()
-        .map(|series| {
-            let mut day = vec![None; POINTS as usize];
-            for (at, rate) in series.points().filter(|(_, rate)| rate.is_finite()) {
-                let index = usize::try_from((at - span.begin) / span.step).ok();
-                if let Some(point) = index.and_then(|index| day.get_mut(index)) {
-                    *point = Some(rate);
-                }
-            }
-            (series.metric.get("slo").cloned().unwrap_or_default(), day)
+        .map(|release| {
+            [
+                release.number.to_string(),
+                release.image.clone(),
+                release.phase.clone(),
+                age(release.began.as_ref().map(|began| began.0), now),
+                release.budget_cost.clone().unwrap_or_else(|| "-".to_owned()),
+            ]
         })
-        .collect()
+        .collect();
+    let widths = widths(&head, &table);
+    let mut used: usize = widths.iter().map(|width| width + GAP.len()).sum();
+    let bars = used + BAR + GAP.len() <= page.terminal.width;
+    if bars {
+        used += BAR + GAP.len();
+    }
+    let room = page.terminal.width.saturating_sub(used);
+    let beside = room >= NARROWEST_VERDICT;
+    let line = |page: &mut Page, cells: &[String; 5], style: Style, drawing: &str, verdict: &str| {
+        let [release, image, phase, age, cost] = cells;
+        let drawing = if bars {
+            format!("{drawing:<BAR$}{GAP}")
+        } else {
+            String::new()
+        };
+        page.line(&[
+            (Style::Strong, &padded(release, widths[0])),
+            (Style::Plain, &padded(image, widths[1])),
+            (style, &padded(phase, widths[2])),
+            (Style::Plain, &padded(age, widths[3])),
+            (Style::Plain, &padded(cost, widths[4])),
+            (style, &drawing),
+            (Style::Plain, verdict),
+        ]);
+    };
+    line(page, &head, Style::Plain, "", if beside { "VERDICT" } else { "" });
+    for (release, cells) in releases.iter().zip(&table) {
+        let style = style_of_phase(&release.phase);
+        let cost = number(release.budget_cost.as_deref());
+        let drawing = cost.map(|cost| bar(cost / 100.0, BAR)).unwrap_or_default();
+        let verdict = release.verdict.as_deref().unwrap_or_default();
+        if beside {
+            let mut lines = wrapped(verdict, room).into_iter();
+            line(page, cells, style, &drawing, &lines.next().unwrap_or_default());
+            for rest in lines {
+                page.line(&[(Style::Plain, &format!("{:used$}{rest}", ""))]);
+            }
+        } else {
+            line(page, cells, style, &drawing, "");
+            page.paragraph("    ", Style::Plain, verdict);
+        }
+    }
+}
+
+fn revisions(page: &mut Page, revisions: &[Revision], now: Timestamp) {
+    let head = ["REVISION", "IMAGE", "PODS", "AGE"].map(str::to_owned);
+    let table: Vec<[String; 4]> = revisions
+        .iter()
+        .map(|revision| {
+            [
+                revision.number.to_string(),
+                revision.image.clone(),
+                revision.pods.to_string(),
+                age(revision.made, now),
+            ]
+        })
+        .collect();
+    let widths = widths(&head, &table);
+    for [number, image, pods, age] in std::iter::once(&head).chain(&table) {
+        page.line(&[
+            (Style::Strong, &padded(number, widths[0])),
+            (Style::Plain, &padded(image, widths[1])),
+            (Style::Plain, &padded(pods, widths[2])),
+            (Style::Plain, age),
+        ]);
+    }
+}
+
+fn padded(cell: &str, width: usize) -> String {
+    format!("{cell:<width$}{GAP}")
+}
+
+fn age(since: Option<Timestamp>, now: Timestamp) -> String {
+    since.map_or_else(
+        || "-".to_owned(),
+        |since| ago(now.as_second() - since.as_second()),
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn points_stand_at_their_half_hour_and_gaps_stay_gaps() {
-        let span = Span {
-            begin: 1_000_000,
-            end: 1_000_000 + STEP * (POINTS - 1),
-            step: STEP,
-        };
-        let series: Vec<Series> = serde_json::from_value(serde_json::json!([{
-            "metric": {"slo": "availability"},
-            "values": [[span.begin, "0.5"], [span.begin + STEP, "NaN"], [span.end, "2"], [span.end + STEP, "9"]],
-        }]))
-        .unwrap();
-        let day = &by_objective(&series, span)["availability"];
-        assert_eq!(day.len(), 48);
-        assert_eq!((day[0], day[1], day[47]), (Some(0.5), None, Some(2.0)));
-    }
-}
+mod tests;

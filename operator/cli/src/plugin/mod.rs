@@ -1,11 +1,12 @@
 //! `kubectl observed`: what the resources say, for people in front of a terminal.
 //!
-//! `cluster` and `history` fetch; `report`, `remedy`, `screen` and `table` are pure and turn it into text.
+//! `cluster` and `last_day` fetch; `history`, `report`, `remedy`, `screen` and `table` are pure and turn it into text.
 
 mod api_errors;
 mod cluster;
 mod complete;
 mod history;
+mod last_day;
 mod remedy;
 mod report;
 mod screen;
@@ -26,7 +27,8 @@ use observedapp_api::ObservedApp;
 
 use self::cluster::{Apps, Which};
 pub(crate) use self::cluster::{Cluster, ClusterArgs};
-pub(crate) use self::history::Source;
+use self::history::History;
+pub(crate) use self::last_day::Source;
 use self::report::Report;
 use self::terminal::Terminal;
 use crate::output;
@@ -51,6 +53,7 @@ const HOME: &str = "\x1b[H\x1b[J";
     after_help = "Begin with:
   kubectl observed top -A             which app has the least error budget left?
   kubectl observed status tasks       how does this one stand, and what is to be done?
+  kubectl observed history tasks      what ran when, and what did it cost?
 
 Under the name kubectl_complete-observed on your PATH this program completes these commands in kubectl:
   ln -s \"$(command -v kubectl-observed)\" ~/.local/bin/kubectl_complete-observed"
@@ -86,6 +89,17 @@ Examples:
   kubectl observed top -A -o json | jq -r '.[0].name'   who is worst off"
     )]
     Top(TopArgs),
+    /// List an app's releases, the newest last: what ran when, the verdict on each, and what it cost of the error budget.
+    #[command(
+        after_help = "Releases are recorded where spec.rollout.guard is set. Elsewhere the Deployment's ReplicaSets are listed, which needs
+the right to list replicasets.apps.
+
+Examples:
+  kubectl observed history tasks                        in the context's namespace
+  kubectl observed history tasks --watch                again after every change
+  kubectl observed history tasks -o json | jq -r '.releases[] | select(.phase == \"RolledBack\").verdict'"
+    )]
+    History(HistoryArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -103,6 +117,17 @@ pub(crate) struct StatusArgs {
     /// A bearer token for the address that --prometheus gives.
     #[arg(long, env = "PROMETHEUS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct HistoryArgs {
+    /// The app's name, also as kubectl prints it: `oapp/tasks`.
+    #[arg(value_parser = app_name)]
+    name: String,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(clap::Args, Debug)]
@@ -180,6 +205,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Status(args) => status(args).await,
             Command::Top(args) => top(args).await,
+            Command::History(args) => history(args).await,
         }
     })?;
     Ok(ExitCode::SUCCESS)
@@ -201,12 +227,8 @@ pub(crate) fn complete() -> anyhow::Result<ExitCode> {
 
 async fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let cluster = Cluster::connect(&args.cluster).await?;
-    let which = Which::One {
-        namespace: cluster.namespace.clone(),
-        name: args.name.clone(),
-    };
     // First, because it fails with the better explanations.
-    let apps = cluster.read(&which).await?;
+    let apps = cluster.read(&one(&cluster, &args.name)).await?;
     let source = Source::find(&cluster, args.prometheus.as_deref(), args.token.clone()).await;
     let print = async |app: &ObservedApp| {
         let report = Report::of(app, &source.last_day(app).await);
@@ -214,14 +236,59 @@ async fn status(args: &StatusArgs) -> anyhow::Result<()> {
             screen::draw(&report, Timestamp::now(), terminal)
         })
     };
-    if args.output.watch {
+    show(&cluster, &args.name, args.output, &apps, print).await
+}
+
+async fn history(args: &HistoryArgs) -> anyhow::Result<()> {
+    let cluster = Cluster::connect(&args.cluster).await?;
+    let apps = cluster.read(&one(&cluster, &args.name)).await?;
+    let print = async |app: &ObservedApp| {
+        let is_recorded = app
+            .status
+            .as_ref()
+            .is_some_and(|status| !status.releases.is_empty());
+        let replica_sets = if is_recorded {
+            Vec::new()
+        } else {
+            cluster.replica_sets(app).await?
+        };
+        let history = History::of(app, &replica_sets);
+        if history.is_empty() {
+            eprintln!(
+                "nothing of {} has run yet: `kubectl observed status {0}` says why",
+                args.name
+            );
+        }
+        args.output.print(&history, |terminal| {
+            history::draw(&history, Timestamp::now(), terminal)
+        })
+    };
+    show(&cluster, &args.name, args.output, &apps, print).await
+}
+
+fn one(cluster: &Cluster, name: &str) -> Which {
+    Which::One {
+        namespace: cluster.namespace.clone(),
+        name: name.to_owned(),
+    }
+}
+
+/// Prints one app, and again after every change if that is asked for.
+async fn show(
+    cluster: &Cluster,
+    name: &str,
+    output: OutputArgs,
+    apps: &Apps,
+    mut print: impl AsyncFnMut(&ObservedApp) -> anyhow::Result<ControlFlow<()>>,
+) -> anyhow::Result<()> {
+    if output.watch {
         let show = async |apps: &Apps| {
             let Some(app) = apps.values().next() else {
-                bail!("{} is deleted", args.name);
+                bail!("{name} is deleted");
             };
             print(app).await
         };
-        return cluster.follow(&which, redraw(), show).await;
+        return cluster.follow(&one(cluster, name), redraw(), show).await;
     }
     for app in apps.values() {
         let _ = print(app).await?;

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use observedapp_api::{AlertStatus, AppRef, ConditionType, ObservedApp, SloStatus};
+use observedapp_api::{AlertStatus, AppRef, ConditionType, ObservedApp, ReleaseStatus, SloStatus};
 use serde::Serialize;
 
 use super::remedy::advice;
 
 /// How fast each objective's budget burned in the last day, oldest first; or why that is not known.
 #[derive(Clone, Debug)]
-pub(crate) enum History {
+pub(crate) enum LastDay {
     Known(BTreeMap<String, Vec<Option<f64>>>),
     Missing(String),
 }
@@ -33,6 +33,9 @@ pub(crate) struct Report {
     /// What does not fit a condition: that it is paused, or that the operator has not reconciled it yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+    /// The release that the spec asks for, where releases are recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseStatus>,
     pub slos: Vec<Objective>,
     /// Why there is no `burnRateLastDay`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,12 +101,12 @@ impl ConditionReport {
 }
 
 impl Report {
-    pub fn of(app: &ObservedApp, history: &History) -> Self {
+    pub fn of(app: &ObservedApp, history: &LastDay) -> Self {
         let status = app.status.clone().unwrap_or_default();
         let id = AppRef::from(app);
         let known = |slo: &str| match history {
-            History::Known(days) => days.get(slo).cloned().unwrap_or_default(),
-            History::Missing(_) => Vec::new(),
+            LastDay::Known(days) => days.get(slo).cloned().unwrap_or_default(),
+            LastDay::Missing(_) => Vec::new(),
         };
         let slos: Vec<Objective> = objectives(app, status.slos)
             .into_iter()
@@ -113,7 +116,7 @@ impl Report {
             })
             .collect();
         let no_history = match history {
-            History::Missing(why) if !slos.is_empty() => Some(why.clone()),
+            LastDay::Missing(why) if !slos.is_empty() => Some(why.clone()),
             _ => None,
         };
         let conditions: Vec<ConditionReport> = status
@@ -140,6 +143,7 @@ impl Report {
             cache: cache(app).map(|kind| part(kind, ConditionType::CacheReady, &conditions)),
             url: status.url,
             remarks: remarks(app),
+            release: status.release,
             slos,
             no_history,
             firing_alerts: status.firing_alerts,
@@ -148,6 +152,12 @@ impl Report {
             namespace: id.namespace,
             name: id.name,
         }
+    }
+
+    /// The release, while there is something to tell of it.
+    pub fn release_to_tell(&self) -> Option<&ReleaseStatus> {
+        let release = self.release.as_ref();
+        release.filter(|release| !["Stable", "Superseded", "Unjudged"].contains(&release.phase.as_str()))
     }
 
     pub fn condition(&self, type_: ConditionType) -> Option<&ConditionReport> {

@@ -1,5 +1,7 @@
 //! One app on one screen. Pure: a report, a clock and a look give the same text every time.
 
+mod release;
+
 use jiff::Timestamp;
 use observedapp_api::{ConditionType, FIGURES, SloState};
 
@@ -20,11 +22,14 @@ const SUSTAINABLE: f64 = 1.0;
 pub(crate) fn draw(report: &Report, now: Timestamp, terminal: Terminal) -> String {
     let mut page = Page::new(terminal);
     head(&mut page, report);
+    release::tell(&mut page, report, now);
     objectives(&mut page, report);
     alerts(&mut page, report, now);
     conditions(&mut page, report, now);
     page.into_text()
 }
+
+pub(crate) use self::release::style_of_phase;
 
 pub(crate) fn style_of(state: SloState) -> Style {
     match state {
@@ -83,14 +88,21 @@ fn replicas(report: &Report) -> (Style, String) {
     } else {
         Style::Plain
     };
-    let text = if replicas.wanted_at_least == replicas.wanted_at_most {
-        format!("{} of {} answer", replicas.ready, replicas.wanted_at_least)
-    } else {
-        format!(
-            "{} of {} answer, scaled between {} and {}",
-            replicas.ready, replicas.existing, replicas.wanted_at_least, replicas.wanted_at_most
-        )
-    };
+    let text =
+        if replicas.wanted_at_least == replicas.wanted_at_most && replicas.ready > replicas.wanted_at_most {
+            // While pods change there are more.
+            format!(
+                "{} answer, {} are wanted",
+                replicas.ready, replicas.wanted_at_least
+            )
+        } else if replicas.wanted_at_least == replicas.wanted_at_most {
+            format!("{} of {} answer", replicas.ready, replicas.wanted_at_least)
+        } else {
+            format!(
+                "{} of {} answer, scaled between {} and {}",
+                replicas.ready, replicas.existing, replicas.wanted_at_least, replicas.wanted_at_most
+            )
+        };
     (style, text)
 }
 
@@ -288,6 +300,10 @@ fn conditions(page: &mut Page, report: &Report, now: Timestamp) {
             page.paragraph("    → ", Style::Plain, &format!("as {}", first.condition.type_));
             continue;
         }
+        if condition.type_ == ConditionType::Released.as_str() && report.release_to_tell().is_some() {
+            page.paragraph("    → ", Style::Plain, "see the release above");
+            continue;
+        }
         page.paragraph("    ", Style::Plain, &condition_report.cause);
         if let Some(remedy) = &condition_report.remedy {
             page.paragraph("    → ", Style::Strong, remedy);
@@ -300,4 +316,4 @@ fn age(now: Timestamp, since: Timestamp) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::report::number;
 use super::screen::{style_of, word_of};
-use super::terminal::{Page, Style, Terminal, bar};
+use super::terminal::{Page, Style, Terminal, bar, widths};
 
 const BAR: usize = 20;
 /// Below this the bars are left out.
@@ -94,14 +94,10 @@ pub(crate) fn draw(rows: &[Row], terminal: Terminal) -> String {
         "BURN",
         "SPENT IN",
         "ALERTS",
-    ];
+    ]
+    .map(str::to_owned);
     let table: Vec<[String; 10]> = rows.iter().map(cells).collect();
-    let widths: Vec<usize> = (0..head.len())
-        .map(|column| {
-            let cells = table.iter().map(|cells| cells[column].chars().count());
-            cells.chain([head[column].len()]).max().unwrap_or(0)
-        })
-        .collect();
+    let widths = widths(&head, &table);
     let bars = terminal.width >= WIDE;
     let line = |page: &mut Page, cells: &[String], inks: [Style; 10], drawing: &str| {
         let mut pieces: Vec<(Style, String)> = Vec::new();
@@ -118,7 +114,7 @@ pub(crate) fn draw(rows: &[Row], terminal: Terminal) -> String {
             .collect();
         page.line(&pieces);
     };
-    line(&mut page, &head.map(str::to_owned), [Style::Plain; 10], "");
+    line(&mut page, &head, [Style::Plain; 10], "");
     for (row, cells) in rows.iter().zip(&table) {
         let drawing = row
             .budget()

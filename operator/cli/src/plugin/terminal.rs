@@ -108,7 +108,7 @@ fn harmless(text: &str) -> String {
 }
 
 /// Broken at spaces; a word that is too long has a line to itself, so that it can be copied.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -120,6 +120,20 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The width of each column: that of its widest cell.
+pub(crate) fn widths<const COLUMNS: usize>(
+    head: &[String; COLUMNS],
+    rows: &[[String; COLUMNS]],
+) -> [usize; COLUMNS] {
+    let mut widths = [0; COLUMNS];
+    for row in std::iter::once(head).chain(rows) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    widths
 }
 
 /// `████░░░░`: the whole of a share. Nothing that is left shows as empty, nothing spent as full.

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use observedapp_api::ObservedApp;
 
-use super::super::report::History;
+use super::super::report::LastDay;
 use super::*;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens")
 }
 
-fn app(name: &str) -> ObservedApp {
+pub(crate) fn app(name: &str) -> ObservedApp {
     let text = fs::read_to_string(folder().join(format!("{name}.yaml"))).unwrap();
     let mut value: serde_json::Value = serde_yaml::from_str(&text).unwrap();
     observedapp_api::fill_in_defaults(&mut value);
@@ -19,17 +19,17 @@ fn app(name: &str) -> ObservedApp {
 }
 
 /// A day that was quiet until two hours ago.
-fn day() -> History {
+fn day() -> LastDay {
     let burning = [0.3, 0.8, 6.1, 14.2];
     let points = (0..48).map(|half_hour| match half_hour {
         0..4 => None,
         44.. => Some(burning[half_hour - 44]),
         _ => Some(0.1),
     });
-    History::Known([("availability".to_owned(), points.collect())].into())
+    LastDay::Known([("availability".to_owned(), points.collect())].into())
 }
 
-fn rendered(app: &ObservedApp, history: &History, terminal: Terminal) -> String {
+fn rendered(app: &ObservedApp, history: &LastDay, terminal: Terminal) -> String {
     let now = "2026-11-21T12:30:00Z".parse().unwrap();
     draw(&Report::of(app, history), now, terminal)
 }
@@ -39,7 +39,7 @@ const WIDE: Terminal = Terminal {
     colour: false,
 };
 
-fn compare(name: &str, rendered: &str) {
+pub(crate) fn compare(name: &str, rendered: &str) {
     let file = folder().join(format!("{name}.txt"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&file, rendered).unwrap();
@@ -53,7 +53,7 @@ fn compare(name: &str, rendered: &str) {
 
 #[test]
 fn screens_are_as_committed() {
-    let missing = History::Missing(
+    let missing = LastDay::Missing(
         "the cluster has no Prometheus object; say where it answers with --prometheus URL".to_owned(),
     );
     for (name, history) in [
@@ -63,8 +63,29 @@ fn screens_are_as_committed() {
         ("broken", &missing),
         ("long-names", &day()),
         ("not-looked-at", &missing),
+        ("baking", &day()),
+        ("rolled-back", &day()),
     ] {
         compare(name, &rendered(&app(name), history, WIDE));
+    }
+}
+
+#[test]
+fn a_release_is_told_only_while_there_is_something_to_tell() {
+    let mut app = app("baking");
+    for (phase, told) in [
+        ("Held", true),
+        ("RollingOut", true),
+        ("Watching", true),
+        ("NeverReady", true),
+        ("Stable", false),
+        ("Superseded", false),
+        ("Unjudged", false),
+    ] {
+        let release = app.status.as_mut().unwrap().release.as_mut().unwrap();
+        phase.clone_into(&mut release.phase);
+        let title = format!("\nRelease 7  {phase} for 3m\n");
+        assert_eq!(rendered(&app, &day(), WIDE).contains(&title), told, "{phase}");
     }
 }
 
