@@ -184,6 +184,14 @@ const PROOFS: &[(&str, &str, Proof)] = &[
         ),
     ),
     (
+        "manifests/walkthroughs/a-bad-release.md",
+        "…",
+        Elsewhere(
+            "tests/e2e/tests/node/walkthrough.rs",
+            "the_bad_release_prints_what_it_promises",
+        ),
+    ),
+    (
         "",
         "cargo lab load…",
         Elsewhere("tests/e2e/tests/node/resilience.rs", "load::"),
@@ -211,6 +219,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
         "kubectl observed top …",
         Elsewhere("operator/cli/tests/plugin.rs", r#""top""#),
     ),
+    (
+        "",
+        "kubectl observed history …",
+        Elsewhere("operator/cli/tests/apiserver_plugin.rs", r#""history""#),
+    ),
     // These stand in sentences.
     ("", "cargo fmt --all", Elsewhere(".ci/run", "cargo fmt --all")),
     (
@@ -232,6 +245,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
         "",
         "cargo bench -p observedapp-slo --bench …",
         Elsewhere("operator/slo/Cargo.toml", "[[bench]]"),
+    ),
+    (
+        "",
+        "cargo bench -p observedapp-release --bench verdict",
+        Elsewhere("operator/release/Cargo.toml", r#"name = "verdict""#),
     ),
     (
         "",

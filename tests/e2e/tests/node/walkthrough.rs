@@ -1,4 +1,4 @@
-//! Runs the walkthrough's commands and compares their output with the document.
+//! Runs the commands of the walkthroughs and compares their output with the documents.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use e2e_tests::Cluster;
 
 const FIRST_HOUR: &str = include_str!("../../../../manifests/walkthroughs/first-hour.md");
+const BAD_RELEASE: &str = include_str!("../../../../manifests/walkthroughs/a-bad-release.md");
 
 /// A block of commands and the expected output.
 #[derive(Debug, PartialEq)]
@@ -104,18 +105,28 @@ fn blocks_are_found_with_their_output() {
 
 #[tokio::test]
 async fn the_first_hour_prints_what_it_promises() -> Result<()> {
+    follow("first-hour", FIRST_HOUR).await
+}
+
+#[tokio::test]
+async fn the_bad_release_prints_what_it_promises() -> Result<()> {
+    follow("bad-release", BAD_RELEASE).await
+}
+
+/// Runs a document, whose app lives in this namespace.
+async fn follow(namespace: &str, document: &str) -> Result<()> {
     let cluster = Cluster::connect().await?;
-    cluster.delete_namespace("first-hour").await?;
+    cluster.delete_namespace(namespace).await?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
 
     // A separate kubeconfig: the commands set a namespace in it.
-    let kubeconfig = std::env::temp_dir().join(format!("first-hour-{}.kubeconfig", std::process::id()));
+    let kubeconfig = std::env::temp_dir().join(format!("{namespace}-{}.kubeconfig", std::process::id()));
     std::fs::copy(&cluster.kubeconfig, &kubeconfig)?;
 
     // One shell for all steps: later ones use what earlier ones define.
     let marker = "=== end of step";
     let mut script = String::from("set -u\n");
-    for step in steps(FIRST_HOUR) {
+    for step in steps(document) {
         write!(script, "{}\necho \"{marker} $?\"\n", step.commands)?;
     }
     let mut shell = Command::new("bash");
@@ -136,7 +147,7 @@ async fn the_first_hour_prints_what_it_promises() -> Result<()> {
 
     let output = String::from_utf8(output.stdout)?;
     let mut outputs = output.split(marker);
-    for step in steps(FIRST_HOUR) {
+    for step in steps(document) {
         let actual = outputs.next().unwrap_or_default();
         // The previous step's exit code follows its marker on the same line.
         let actual = actual
