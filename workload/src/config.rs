@@ -109,12 +109,11 @@ pub struct Config {
 impl Config {
     /// How the service fails on purpose until it is asked otherwise: not at all unless that is allowed.
     pub(crate) fn faults_at_start(&self) -> anyhow::Result<Faults> {
-        let faults = Some(self.faults_at_start)
-            .filter(|_| self.faults)
-            .unwrap_or_default();
-        faults
-            .checked()
-            .map_err(|problem| anyhow!("FAULT_ERROR_RATIO, FAULT_LATENCY_MS: {problem}"))
+        if !self.faults {
+            return Ok(Faults::default());
+        }
+        let checked = self.faults_at_start.checked();
+        checked.map_err(|problem| anyhow!("FAULT_ERROR_RATIO, FAULT_LATENCY_MS: {problem}"))
     }
 
     /// The database that was asked for, or a sentence saying what is wrong with its URL.

@@ -14,15 +14,10 @@ const MAX_LATENCY_MS: u64 = 60_000;
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Faults {
     /// Share of requests that are answered 500, 0 to 1; at the start, and only with FAULTS=on
-    #[arg(
-        id = "fault_error_ratio",
-        long,
-        env = "FAULT_ERROR_RATIO",
-        default_value_t = 0.0
-    )]
+    #[arg(long = "fault-error-ratio", env = "FAULT_ERROR_RATIO", default_value_t)]
     error_ratio: f64,
     /// Delay of every request in milliseconds; at the start, and only with FAULTS=on
-    #[arg(id = "fault_latency_ms", long, env = "FAULT_LATENCY_MS", default_value_t = 0)]
+    #[arg(long = "fault-latency-ms", env = "FAULT_LATENCY_MS", default_value_t)]
     latency_ms: u64,
 }
 
