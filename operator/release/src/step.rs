@@ -284,7 +284,9 @@ impl<'a> Step<'a> {
             return "its first pod starts".to_owned();
         }
         let of = self.situation.guard.bake_time.as_secs();
-        let served = format!("one pod of it has served {} of {of} s", served.as_secs());
+        // In steps, because every other text is another write of the status.
+        let served = served.as_secs() / SOON.as_secs() * SOON.as_secs();
+        let served = format!("one pod of it has served {served} of {of} s");
         match &self.comparison {
             Some(comparison) => format!("{served}: {}", summary(comparison)),
             None => served,

@@ -12,7 +12,7 @@ use apiserver_tests::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
@@ -133,6 +133,10 @@ async fn growth_on_a_class_that_cannot_is_refused(ns: &TestNamespace) -> Result<
 
 /// Of many releases the newest ten are kept.
 async fn old_releases_are_deleted(ns: &TestNamespace) -> Result<()> {
+    // A pod that is no release's would be one that is still to end.
+    let pods: Api<Pod> = Api::namespaced(ns.client.clone(), &ns.name);
+    pods.delete("tasks-1", &DeleteParams::default().grace_period(0))
+        .await?;
     for number in 1..=12 {
         let mut spec = bare();
         spec["image"] = format!("tasks:{number}").into();
