@@ -270,7 +270,24 @@ fn check_array(schema: &Value, items: &[Value], path: &str, refusals: &mut Vec<R
             format!("keep at most {most}"),
         ));
     }
+    if let Some(least) = bound(schema, "minItems").filter(|least| items.len() < *least) {
+        refusals.push(Refusal::new(
+            path,
+            format!("{} items are too few", items.len()),
+            format!("give at least {least}"),
+        ));
+    }
+    let is_set = schema
+        .get("x-kubernetes-list-type")
+        .is_some_and(|type_| type_ == "set");
     for (i, item) in items.iter().enumerate() {
+        if is_set && items[..i].contains(item) {
+            refusals.push(Refusal::new(
+                &format!("{path}[{i}]"),
+                format!("{} is there twice", shown(item)),
+                "keep one of the two",
+            ));
+        }
         check(&schema["items"], item, &format!("{path}[{i}]"), refusals);
     }
     for key in schema

@@ -35,7 +35,8 @@ conditions! {
     DatabaseReady,
     /// The cache accepts connections; of an external one the Secret has the key, and no more is known.
     CacheReady,
-    /// The host is the app's, the Ingress has its class, the load balancer its address.
+    /// The host is the app's, the Ingress has its class, the HTTPRoute is accepted by its Gateways, the load balancer has its
+    /// address.
     Exposed,
     /// Prometheus has this app's targets and scrapes them; else why not.
     Monitored,

@@ -69,6 +69,66 @@ pub struct IngressSpec {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// Host names and a path through a Gateway of the cluster, by an HTTPRoute named like the app. It may stand beside `ingress`:
+/// an app moves from one to the other without an outage, and the Ingress is its URL for as long as it is there.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewaySpec {
+    /// The Gateways that the route is for; each must accept it.
+    #[schemars(length(min = 1, max = 8))]
+    pub parent_refs: Vec<ParentRef>,
+    /// The host names; the first label may be a wildcard. The first name without one is the app's URL: https where a listener
+    /// of its Gateways that takes the name speaks it.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
+    pub hostnames: Vec<String>,
+    /// The path, and all below it.
+    #[serde(default = "slash")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub path: String,
+}
+
+/// A Gateway, or one listener of it.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentRef {
+    /// The Gateway's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace; without it the app's own. A Gateway elsewhere must allow routes from the app's namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+    /// The name of one of its listeners; without it all that take the host names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub section_name: Option<String>,
+}
+
+/// A host and a path of it: what an app asks for, and what an Ingress or an HTTPRoute carries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    pub host: String,
+    pub path: String,
+}
+
+impl IngressSpec {
+    pub fn route(&self) -> Route {
+        Route {
+            host: self.host.clone(),
+            path: self.path.clone(),
+        }
+    }
+}
+
+impl GatewaySpec {
+    pub fn routes(&self) -> impl Iterator<Item = Route> {
+        self.hostnames.iter().map(|host| Route {
+            host: host.clone(),
+            path: self.path.clone(),
+        })
+    }
+}
+
 /// Who may reach the app's pods.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

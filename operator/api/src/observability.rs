@@ -95,7 +95,7 @@ impl Default for MetricsSpec {
     }
 }
 
-/// A check from outside: through the Ingress's URL if there is one, else the Service's.
+/// A check from outside: through the Ingress's URL if there is one, else the HTTPRoute's, else the Service's.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ProbeSpec {

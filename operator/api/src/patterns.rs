@@ -48,6 +48,8 @@ pub const SECRET_KEY: &str = r"^[-._a-zA-Z0-9]+$";
 pub const MOUNT_PATH: &str = r"^/[^:]*$";
 /// A path without a query.
 pub const URL_PATH: &str = r"^/[^ \t\r\n?#]*$";
+/// A path as an HTTPRoute takes one: segments of ASCII, none of them empty, `.` or `..`, and no `/` in disguise.
+pub const ROUTE_PATH: &str = r"^(/([.]*([-A-Za-z0-9_~!$&'()*+,;=:@]|%([013-9a-fA-F][0-9a-fA-F]|2[0-9a-eA-E]))([-A-Za-z0-9_~!$&'()*+,;=:@.]|%([013-9a-fA-F][0-9a-fA-F]|2[0-9a-eA-E]))*|[.]{3,}))*/?$";
 /// A path that may have a query.
 pub const PROBE_PATH: &str = r"^/[^ \t\r\n#]*$";
 pub const HTTP_URL: &str = r"^https?://[^ \t\r\n/?#]+[^ \t\r\n]*$";
@@ -144,6 +146,13 @@ mod tests {
             ),
             (VARIABLE_NAME, &["A", "_a", "a.b-c"], &["", "1a", "a=b", "a b"]),
             (URL_PATH, &["/", "/a/b"], &["", "a", "/a?b", "/a b"]),
+            (
+                ROUTE_PATH,
+                &["/", "/a", "/a/", "/.a/a..b/...", "/%20a/@b"],
+                &[
+                    "a", "/a//b", "/./a", "/a/..", "/a?b", "/a#b", "/%2Fa", "/%2", "/ü",
+                ],
+            ),
             (
                 HTTP_URL,
                 &["http://a", "https://a/b?c#d"],

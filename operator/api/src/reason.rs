@@ -223,6 +223,15 @@ reasons! {
     /// The operator may not read IngressClasses; that says nothing of the app.
     IngressClassesUnreadable => Remedy::InMessage,
 
+    /// A Gateway that the spec names does not exist.
+    GatewayMissing => Remedy::InMessage,
+    /// No controller of Gateways has looked at the HTTPRoute.
+    RouteNotLookedAt => Remedy::InMessage,
+    /// A Gateway does not take the HTTPRoute.
+    RouteNotAccepted => Remedy::InMessage,
+    /// A Gateway takes the HTTPRoute and does not find the app's Service.
+    RouteNotResolved => Remedy::InMessage,
+
     // `DashboardsReady`
     /// The ConfigMap with the dashboard is there.
     Delivered => Remedy::None,
@@ -350,6 +359,7 @@ impl Reason {
                 | Self::RollingOut
                 | Self::Starting
                 | Self::NotApplied
+                | Self::RouteNotLookedAt
                 | Self::Applying
                 | Self::NotChecked
                 | Self::Stale

@@ -128,7 +128,7 @@ pub fn schema() -> &'static Value {
 /// The first that `kubectl explain oapp` says.
 const DESCRIPTION: &str = "An ObservedApp is an HTTP service with everything it takes to run it well, in one object. \
     The spec says what is wanted: only `image` is required, and each further capability (database, cache, ingress, \
-    autoscaling, metrics, probe, slos) is switched on by its presence. The operator makes the objects that follow and \
+    gateway, autoscaling, metrics, probe, slos) is switched on by its presence. The operator makes the objects that follow and \
     keeps them so: Deployment, Services, database, monitors, recording rules, alerts, a dashboard, network policies. The \
     status says what has come of it: conditions that name a cause and a remedy, the error budget left of every \
     objective, and the alerts that are firing. `observedapp check` and `observedapp render` show beforehand, without a \

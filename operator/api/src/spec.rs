@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AlertsSpec, AppVolume, AutoscalingSpec, CacheSpec, DashboardsSpec, DatabaseSpec, EnvFromSource, EnvVar,
-    HealthSpec, IngressSpec, LocalObjectReference, MetricsSpec, NetworkPolicySpec, ObservedAppStatus,
-    PlacementSpec, PodTemplateSpec, ProbeSpec, ResourceRequirements, RolloutSpec, SecuritySpec,
-    ServiceAccountSpec, ServiceSpec, ShutdownSpec, SloSpec, VolumeMount,
+    GatewaySpec, HealthSpec, IngressSpec, LocalObjectReference, MetricsSpec, NetworkPolicySpec,
+    ObservedAppStatus, PlacementSpec, PodTemplateSpec, ProbeSpec, ResourceRequirements, RolloutSpec, Route,
+    SecuritySpec, ServiceAccountSpec, ServiceSpec, ShutdownSpec, SloSpec, VolumeMount,
 };
 
 /// An application with everything it takes to run it well: its Deployment, database, cache, metrics,
@@ -180,6 +180,10 @@ pub struct ObservedAppSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress: Option<IngressSpec>,
 
+    /// Host names and a path through a Gateway (the Gateway API), beside an ingress or in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewaySpec>,
+
     /// How a new version replaces the old one.
     #[serde(default)]
     pub rollout: RolloutSpec,
@@ -228,6 +232,14 @@ pub struct ObservedAppSpec {
     /// While true no object is written; status goes on, deletion still works.
     #[serde(default)]
     pub paused: bool,
+}
+
+impl ObservedAppSpec {
+    /// Every host and path that the app asks for, whichever object is to carry it.
+    pub fn routes(&self) -> impl Iterator<Item = Route> {
+        let ingress = self.ingress.iter().map(IngressSpec::route);
+        ingress.chain(self.gateway.iter().flat_map(GatewaySpec::routes))
+    }
 }
 
 /// When a node pulls an image.

@@ -292,25 +292,39 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// A host belongs to one namespace, and a path of it to one app. Which of two apps would get it, the cluster decides.
+    /// A host belongs to one namespace, and a path of it to one app, whichever object carries it. Which of two apps would
+    /// get it, the cluster decides.
     fn host_problem(&mut self, app: &ValidApp) -> Option<Problem> {
-        let ingress = app.spec.ingress.as_ref()?;
-        let asking = self.hosts.entry(ingress.host.clone()).or_default();
-        let rival = asking
-            .iter()
-            .find(|(other, path)| other.namespace != app.id.namespace || *path == ingress.path)
-            .cloned();
-        asking.push((app.id.clone(), ingress.path.clone()));
-        rival.map(|(other, path)| {
-            Problem::new(
-                "spec.ingress.host",
-                format!(
-                    "the app {other} asks for {}{path}, and only one of the two gets the host",
-                    ingress.host
-                ),
-                "choose another host; apps of one namespace may share a host by different paths",
-            )
-        })
+        let ingress = app.spec.ingress.iter();
+        let gateway = app.spec.gateway.iter();
+        let asked = ingress
+            .map(|ingress| ("spec.ingress.host", ingress.route()))
+            .chain(
+                gateway.flat_map(|gateway| gateway.routes().map(|route| ("spec.gateway.hostnames", route))),
+            );
+        let mut problem = None;
+        for (field, route) in asked {
+            let asking = self.hosts.entry(route.host.clone()).or_default();
+            let rival = asking
+                .iter()
+                .find(|(other, path)| {
+                    *other != app.id && (other.namespace != app.id.namespace || *path == route.path)
+                })
+                .cloned();
+            asking.push((app.id.clone(), route.path.clone()));
+            problem = problem.or_else(|| {
+                let (other, path) = rival?;
+                Some(Problem::new(
+                    field,
+                    format!(
+                        "the app {other} asks for {}{path}, and only one of the two gets the host",
+                        route.host
+                    ),
+                    "choose another host; apps of one namespace may share a host by different paths",
+                ))
+            });
+        }
+        problem
     }
 }
 

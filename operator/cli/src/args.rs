@@ -50,7 +50,7 @@ Examples:
     /// Print every object that the operator would make, without a cluster: for review, policy checks, `kubectl diff`.
     #[command(
         after_help = "A preview, and no second way to install: Secrets that the operator draws are printed without data, owner references
-are left out, and the APIs of Prometheus and CloudNativePG are taken to be there unless --without says otherwise.
+are left out, and the APIs of Prometheus, CloudNativePG and Gateways are taken to be there unless --without says otherwise.
 
 Examples:
   observedapp render app.yaml                           a stream of YAML in the order of its application

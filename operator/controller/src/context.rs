@@ -22,7 +22,7 @@ use crate::pod_events::PodEvents;
 use crate::prometheus::Prometheus;
 use crate::queue::Queue;
 use crate::references::References;
-use crate::watch::{ChildState, IngressClasses, Pods, Store};
+use crate::watch::{ChildState, Gateways, IngressClasses, Pods, Store};
 
 /// Everything that outlives a single reconcile.
 pub struct Context {
@@ -35,6 +35,7 @@ pub struct Context {
     pub store: Arc<Store>,
     pub pods: Arc<Pods>,
     pub ingress_classes: Arc<IngressClasses>,
+    pub gateways: Arc<Gateways>,
     pub served: Arc<Served>,
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::queue::Queue;
-use crate::watch::{self, Apps, Scope, Store, Synced};
+use crate::watch::{self, Apps, Gateways, Scope, Store, Synced};
 
 /// How long reconciles wait for the first lists of optional kinds: what is known later is taken up then.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
@@ -49,6 +49,7 @@ pub struct Discovery {
     pub scopes: Vec<Option<Arc<str>>>,
     pub served: Arc<Served>,
     pub store: Arc<Store>,
+    pub gateways: Arc<Gateways>,
     pub apps: Arc<Apps>,
     pub queue: Arc<Queue>,
     pub period: Duration,
@@ -102,10 +103,9 @@ impl Discovery {
         let gvk = kind.gvk();
         let api_version = format!("{}/{}", gvk.group, gvk.version);
         match self.client.list_api_group_resources(&api_version).await {
-            Ok(list) => Ok(list
-                .resources
+            Ok(list) => Ok(needed(kind)
                 .iter()
-                .any(|resource| resource.name == kind.plural())),
+                .all(|name| list.resources.iter().any(|resource| resource.name == *name))),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
             Err(error) => Err(error),
         }
@@ -126,7 +126,20 @@ impl Discovery {
             );
             (AbortOnDropHandle::new(tokio::spawn(task)), synced)
         };
-        let (tasks, synced) = self.scopes.iter().map(follow).unzip();
+        let (mut tasks, mut synced): (Vec<_>, Vec<_>) = self.scopes.iter().map(follow).unzip();
+        if kind == Kind::HTTPRoute && self.scopes.iter().all(Option::is_none) {
+            // Known before the first route is made: URLs would change as soon as they are.
+            let listed = Synced::default();
+            let task = watch::watch_gateways(
+                self.client.clone(),
+                Arc::clone(&self.gateways),
+                Arc::clone(&self.apps),
+                Arc::clone(&self.queue),
+                listed.clone(),
+            );
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(task)));
+            synced.push(listed);
+        }
         Watch {
             _tasks: tasks,
             synced,
@@ -137,6 +150,9 @@ impl Discovery {
     fn end(&self, kind: Kind, watches: &mut Watches) {
         watches.0.remove(&kind);
         self.served.set(kind, false);
+        if kind == Kind::HTTPRoute {
+            self.gateways.forget();
+        }
         for namespace in &self.scopes {
             let scope = Scope {
                 kind,
@@ -150,6 +166,14 @@ impl Discovery {
 
     fn enqueue_all(&self) {
         self.apps.enqueue_all(&self.queue);
+    }
+}
+
+/// The resources of a kind's group without which its objects are of no use.
+fn needed(kind: Kind) -> Vec<&'static str> {
+    match kind {
+        Kind::HTTPRoute => vec![kind.plural(), "gateways"],
+        _ => vec![kind.plural()],
     }
 }
 

@@ -24,7 +24,7 @@ pub const LIMIT: Duration = Duration::from_mins(3);
 const STALE_BEFORE_REPORTED: u32 = 5;
 
 /// How soon an app is reconciled again where no watch shows what it waits for: a host that another app holds without
-/// having an Ingress yet, and a StorageClass.
+/// carrying it yet, and a StorageClass.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// Reconciles one app. It never fails: what went wrong is in the status, and in how soon it is tried again.
@@ -107,7 +107,7 @@ impl Context {
     fn must_repeat(&self, app: &ObservedApp, progress: &Progress) -> bool {
         match progress {
             Progress::Applied { desired, outcome } => {
-                outcome.secrets_created || (desired.host_holder.is_none() && self.lost_host(app))
+                outcome.secrets_created || self.lost_host(app, &desired.held_routes)
             }
             _ => false,
         }
@@ -158,7 +158,7 @@ fn next(progress: Progress, reported: Result<(), Error>) -> Result<Next, Error> 
                 if outcome.secrets_created {
                     // Somebody deletes the Secrets as they are created.
                     Next::After(Duration::from_secs(1))
-                } else if desired.host_holder.is_some() {
+                } else if !desired.held_routes.is_empty() {
                     Next::After(RETRY)
                 } else {
                     let releases = desired.releases.as_ref();

@@ -27,7 +27,7 @@ use crate::references::References;
 use crate::run_error::RunError;
 use crate::server::Health;
 use crate::timing::Timing;
-use crate::watch::{Apps, IngressClasses, Pods, Store};
+use crate::watch::{Apps, Gateways, IngressClasses, Pods, Store};
 use crate::{App, RunOptions, reconcile, watches};
 
 /// How long reconciles that are under way may take to end.
@@ -110,6 +110,7 @@ impl Replica {
             store: Arc::new(Store::default()),
             pods: Arc::new(Pods::default()),
             ingress_classes: Arc::new(IngressClasses::default()),
+            gateways: Arc::new(Gateways::default()),
             served: Arc::new(Served::default()),
             queue: Arc::clone(&queue),
             metrics: Arc::clone(metrics),
@@ -139,6 +140,7 @@ impl Replica {
             scopes,
             served: Arc::clone(&context.served),
             store: Arc::clone(&context.store),
+            gateways: Arc::clone(&context.gateways),
             apps: Arc::clone(&apps),
             queue: Arc::clone(&queue),
             period: timing.discovery,

@@ -74,6 +74,7 @@ impl Context {
         let database = spec.database.as_ref();
         let cloud_native_pg = database.and_then(|database| database.cloud_native_pg.as_ref());
         let database_kind = cloud_native_pg.map_or(Kind::StatefulSet, |_| Kind::Cluster);
+        let gateway = spec.gateway.as_ref();
         let external_database = database.and_then(|database| database.external.as_ref());
         let external_cache = spec.cache.as_ref().and_then(|cache| cache.external.as_ref());
         let keys_of = |secret: Option<&String>| {
@@ -92,6 +93,7 @@ impl Context {
             deployment: self.get(id, Kind::Deployment, &id.name),
             service: self.get(id, Kind::Service, &id.name),
             ingress: self.get(id, Kind::Ingress, &id.name),
+            http_route: self.get(id, Kind::HTTPRoute, &id.name),
             probe: self.get(id, Kind::Probe, &id.name),
             database: database.and_then(|_| self.get(id, database_kind, &id.database())),
             cache: self.get(id, Kind::Deployment, &id.cache()),
@@ -105,6 +107,10 @@ impl Context {
                 .filter(|key| self.store.get(key).is_none())
                 .collect(),
             ingress_classes: self.ingress_classes.known(),
+            absent_gateways: gateway
+                .map(|gateway| self.gateways.absent(&id.namespace, gateway))
+                .unwrap_or_default(),
+            https_hosts: self.https_hosts(app),
             has_prober: self.settings.prober_url.is_some(),
             prometheus: self.prometheus.facts(id),
         }

@@ -13,6 +13,7 @@ mod app;
 mod build;
 pub mod cloud_native_pg;
 mod digest;
+pub mod gateway;
 pub mod monitoring;
 mod names;
 mod object;

@@ -1,6 +1,8 @@
 //! The objects an app can have: one variant a kind, so that the compiler names every place a new one must be
 //! thought of.
 
+use std::collections::BTreeMap;
+
 use crate::problem::Problem;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -8,10 +10,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Servi
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{GroupVersionKind, ObjectMeta};
-use observedapp_api::AppRef;
+use observedapp_api::{AppRef, Route};
 use serde::Serialize;
 
 use crate::cloud_native_pg::Cluster;
+use crate::gateway::HTTPRoute;
 use crate::monitoring::{Probe, PrometheusRule, ServiceMonitor};
 use crate::releases::Releases;
 
@@ -78,6 +81,7 @@ kinds! {
     HorizontalPodAutoscaler(HorizontalPodAutoscaler) = "autoscaling" / "v2", "horizontalpodautoscalers", optional: false;
     PodDisruptionBudget(PodDisruptionBudget) = "policy" / "v1", "poddisruptionbudgets", optional: false;
     Ingress(Ingress) = "networking.k8s.io" / "v1", "ingresses", optional: false;
+    HTTPRoute(HTTPRoute) = "gateway.networking.k8s.io" / "v1", "httproutes", optional: true;
     ServiceMonitor(ServiceMonitor) = "monitoring.coreos.com" / "v1", "servicemonitors", optional: true;
     Probe(Probe) = "monitoring.coreos.com" / "v1", "probes", optional: true;
     PrometheusRule(PrometheusRule) = "monitoring.coreos.com" / "v1", "prometheusrules", optional: true;
@@ -103,8 +107,8 @@ pub struct Desired {
     pub keeps_all: bool,
     /// Why the builtin database must wait for a person.
     pub database_lost: Option<SecretLost>,
-    /// The app that holds the host of this app's Ingress, which is not made for that.
-    pub host_holder: Option<AppRef>,
+    /// What this app asks for and other apps hold: it is left out of its Ingress and HTTPRoute.
+    pub held_routes: BTreeMap<Route, AppRef>,
     /// What the app's author should know of; nothing is wrong.
     pub notes: Vec<Problem>,
     /// Objects that are wanted, of kinds whose API this cluster does not serve.

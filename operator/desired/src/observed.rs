@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use observedapp_api::AppRef;
+use observedapp_api::{AppRef, Route};
 
 use crate::{Kind, ObservedReleases};
 
@@ -23,8 +23,10 @@ pub struct Observed {
     pub has_answered: bool,
     /// A digest of the contents of what [`crate::references`] names: when it moves, pods roll.
     pub references_digest: Option<String>,
-    /// Another app that holds the host that this one asks for: then no Ingress is made.
-    pub host_holder: Option<AppRef>,
+    /// What this app asks for and other apps hold: it gets none of that.
+    pub held_routes: BTreeMap<Route, AppRef>,
+    /// The host names of `spec.gateway` that a Gateway serves by HTTPS, as far as Gateways can be read.
+    pub https_hosts: BTreeSet<String>,
     /// Its releases; none in a preview.
     pub releases: Option<ObservedReleases>,
 }

@@ -67,6 +67,18 @@ pub async fn install(client: &Client, crd: &CustomResourceDefinition) -> Result<
     Ok(())
 }
 
+/// Installs the released CRDs of the Gateway API that the operator uses.
+pub async fn install_gateway_api(client: &Client) -> Result<()> {
+    for plural in ["gateways", "httproutes"] {
+        install(
+            client,
+            &serde_json::from_value(golden_tests::gateway_crd(plural)?)?,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
 /// A CRD without a schema: the optional APIs of others are tested with their real schemas in `golden.rs`.
 pub fn schemaless(kind: Kind) -> Result<CustomResourceDefinition> {
     schemaless_as(&kind.gvk(), kind.plural())

@@ -11,7 +11,7 @@ pub mod rights;
 pub mod rollout;
 mod snapshot;
 
-pub use cluster::{block_on, cluster, install, kubeconfig, schemaless, schemaless_as};
+pub use cluster::{block_on, cluster, install, install_gateway_api, kubeconfig, schemaless, schemaless_as};
 pub use dry_run::{Cause, causes};
 pub use namespace::{TestNamespace, condition, eventually};
 pub use operator::{RunningOperator, options, short_intervals};

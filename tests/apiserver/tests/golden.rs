@@ -1,5 +1,5 @@
-//! Every golden object is validated by a real API server, with the released CRDs of prometheus-operator and
-//! CloudNativePG. The server is not shared: other tests install these CRDs without schemas.
+//! Every golden object is validated by a real API server, with the released CRDs of prometheus-operator, CloudNativePG
+//! and the Gateway API. The server is not shared: other tests install these CRDs without schemas.
 #![allow(clippy::unwrap_used)]
 
 use anyhow::{Result, ensure};

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 use apiserver_tests::rights::{self, Right};
 use apiserver_tests::{
-    Call, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, install, keep_ready,
-    options, pod, schemaless, schemaless_as,
+    Call, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, install,
+    install_gateway_api, keep_ready, options, pod, schemaless, schemaless_as,
 };
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -47,6 +47,7 @@ fn large() -> Value {
     json!({
         "image": "tasks:1", "port": 5000, "autoscaling": {"maxReplicas": 5},
         "ingress": {"host": "tasks.example.com"},
+        "gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["tasks.example.com"]},
         "database": {"builtin": {"deletionPolicy": "Delete"}}, "cache": {"builtin": {}},
         "metrics": {"port": 8000}, "probe": {"path": "/tasks"},
     })
@@ -84,7 +85,9 @@ async fn namespaced() -> Result<()> {
         for spec in [large(), bare()] {
             let mut spec = spec;
             if spec["ingress"].is_object() {
-                spec["ingress"]["host"] = format!("{}.example.com", ns.name).into();
+                let host = format!("{}.example.com", ns.name);
+                spec["ingress"]["host"] = host.clone().into();
+                spec["gateway"]["hostnames"] = json!([host]);
             }
             ns.apply("tasks", spec).await?;
             ns.applied("tasks").await?;
@@ -160,6 +163,48 @@ async fn old_releases_are_deleted(ns: &TestNamespace) -> Result<()> {
     .await
 }
 
+/// Only an operator that may read Gateways knows which exist, and which serve HTTPS.
+async fn urls_follow_the_gateways(ns: &TestNamespace) -> Result<()> {
+    let spec = json!({
+        "image": "tasks:1", "gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["tasks.example.com"]},
+    });
+    ns.apply("tasks", spec).await?;
+    ns.until("tasks", "the missing Gateway is reported", |app| {
+        condition(app, "Exposed").1 == "GatewayMissing"
+    })
+    .await?;
+    let gvk = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway");
+    let resource = ApiResource::from_gvk_with_plural(&gvk, "gateways");
+    let gateways: Api<DynamicObject> = Api::namespaced_with(ns.client.clone(), &ns.name, &resource);
+    let has_url = |url: &'static str| {
+        ns.until("tasks", url, move |app| {
+            let status = app.status.as_ref();
+            status.and_then(|status| status.url.as_deref()) == Some(url)
+                && condition(app, "Exposed").1 == "RouteNotLookedAt"
+        })
+    };
+    for (more, url) in [
+        (json!({"protocol": "HTTP"}), "http://tasks.example.com/"),
+        (
+            json!({"protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "tls"}]}}),
+            "https://tasks.example.com/",
+        ),
+    ] {
+        let mut listener = json!({"name": "one", "port": 443, "hostname": "*.example.com"});
+        for (field, value) in more.as_object().unwrap() {
+            listener[field] = value.clone();
+        }
+        let gateway = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "public"},
+            "spec": {"gatewayClassName": "any", "listeners": [listener]},
+        });
+        let params = PatchParams::apply("tests").force();
+        gateways.patch("public", &params, &Patch::Apply(&gateway)).await?;
+        has_url(url).await?;
+    }
+    Ok(())
+}
+
 /// A Prometheus that selects namespaces by their labels.
 async fn select_namespaces(ns: &TestNamespace) -> Result<()> {
     let resource = ApiResource::from_gvk_with_plural(&prometheus(), "prometheuses");
@@ -216,6 +261,7 @@ async fn cluster_wide() -> Result<BTreeSet<Right>> {
     })
     .await?;
     growth_on_a_class_that_cannot_is_refused(&ns).await?;
+    urls_follow_the_gateways(&ns).await?;
     old_releases_are_deleted(&ns).await?;
     ns.apply("tasks", bare()).await?;
     ns.applied("tasks").await?;
@@ -251,6 +297,7 @@ fn the_chart_grants_exactly_the_rights_that_are_used() -> Result<()> {
     block_on(async {
         let client = apiserver_tests::cluster().await?;
         install(&client, &schemaless(Kind::Cluster)?).await?;
+        install_gateway_api(&client).await?;
         install(&client, &schemaless_as(&prometheus(), "prometheuses")?).await?;
         namespaced().await?;
         let used = cluster_wide().await?;

@@ -4,7 +4,8 @@
 
 use anyhow::{Result, ensure};
 use apiserver_tests::{
-    Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, install, options, schemaless,
+    Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, install, install_gateway_api,
+    options, schemaless,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
@@ -97,6 +98,42 @@ fn an_optional_api_is_discovered_when_added_and_removed() -> Result<()> {
         missing().await?;
         install(&ns.client, &monitors).await?;
         ns.applied("tasks").await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_gateway_api_that_is_installed_later_is_taken_up() -> Result<()> {
+    block_on(async {
+        let ns = TestNamespace::new("gateway-later").await?;
+        let proxy = Proxy::start(&ns).await?;
+        let _operator = RunningOperator::start(options(&["--namespaces", &ns.name]), proxy.config());
+        let spec = json!({
+            "image": "tasks:1", "gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["later.example.com"]},
+        });
+        ns.apply("tasks", spec).await?;
+        let missing = async || {
+            ns.until("tasks", "the missing API is reported", |app| {
+                ["Applied", "Exposed"]
+                    .iter()
+                    .all(|type_| condition(app, type_).1 == "ApiMissing")
+            })
+            .await
+        };
+        let url = missing().await?.status.unwrap().url.unwrap();
+        assert!(url.starts_with("http://tasks."), "{url}");
+        install_gateway_api(&ns.client).await?;
+        let app = ns.applied("tasks").await?;
+        assert_eq!(ns.names(Kind::HTTPRoute).await?, ["tasks"]);
+        assert_eq!(condition(&app, "Exposed").0, "Unknown");
+        ns.until("tasks", "its URL is the route's", |app| {
+            app.status.as_ref().unwrap().url.as_deref() == Some("http://later.example.com/")
+        })
+        .await?;
+        let crds: Api<CustomResourceDefinition> = Api::all(ns.client.clone());
+        crds.delete("httproutes.gateway.networking.k8s.io", &DeleteParams::default())
+            .await?;
+        missing().await?;
         Ok(())
     })
 }

@@ -1,4 +1,4 @@
-//! kubeconform, strictly, by the schemas that Kubernetes, prometheus-operator and CloudNativePG release with their code:
+//! kubeconform, strictly, by the schemas that Kubernetes, prometheus-operator, CloudNativePG and the Gateway API release with their code:
 //! no schema is fetched from anywhere else.
 
 use std::path::{Path, PathBuf};

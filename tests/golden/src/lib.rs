@@ -22,7 +22,7 @@ use observedapp_desired::{
 use serde::Deserialize;
 
 pub use kubeconform::kubeconform;
-pub use released::crd;
+pub use released::{crd, gateway_crd};
 
 /// The fields of the spec that are Kubernetes' own types and passed on whole.
 pub const PASSED_ON: &[&str] = &[

@@ -36,6 +36,11 @@ impl Module {
         folder: "kubernetes",
         path: "k8s.io/kubernetes",
     };
+    /// CRDs under `config/crd/standard/`, of the version that Traefik is built for.
+    pub const GATEWAY_API: Self = Self {
+        folder: "traefik",
+        path: "sigs.k8s.io/gateway-api",
+    };
     /// CRDs under `config/crd/bases/`.
     pub const CLOUDNATIVE_PG: Self = Self {
         folder: "cloudnative-pg",

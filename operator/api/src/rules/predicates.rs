@@ -52,6 +52,18 @@ pub(super) fn mounts_name_volumes(spec: &Value) -> bool {
         .all(|mount| items(spec, "volumes").any(|volume| volume.get("name") == mount.get("name")))
 }
 
+pub(super) fn parents_differ(parents: &Value) -> bool {
+    let same = |a: &Value, b: &Value| {
+        let sections = (a.get("sectionName"), b.get("sectionName"));
+        let clash = !matches!(sections, (Some(one), Some(other)) if one != other);
+        a.get("name") == b.get("name") && a.get("namespace") == b.get("namespace") && clash
+    };
+    let parents = parents.as_array().map(Vec::as_slice).unwrap_or_default();
+    parents
+        .iter()
+        .all(|a| parents.iter().filter(|b| same(a, b)).count() == 1)
+}
+
 pub(super) fn requests_within_limits(resources: &Value) -> bool {
     let of = |side: &str, key: &str| resources.get(side)?.get(key).and_then(quantity);
     keys(&resources["requests"]).all(|key| match (of("requests", key), of("limits", key)) {

@@ -10,7 +10,7 @@ use crate::patterns::{
     ALERT_NAME, DNS_LABEL, DNS_SUBDOMAIN, DURATION, GRAFANA_FOLDER, GUARD_TIME, HTTP_URL, IMAGE,
     INGRESS_HOST, INTERVAL, LABEL_VALUE, MATCHERS, METRIC_NAME, MOUNT_PATH, PERCENTAGE, PERCENTAGE_UP_TO_100,
     POSTGRES_SETTING, POSTGRES_VERSION, PROBE_PATH, PROMETHEUS_LABEL, QUALIFIED_NAME, REDIS_VERSION,
-    SECRET_KEY, SELECTOR, SERVICE_NAME, URL_PATH, VARIABLE_NAME, WINDOW,
+    ROUTE_PATH, SECRET_KEY, SELECTOR, SERVICE_NAME, URL_PATH, VARIABLE_NAME, WINDOW,
 };
 
 const OPERATORS_LABELS: &[&str] = &["app.kubernetes.io/", "observedapp.dev/"];
@@ -135,6 +135,22 @@ pub const RULES: &[Rule] = &[
         "ingress.tlsSecretName must be the name of a Secret"),
     Rule::new("spec.ingress.annotations", KeysMatch(QUALIFIED_NAME),
         "ingress.annotations must have keys such as example.com/name"),
+    Rule::new("spec.gateway.parentRefs", Is {
+        cel: "self.all(a, self.exists_one(b, a.name == b.name && \
+              (has(a.__namespace__) ? a.__namespace__ : '') == (has(b.__namespace__) ? b.__namespace__ : '') && \
+              (!has(a.sectionName) || !has(b.sectionName) || a.sectionName == b.sectionName)))",
+        rust: predicates::parents_differ,
+    }, "gateway.parentRefs must name a Gateway once, or each time another sectionName of it"),
+    Rule::new("spec.gateway.parentRefs[].name", Matches(DNS_SUBDOMAIN),
+        "gateway.parentRefs name must be the name of a Gateway"),
+    Rule::new("spec.gateway.parentRefs[].namespace", Matches(DNS_LABEL),
+        "gateway.parentRefs namespace must be the name of a namespace"),
+    Rule::new("spec.gateway.parentRefs[].sectionName", Matches(DNS_SUBDOMAIN),
+        "gateway.parentRefs sectionName must be the name of a listener"),
+    Rule::new("spec.gateway.hostnames[]", Matches(INGRESS_HOST),
+        "gateway.hostnames must be lower-case DNS names such as shop.example.com, without scheme, port or path"),
+    Rule::new("spec.gateway.path", Matches(ROUTE_PATH),
+        "gateway.path must begin with '/', have no query, and no segment that is empty, '.', '..' or not plain ASCII"),
     Rule::new("spec.networkPolicy.metricsFrom[]", Is {
         cel: "has(self.ipBlock) != (has(self.podSelector) || has(self.namespaceSelector))",
         rust: predicates::block_or_selectors,

@@ -67,7 +67,7 @@ impl Context {
         if cache.blockers != outcome.blockers {
             cache.blockers.clone_from(&outcome.blockers);
             let references = references_of(id, app);
-            self.depend_on(id, references, desired.host_holder.as_ref(), cache);
+            self.depend_on(id, references, &desired.held_routes, cache);
         }
         self.emit_retained_events(cache, &outcome.retained).await;
         outcome

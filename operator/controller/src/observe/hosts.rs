@@ -1,14 +1,15 @@
-//! Which app has a host: the one whose Ingress carries it, else the one that has asked for it longest.
+//! Which app has a host: the one whose Ingress or HTTPRoute carries it, else the one that has asked for it longest.
 //!
 //! A host belongs to one namespace, whatever the path: an app elsewhere could otherwise put its own login page under it.
 //! Apps of one namespace share a host by different paths.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
-use observedapp_api::{AppRef, ObservedApp};
+use observedapp_api::{AppRef, ObservedApp, Route};
 
 use crate::context::Context;
-use crate::watch::Route;
 
 /// Who carries a host, or asks for it; the least has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,42 +19,51 @@ struct Claim {
     path: String,
 }
 
-impl Context {
-    /// The other app that holds the host that this one asks for.
-    pub fn host_holder(&self, app: &ObservedApp) -> Option<AppRef> {
-        let ingress = app.spec.ingress.as_ref()?;
-        let own = Claim {
+impl Claim {
+    fn of(app: &ObservedApp, path: String) -> Self {
+        Self {
             since: app.metadata.creation_timestamp.clone(),
             app: app.into(),
-            path: ingress.path.clone(),
-        };
-        let carried = self.carried(&ingress.host);
-        holder(&own, &carried, || self.asked(&ingress.host))
+            path,
+        }
+    }
+}
+
+impl Context {
+    /// What this app asks for and other apps hold.
+    pub fn held_routes(&self, app: &ObservedApp) -> BTreeMap<Route, AppRef> {
+        let held = app.spec.routes().filter_map(|route| {
+            let own = Claim::of(app, route.path.clone());
+            let carried = self.carried(&route.host);
+            let holder = holder(&own, &carried, || self.asked(&route.host))?;
+            Some((route, holder))
+        });
+        held.collect()
     }
 
-    /// Two apps may be given a host at the same moment. Called after an app's own Ingress is known to the store, it has
-    /// the losers reconciled, and says whether this app is one.
-    pub fn lost_host(&self, app: &ObservedApp) -> bool {
-        let Some(ingress) = &app.spec.ingress else {
-            return false;
-        };
-        if self.host_holder(app).is_some() {
+    /// Two apps may be given a host at the same moment. Called after an app's own objects are known to the store, it has
+    /// the losers reconciled, and says whether this app is one: whether others hold more than it knows of.
+    pub fn lost_host(&self, app: &ObservedApp, known: &BTreeMap<Route, AppRef>) -> bool {
+        let held = self.held_routes(app);
+        if held.keys().any(|route| !known.contains_key(route)) {
             return true;
         }
         let own = AppRef::from(app);
-        for rival in self.carried(&ingress.host) {
-            let shares = rival.app.namespace == own.namespace && rival.path != ingress.path;
-            if rival.app != own && !shares {
-                self.queue.enqueue(&rival.app);
+        for route in app.spec.routes().filter(|route| !held.contains_key(route)) {
+            for rival in self.carried(&route.host) {
+                let shares = rival.app.namespace == own.namespace && rival.path != route.path;
+                if rival.app != own && !shares {
+                    self.queue.enqueue(&rival.app);
+                }
             }
         }
         false
     }
 
-    /// The apps whose Ingresses carry the host.
+    /// The apps whose objects carry the host.
     fn carried(&self, host: &str) -> Vec<Claim> {
         let mut claims = Vec::new();
-        for (key, live) in self.store.ingresses_of(host) {
+        for (key, live) in self.store.carriers_of(host) {
             let (Some(owner), Some(facts)) = (&live.controller, &live.facts) else {
                 continue;
             };
@@ -78,13 +88,8 @@ impl Context {
             if app.spec.paused || app.meta().deletion_timestamp.is_some() {
                 continue;
             }
-            if let Some(ingress) = app.spec.ingress.as_ref().filter(|ingress| ingress.host == host) {
-                claims.push(Claim {
-                    since: app.metadata.creation_timestamp.clone(),
-                    app: app.into(),
-                    path: ingress.path.clone(),
-                });
-            }
+            let routes = app.spec.routes().filter(|route| route.host == host);
+            claims.extend(routes.map(|route| Claim::of(app, route.path)));
         }
         claims
     }

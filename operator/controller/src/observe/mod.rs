@@ -4,12 +4,12 @@ mod hosts;
 mod passwords;
 mod releases;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt;
 use kube::api::Api;
-use observedapp_api::{Amount, AppRef, BuiltinDatabase, ObservedApp, ObservedAppSpec};
+use observedapp_api::{Amount, AppRef, BuiltinDatabase, ObservedApp, ObservedAppSpec, Route};
 use observedapp_desired::{Kind, Observed, ObservedClaim, ObservedDatabase, ObservedReplicas, references};
 
 use crate::context::{AppCache, Context};
@@ -26,9 +26,9 @@ impl Context {
         app: &ObservedApp,
         cache: &mut AppCache,
     ) -> Result<Observed, Error> {
-        let host_holder = self.host_holder(app);
+        let held_routes = self.held_routes(app);
         let referred = references_of(id, app);
-        self.depend_on(id, referred.clone(), host_holder.as_ref(), cache);
+        self.depend_on(id, referred.clone(), &held_routes, cache);
         let deployment = self.get(id, Kind::Deployment, &id.name);
         let is_available = deployment
             .as_ref()
@@ -47,21 +47,35 @@ impl Context {
                 .references
                 .digest(&self.client, &self.store, &referred)
                 .await?,
-            host_holder,
+            held_routes,
+            https_hosts: self.https_hosts(app),
             releases: self.observe_releases(id, app, cache).await?,
         })
     }
 
-    /// Has the app reconciled when what it refers to, what holds its host, or what blocks its objects changes.
+    /// The host names of `spec.gateway` that a Gateway is known to serve by HTTPS.
+    pub fn https_hosts(&self, app: &ObservedApp) -> BTreeSet<String> {
+        let namespace = app.namespace().unwrap_or_default();
+        let gateway = app.spec.gateway.as_ref();
+        let hosts = gateway.iter().flat_map(|gateway| {
+            let hosts = gateway.hostnames.iter();
+            hosts.filter(|host| self.gateways.serve_https(&namespace, gateway, host))
+        });
+        hosts.cloned().collect()
+    }
+
+    /// Has the app reconciled when what it refers to, what holds its hosts, or what blocks its objects changes.
     pub fn depend_on(
         &self,
         id: &AppRef,
         references: BTreeSet<Key>,
-        host_holder: Option<&AppRef>,
+        held_routes: &BTreeMap<Route, AppRef>,
         cache: &AppCache,
     ) {
         let mut keys = references;
-        keys.extend(host_holder.map(|holder| Key::new(Kind::Ingress, &holder.namespace, &holder.name)));
+        keys.extend(held_routes.values().flat_map(|holder| {
+            [Kind::Ingress, Kind::HTTPRoute].map(|kind| Key::new(kind, &holder.namespace, &holder.name))
+        }));
         keys.extend(cache.blockers.iter().cloned());
         self.set_dependencies(id, keys);
     }

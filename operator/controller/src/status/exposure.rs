@@ -1,15 +1,16 @@
 //! `Exposed`, and where the app is reached.
 
-use observedapp_api::{ConditionType, IngressSpec, Reason, ServiceType};
+use observedapp_api::{ConditionType, GatewaySpec, IngressSpec, Reason, Route, ServiceType};
 
 use super::condition::ConditionState;
 use super::facts::Facts;
+use super::http_route;
 use crate::watch::ChildState;
 
 pub fn exposed(facts: &Facts<'_>) -> Option<ConditionState> {
     let type_ = ConditionType::Exposed;
     let balanced = facts.spec.service.type_ == ServiceType::LoadBalancer;
-    if facts.spec.ingress.is_none() && !balanced {
+    if facts.spec.ingress.is_none() && facts.spec.gateway.is_none() && !balanced {
         return None;
     }
     if balanced && addresses(facts.service.as_deref()).is_empty() {
@@ -19,47 +20,46 @@ pub fn exposed(facts: &Facts<'_>) -> Option<ConditionState> {
             "the load balancer has no address yet: without a cloud's controller (or MetalLB) it never gets one",
         ));
     }
-    if let Some(ingress) = &facts.spec.ingress {
-        let desired = facts.progress.desired();
-        if let Some(holder) = desired.and_then(|desired| desired.host_holder.as_ref()) {
-            return Some(ConditionState::no(
-                type_,
-                Reason::HostTaken,
-                format!(
-                    "the app {holder} has the host {}, so no Ingress is made: choose another host, or remove it there",
-                    ingress.host
-                ),
-            ));
-        }
-        if facts.ingress.is_none() {
-            return Some(ConditionState::no(
-                type_,
-                Reason::NotCreated,
-                "the Ingress does not exist yet, see Applied",
-            ));
-        }
-        match &facts.ingress_classes {
-            Some(classes) => {
-                if let Some(condition) = class_missing(ingress.class_name.as_deref(), classes) {
-                    return Some(condition);
-                }
-            }
-            None if addresses(facts.ingress.as_deref()).is_empty() => {
-                return Some(ConditionState::unknown(
-                    type_,
-                    Reason::IngressClassesUnreadable,
-                    "an operator that is confined to some namespaces cannot read IngressClasses, and no ingress controller has \
-                     written an address into the Ingress: check that spec.ingress.className names a class that exists",
-                ));
-            }
-            None => {}
-        }
+    let (ingress, gateway) = (facts.spec.ingress.as_ref(), facts.spec.gateway.as_ref());
+    let problem = ingress
+        .and_then(|ingress| ingress_problem(facts, ingress))
+        .or_else(|| gateway.and_then(|gateway| http_route::problem(facts, gateway)));
+    Some(problem.unwrap_or_else(|| {
+        ConditionState::yes(type_, Reason::Exposed, "requests from outside find their way")
+    }))
+}
+
+/// Why requests to the host of the Ingress do not find their way.
+fn ingress_problem(facts: &Facts<'_>, ingress: &IngressSpec) -> Option<ConditionState> {
+    let type_ = ConditionType::Exposed;
+    let desired = facts.progress.desired();
+    if let Some(holder) = desired.and_then(|desired| desired.held_routes.get(&ingress.route())) {
+        return Some(ConditionState::no(
+            type_,
+            Reason::HostTaken,
+            format!(
+                "the app {holder} has the host {}, so no Ingress is made: choose another host, or remove it there",
+                ingress.host
+            ),
+        ));
     }
-    Some(ConditionState::yes(
-        type_,
-        Reason::Exposed,
-        "requests from outside find their way",
-    ))
+    if facts.ingress.is_none() {
+        return Some(ConditionState::no(
+            type_,
+            Reason::NotCreated,
+            "the Ingress does not exist yet, see Applied",
+        ));
+    }
+    match &facts.ingress_classes {
+        Some(classes) => class_missing(ingress.class_name.as_deref(), classes),
+        None if addresses(facts.ingress.as_deref()).is_empty() => Some(ConditionState::unknown(
+            type_,
+            Reason::IngressClassesUnreadable,
+            "an operator that is confined to some namespaces cannot read IngressClasses, and no ingress controller has \
+             written an address into the Ingress: check that spec.ingress.className names a class that exists",
+        )),
+        None => None,
+    }
 }
 
 fn class_missing(class: Option<&str>, classes: &[(String, bool)]) -> Option<ConditionState> {
@@ -93,12 +93,20 @@ fn addresses(live: Option<&ChildState>) -> &[String] {
         .map_or(&[], |facts| facts.addresses.as_slice())
 }
 
-/// Where the app is reached: through its own Ingress, its load balancer, or within the cluster.
+/// Where the app is reached: through its own Ingress, else its HTTPRoute, its load balancer, or within the cluster.
 pub fn url(facts: &Facts<'_>) -> String {
     let spec = facts.spec;
     let ingress = spec.ingress.as_ref();
-    if let Some(ingress) = ingress.filter(|ingress| carries(facts, &ingress.host)) {
+    let own_ingress = facts.ingress.as_deref().filter(|live| facts.owns(live));
+    if let Some(ingress) = ingress.filter(|ingress| carries(own_ingress, &ingress.host)) {
         return ingress_url(ingress);
+    }
+    let own_route = http_route::own(facts);
+    let mut hosts = spec.gateway.iter().flat_map(GatewaySpec::routes);
+    let route = hosts.find(|route| !route.host.starts_with("*.") && carries(own_route, &route.host));
+    if let Some(Route { host, path }) = route {
+        let is_https = facts.https_hosts.contains(&host);
+        return format!("{}://{host}{path}", if is_https { "https" } else { "http" });
     }
     let port = match spec.service.port {
         80 => String::new(),
@@ -126,11 +134,9 @@ fn ingress_url(ingress: &IngressSpec) -> String {
     format!("{scheme}://{}{}", ingress.host, ingress.path)
 }
 
-/// Whether the app's own Ingress carries a host.
-fn carries(facts: &Facts<'_>, host: &str) -> bool {
-    let ingress = facts.ingress.as_deref().filter(|live| facts.owns(live));
-    ingress
-        .and_then(|live| live.facts.as_deref())
+/// Whether an object carries a host.
+fn carries(live: Option<&ChildState>, host: &str) -> bool {
+    live.and_then(|live| live.facts.as_deref())
         .is_some_and(|live| live.routes.iter().any(|route| route.host == host))
 }
 
@@ -145,7 +151,14 @@ mod tests {
 
     use super::*;
     use crate::status::Progress;
-    use crate::watch::{Facts as ChildFacts, Owner, Route};
+    use crate::watch::{Facts as ChildFacts, Owner};
+
+    fn route() -> Route {
+        Route {
+            host: "tasks.example.com".to_owned(),
+            path: "/".to_owned(),
+        }
+    }
 
     fn with_facts<T>(desired: Desired, ingress: Option<ChildState>, ask: impl FnOnce(&Facts<'_>) -> T) -> T {
         let app = AppRef::new("shop", "tasks");
@@ -168,10 +181,7 @@ mod tests {
                 uid: owner.to_owned(),
             }),
             facts: Some(Box::new(ChildFacts {
-                routes: vec![Route {
-                    host: "tasks.example.com".to_owned(),
-                    path: "/".to_owned(),
-                }],
+                routes: vec![route()],
                 addresses: addresses.iter().map(ToString::to_string).collect(),
                 ..ChildFacts::default()
             })),
@@ -191,7 +201,7 @@ mod tests {
     #[test]
     fn a_host_that_another_app_has_is_reported_with_its_holder() {
         let desired = Desired {
-            host_holder: Some(AppRef::new("mail", "web")),
+            held_routes: [(route(), AppRef::new("mail", "web"))].into(),
             ..Desired::default()
         };
         let state = with_facts(desired, None, exposed).unwrap();

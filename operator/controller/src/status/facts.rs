@@ -1,8 +1,9 @@
 //! What is known of an app when its status is made.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use observedapp_api::{AppRef, ObservedAppSpec};
+use observedapp_api::{AppRef, ObservedAppSpec, ParentRef};
 use observedapp_desired::{Kind, Releases};
 
 use super::progress::Progress;
@@ -20,6 +21,7 @@ pub struct Facts<'a> {
     pub deployment: Option<Arc<ChildState>>,
     pub service: Option<Arc<ChildState>>,
     pub ingress: Option<Arc<ChildState>>,
+    pub http_route: Option<Arc<ChildState>>,
     pub probe: Option<Arc<ChildState>>,
     /// The builtin database's StatefulSet, or CloudNativePG's Cluster.
     pub database: Option<Arc<ChildState>>,
@@ -35,6 +37,10 @@ pub struct Facts<'a> {
     pub absent: Vec<Key>,
     /// The IngressClasses of the cluster, if they can be read: name, and whether it is the default.
     pub ingress_classes: Option<Vec<(String, bool)>>,
+    /// The Gateways that the spec names and that are known not to exist.
+    pub absent_gateways: Vec<ParentRef>,
+    /// The host names of the HTTPRoute that a Gateway is known to serve by HTTPS.
+    pub https_hosts: BTreeSet<String>,
     /// Whether the operator knows a blackbox exporter.
     pub has_prober: bool,
     /// None until Prometheus was asked for the first time.
@@ -120,6 +126,7 @@ impl<'a> Facts<'a> {
             deployment: None,
             service: None,
             ingress: None,
+            http_route: None,
             probe: None,
             database: None,
             cache: None,
@@ -130,6 +137,8 @@ impl<'a> Facts<'a> {
             events: None,
             absent: Vec::new(),
             ingress_classes: None,
+            absent_gateways: Vec::new(),
+            https_hosts: BTreeSet::new(),
             has_prober: true,
             prometheus: None,
         }

@@ -7,6 +7,7 @@ mod cloud_native_pg;
 mod condition;
 mod exposure;
 mod facts;
+mod http_route;
 mod merge;
 mod monitoring;
 mod pod_faults;

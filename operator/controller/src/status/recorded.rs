@@ -45,6 +45,7 @@ fn deployment(updated: i32, available: i32, progressing: &str) -> ChildState {
                 status: "True".to_owned(),
                 reason: progressing.to_owned(),
                 message: String::new(),
+                ..Fact::default()
             }],
             ..ChildFacts::default()
         })),

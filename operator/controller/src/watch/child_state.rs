@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use observedapp_api::{ParentRef, Route};
 use observedapp_desired::MANAGED_BY;
 #[cfg(doc)]
 use observedapp_desired::RELEASE_ANNOTATIONS;
@@ -96,8 +97,10 @@ pub struct Facts {
     pub primary_ready: bool,
     /// Addresses of a load balancer.
     pub addresses: Vec<String>,
-    /// The hosts and paths of an Ingress.
+    /// The hosts and paths of an Ingress or an HTTPRoute.
     pub routes: Vec<Route>,
+    /// What Gateways' controllers say of an HTTPRoute.
+    pub parents: Vec<RouteParent>,
     /// The size that a claim asks for.
     pub requested: Option<String>,
     /// The StorageClass of a claim, which decides whether it can grow.
@@ -119,22 +122,26 @@ pub struct RecordFacts {
     pub data: serde_json::Value,
 }
 
-/// A host and path of an Ingress.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    pub host: String,
-    pub path: String,
+/// What the controller of a Gateway says of an HTTPRoute that names it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteParent {
+    pub parent_ref: ParentRef,
+    #[serde(default)]
+    pub conditions: Vec<Fact>,
 }
 
 /// A condition that the object's own controller wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Fact {
     #[serde(rename = "type")]
     pub type_: String,
     pub status: String,
     pub reason: String,
     pub message: String,
+    /// The generation that it is about; 0 where it is not said.
+    pub observed_generation: i64,
 }
 
 impl Facts {

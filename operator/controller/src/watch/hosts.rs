@@ -1,4 +1,4 @@
-//! Which Ingresses carry which host.
+//! Which Ingresses and HTTPRoutes carry which host.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -4,6 +4,7 @@ mod apps;
 mod child_state;
 mod classes;
 mod fields;
+mod gateways;
 mod hosts;
 mod pods;
 mod store;
@@ -27,8 +28,9 @@ use tracing::{debug, warn};
 pub use apps::{Apps, app_ref};
 #[cfg(test)]
 pub use child_state::Owner;
-pub use child_state::{ChildState, Fact, Facts, Ownership, RecordFacts, Route};
+pub use child_state::{ChildState, Fact, Facts, Ownership, RecordFacts, RouteParent};
 pub use classes::IngressClasses;
+pub use gateways::{Gateways, watch_gateways};
 
 pub use pods::{PartialPod, Pod, Pods, Stage, Trouble};
 pub use store::{Change, RequestMark, Scope, Store};
@@ -68,6 +70,7 @@ pub fn has_facts(kind: Kind) -> bool {
             | "Service"
             | "ControllerRevision"
             | "Ingress"
+            | "HTTPRoute"
             | "PersistentVolumeClaim"
             | "Cluster"
             | "HorizontalPodAutoscaler"

@@ -87,8 +87,8 @@ impl Store {
         self.read(|inner| inner.entries(inner.by_controller.get(uid).into_iter().flatten()))
     }
 
-    /// The Ingresses that carry this host.
-    pub fn ingresses_of(&self, host: &str) -> Vec<(Key, Arc<ChildState>)> {
+    /// The Ingresses and HTTPRoutes that carry this host.
+    pub fn carriers_of(&self, host: &str) -> Vec<(Key, Arc<ChildState>)> {
         self.read(|inner| inner.entries(inner.hosts.of(host)))
     }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::{DynamicResourceScope, ObjectMeta};
-use observedapp_api::{FIELD_MANAGER, GROUP};
+use observedapp_api::{FIELD_MANAGER, GROUP, Route};
 use observedapp_desired::{Kind, MANAGED_BY, RELEASE_ANNOTATIONS, RETAIN_ANNOTATION};
 use serde::Deserialize;
 
-use super::child_state::{ChildState, Fact, Facts, Owner, RecordFacts, Route};
+use super::child_state::{ChildState, Fact, Facts, Owner, RecordFacts, RouteParent};
 use super::fields::Fields;
 
 #[derive(Deserialize)]
@@ -80,6 +80,7 @@ struct WireManager {
 #[serde(rename_all = "camelCase", default)]
 struct WireSpec {
     replicas: Option<i32>,
+    hostnames: Vec<String>,
     rules: Vec<WireRule>,
     storage_class_name: Option<String>,
     resources: Option<WireResources>,
@@ -108,8 +109,23 @@ struct WireTemplateLabels {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct WireRule {
+    /// Of an Ingress.
     host: String,
     http: WireHttp,
+    /// Of an HTTPRoute.
+    matches: Vec<WireMatch>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireMatch {
+    path: WirePathMatch,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WirePathMatch {
+    value: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -152,6 +168,7 @@ struct WireStatus {
     instances_status: WireInstances,
     load_balancer: Option<WireLoadBalancer>,
     conditions: Option<Vec<Fact>>,
+    parents: Vec<RouteParent>,
 }
 
 impl WireStatus {
@@ -286,7 +303,8 @@ impl<const META: bool> From<Wire> for Partial<META> {
                 .into_iter()
                 .filter_map(|address| address.hostname.or(address.ip))
                 .collect(),
-            routes: spec.rules.into_iter().flat_map(routes).collect(),
+            routes: routes(spec.rules, &spec.hostnames),
+            parents: status.parents,
             requested: spec.resources.unwrap_or_default().requests.storage,
             storage_class: spec.storage_class_name,
             postgres_version: annotation("observedapp.dev/postgres-version"),
@@ -344,10 +362,20 @@ fn release_annotations(all: &BTreeMap<String, String>) -> BTreeMap<String, Strin
         .collect()
 }
 
-fn routes(rule: WireRule) -> impl Iterator<Item = Route> {
-    let WireRule { host, http } = rule;
-    http.paths.into_iter().map(move |WirePath { path }| Route {
-        host: host.clone(),
-        path,
-    })
+/// An Ingress names a host in each rule, an HTTPRoute its hosts once for all of them.
+fn routes(rules: Vec<WireRule>, hostnames: &[String]) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for WireRule { host, http, matches } in rules {
+        routes.extend(http.paths.into_iter().map(|WirePath { path }| Route {
+            host: host.clone(),
+            path,
+        }));
+        for WireMatch { path } in matches {
+            routes.extend(hostnames.iter().map(|host| Route {
+                host: host.clone(),
+                path: path.value.clone(),
+            }));
+        }
+    }
+    routes
 }

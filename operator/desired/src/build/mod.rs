@@ -24,7 +24,7 @@ use crate::{Desired, Kind, Object, ValidApp};
 /// Every object that should exist for the app.
 pub fn desired(app: &ValidApp) -> Desired {
     let mut desired = Desired {
-        host_holder: app.observed.host_holder.clone(),
+        held_routes: app.observed.held_routes.clone(),
         notes: app.notes.clone(),
         ..Desired::default()
     };

@@ -173,17 +173,22 @@ fn scraping(spec: &ObservedAppSpec, findings: &mut Findings) {
 }
 
 fn probe(spec: &ObservedAppSpec, findings: &mut Findings) {
-    let is_wildcard = spec
-        .ingress
-        .as_ref()
-        .is_some_and(|ingress| ingress.host.starts_with("*."));
-    if spec.probe.is_some() && is_wildcard {
-        findings.problem(
-            "spec.probe",
-            "the ingress answers to a wildcard host, which is no address that can be probed",
-            "give ingress.host one name, or remove probe",
-        );
+    if spec.probe.is_none() {
+        return;
     }
+    let is_wildcard = |host: &String| host.starts_with("*.");
+    let (what, field) = match (&spec.ingress, &spec.gateway) {
+        (Some(ingress), _) if is_wildcard(&ingress.host) => ("ingress", "ingress.host"),
+        (None, Some(gateway)) if gateway.hostnames.iter().all(is_wildcard) => {
+            ("gateway", "gateway.hostnames")
+        }
+        _ => return,
+    };
+    findings.problem(
+        "spec.probe",
+        format!("the {what} answers to a wildcard host, which is no address that can be probed"),
+        format!("give {field} one name, or remove probe"),
+    );
 }
 
 /// What client libraries' first bucket is, where nobody has chosen buckets.

@@ -139,7 +139,7 @@ fn kinds() -> impl Iterator<Item = Kind> {
     Kind::ALL
         .iter()
         .copied()
-        .filter(|kind| kind.as_str() != "Cluster")
+        .filter(|kind| !matches!(kind.as_str(), "Cluster" | "HTTPRoute"))
 }
 
 /// All objects of an app.

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use apiserver_tests::{
-    Action, Proxy, RunningOperator, TestNamespace, block_on, condition, converges_to, keep_ready, options,
-    settled,
+    Action, Proxy, RunningOperator, TestNamespace, block_on, condition, converges_to, install_gateway_api,
+    keep_ready, options, settled,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use observedapp_desired::Kind;
@@ -72,6 +72,7 @@ fn phases(app: &str) -> [Value; 3] {
     let large = json!({
         "image": "tasks:1", "port": 5000, "autoscaling": {"maxReplicas": 5},
         "ingress": {"host": format!("{app}.example.com")},
+        "gateway": {"parentRefs": [{"name": "public"}], "hostnames": [format!("{app}.example.com")]},
         "database": {"builtin": {"deletionPolicy": "Delete"}}, "cache": {"builtin": {}},
         "metrics": {"port": 8000}, "probe": {"path": "/tasks"},
     });
@@ -91,6 +92,7 @@ fn every_verb_of_every_kind_can_fail_once() -> Result<()> {
             TestNamespace::new("unfailing").await?,
             TestNamespace::new("failing").await?,
         );
+        install_gateway_api(&disturbed.client).await?;
         let arguments = |ns: &TestNamespace| {
             options(&[
                 "--namespaces",

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use apiserver_tests::{
-    Proxy, RunningOperator, TestNamespace, block_on, condition, difference, eventually, install, objects_of,
-    options, rights, schemaless_as, set_ready,
+    Proxy, RunningOperator, TestNamespace, block_on, condition, difference, eventually, install,
+    install_gateway_api, objects_of, options, rights, schemaless_as, set_ready,
 };
 use futures::future::try_join_all;
 use generate::{Judge, Trial};
@@ -100,6 +100,7 @@ async fn cluster_wide(ns: &TestNamespace) -> Result<(Proxy, RunningOperator)> {
     for &kind in Kind::ALL.iter().filter(|kind| kind.is_optional()) {
         install(client, &serde_json::from_value(golden_tests::crd(kind)?)?).await?;
     }
+    install_gateway_api(client).await?;
     let gvk = GroupVersionKind::gvk("monitoring.coreos.com", "v1", "Prometheus");
     install(client, &schemaless_as(&gvk, "prometheuses")?).await?;
     let resource = ApiResource::from_gvk_with_plural(&gvk, "prometheuses");

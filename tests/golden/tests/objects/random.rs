@@ -64,6 +64,9 @@ pub fn any_spec() -> impl Strategy<Value = Value> {
             json!({"host": "b.example.com", "path": "/b", "tlsSecretName": "tls"}),
         ]),
         choice(vec![
+            json!({"parentRefs": [{"name": "g"}], "hostnames": ["a.example.com", "*.example.com"]}),
+        ]),
+        choice(vec![
             json!({"type": "NodePort"}),
             json!({"type": "LoadBalancer", "port": 443}),
         ]),
@@ -80,7 +83,7 @@ pub fn any_spec() -> impl Strategy<Value = Value> {
     );
     (running, around).prop_map(|(running, around)| {
         let (image, replicas, port, autoscaling, health, shutdown, resources, security) = running;
-        let (database, cache, ingress, service, metrics, probe, network, dashboards) = around;
+        let (database, cache, ingress, gateway, service, metrics, probe, network, dashboards) = around;
         let mut slos = Vec::new();
         if metrics.is_some() {
             slos.push(json!({"name": "a", "objective": 99.9, "indicator": {"availability": {}}}));
@@ -99,6 +102,7 @@ pub fn any_spec() -> impl Strategy<Value = Value> {
             ("database", database),
             ("cache", cache),
             ("ingress", ingress),
+            ("gateway", gateway),
             ("service", service),
             ("metrics", metrics),
             ("probe", probe),
@@ -260,8 +264,9 @@ proptest! {
             ("placement", json!({"priorityClassName": "high"}), &["Deployment a-b"]),
             ("rollout", json!({"maxSurge": "50%"}), &["Deployment a-b"]),
             ("serviceAccount", json!({"annotations": {"new": "1"}}), &["ServiceAccount a-b"]),
-            ("service", json!({"annotations": {"new": "1"}, "port": 81}), &["Service a-b", "Probe a-b"]),
+            ("service", json!({"annotations": {"new": "1"}, "port": 81}), &["Service a-b", "Probe a-b", "HTTPRoute a-b"]),
             ("ingress", json!({"host": "new.example.com"}), &["Ingress a-b", "Probe a-b"]),
+            ("gateway", json!({"parentRefs": [{"name": "new"}], "hostnames": ["new.example.com"]}), &["HTTPRoute a-b", "Probe a-b"]),
             ("autoscaling", json!({"minReplicas": 3, "maxReplicas": 9}), &["HorizontalPodAutoscaler a-b", "Deployment a-b", "PodDisruptionBudget a-b"]),
             ("dashboards", json!({"folder": "New"}), &["ConfigMap a-b-dashboards", "PrometheusRule a-b"]),
             ("cache", json!({"builtin": {"memory": "96Mi"}}), &["Deployment a-b-cache", "Deployment a-b", "Service a-b-cache", "ServiceMonitor a-b-cache", "NetworkPolicy a-b-cache", "ConfigMap a-b-dashboards"]),
