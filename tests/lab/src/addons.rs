@@ -9,6 +9,7 @@ use lab_tools::{Module, module_dir};
 use crate::{
     images::{self, Image},
     kubectl::Kubectl,
+    wait,
 };
 
 const TRAEFIK: &str = include_str!("../manifests/traefik.yaml");
@@ -25,7 +26,7 @@ const TIMEOUT: Duration = Duration::from_mins(5);
 /// An optional part of the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum AddOn {
-    /// An ingress controller (Traefik), the default IngressClass
+    /// An ingress controller (Traefik), the default IngressClass, the Gateway API and a Gateway
     Ingress,
     /// Loki, and a collector that sends it every pod's log
     Logs,
@@ -47,7 +48,8 @@ impl AddOn {
         match self {
             Self::Ingress => {
                 format!(
-                    "Ingresses of class `traefik`, or without a class, are served at http://{node_ip}:{INGRESS_PORT}"
+                    "Ingresses of class `traefik`, or without a class, and HTTPRoutes of the Gateway ingress/public are served at \
+                     http://{node_ip}:{INGRESS_PORT}"
                 )
             }
             Self::Logs => format!("Loki has every pod's log: http://{node_ip}:{LOKI_PORT}"),
@@ -69,6 +71,13 @@ impl AddOn {
         let available = |namespace, object| kubectl.wait(namespace, object, "condition=Available", TIMEOUT);
         match self {
             Self::Ingress => {
+                let definitions = tokio::task::spawn_blocking(gateway_definitions).await??;
+                kubectl.apply(&definitions).await?;
+                wait::eventually("the Gateway API is served", TIMEOUT, || async {
+                    let kinds = "gatewayclasses,gateways,httproutes";
+                    kubectl.run(&["get", kinds, "--all-namespaces"]).await
+                })
+                .await?;
                 kubectl
                     .apply(&TRAEFIK.replace("NODE_IP", &node_ip.to_string()))
                     .await?;
@@ -90,6 +99,18 @@ impl AddOn {
             }
         }
     }
+}
+
+/// The definitions of the standard channel, from the version that Traefik is built for.
+fn gateway_definitions() -> Result<String> {
+    let dir = module_dir(Module::GATEWAY_API)?.join("config/crd/standard");
+    let mut definitions = Vec::new();
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let file = entry?.path();
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        definitions.push(text);
+    }
+    Ok(definitions.join("\n---\n"))
 }
 
 /// Its RBAC objects and APIService, from the Go module that it is built from.
