@@ -11,10 +11,11 @@ use observedapp_api::{AppRef, ObservedApp, ObservedAppStatus, SloState};
 use observedapp_desired::{Desired, Observed, Settings, rules, validate};
 use serde_json::{Value, json};
 
-use super::client::{Access, Sample, Server};
+use super::client::{Access, Server};
 use super::details::rule_error;
 use super::poll::answers;
 use super::queries;
+use super::samples::Sample;
 use super::{PollResult, PrometheusFacts, PrometheusInstances, PrometheusSettings, View};
 use crate::status::{Facts, Progress, compose};
 

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use observedapp_api::{AlertStatus, AppRef, ObservedAppSpec};
 use observedapp_slo::names::alerts::{self, ERROR_BUDGET_BURN_FAST, ERROR_BUDGET_BURN_SLOW};
 
-use super::client::Sample;
+use super::samples::Sample;
 
 /// As many alerts as a status lists.
 const LISTED: usize = 20;

@@ -6,7 +6,7 @@ use observedapp_api::AppRef;
 use observedapp_slo::names;
 
 use super::alerts;
-use super::client::Sample;
+use super::samples::Sample;
 use super::view::View;
 
 /// The rules of the figures are evaluated every 30 s: what is older than this, in seconds, has missed five evaluations,

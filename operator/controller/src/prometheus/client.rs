@@ -1,6 +1,5 @@
 //! Asking Prometheus, or what speaks like it.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +7,8 @@ use observedapp_api::AppRef;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+use super::samples::{Matrix, Sample, Series, Vector};
 
 /// How long one answer may take.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -52,63 +53,11 @@ pub struct Unanswered {
     problem: String,
 }
 
-/// One sample of an instant query.
-#[derive(Debug, Deserialize)]
-pub struct Sample {
-    pub metric: BTreeMap<String, String>,
-    value: (f64, String),
-}
-
-impl Sample {
-    pub fn value(&self) -> f64 {
-        self.value.1.parse().unwrap_or(f64::NAN)
-    }
-
-    /// When it was asked for by Prometheus' own clock, in seconds since the epoch.
-    pub fn asked_at(&self) -> f64 {
-        self.value.0
-    }
-
-    pub fn label(&self, name: &str) -> &str {
-        self.metric.get(name).map_or("", String::as_str)
-    }
-}
-
-/// One series of a range query.
-#[derive(Debug, Deserialize)]
-pub struct Series {
-    metric: BTreeMap<String, String>,
-    values: Vec<(f64, String)>,
-}
-
-impl Series {
-    pub fn label(&self, name: &str) -> &str {
-        self.metric.get(name).map_or("", String::as_str)
-    }
-
-    /// Its values, each with its time in seconds since the epoch.
-    pub fn values(&self) -> impl Iterator<Item = (i64, f64)> {
-        self.values
-            .iter()
-            .filter_map(|(at, value)| Some((at.round() as i64, value.parse().ok()?)))
-    }
-}
-
-#[derive(Deserialize)]
-struct Matrix {
-    result: Vec<Series>,
-}
-
 #[derive(Deserialize)]
 struct Answer<T> {
     status: String,
     data: Option<T>,
     error: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Vector {
-    result: Vec<Sample>,
 }
 
 /// A target that Prometheus scrapes.

@@ -13,6 +13,7 @@ mod objects;
 mod poll;
 mod poll_interval;
 mod queries;
+mod samples;
 mod selection;
 mod trials;
 mod view;

@@ -10,7 +10,8 @@ use observedapp_release::comparison::{Counts, Interval, SloCounts};
 use observedapp_slo::by_pod::{COUNTED_LABEL, ERRORS, SLO_LABEL};
 use parking_lot::Mutex;
 
-use super::client::{Series, Server};
+use super::client::Server;
+use super::samples::Series;
 
 /// As many spans as are compared; of a trial that lasts longer the newest count.
 const SPANS: i64 = 240;

@@ -22,10 +22,17 @@ use observedapp_desired::Kind;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
+const TRIED: &str = "it shapes objects only while a release is tried: releases.rs";
+
 /// Fields that change no object, each with its reason.
 const EXCEPT: &[(&str, &str)] = &[
     ("paused", "it changes no object: faults/paused_and_terminating.rs"),
     ("slos[].indicator.probe", "it has no value"),
+    ("rollout.guard.bakeTime", TRIED),
+    ("rollout.guard.minRequests", TRIED),
+    ("rollout.guard.withoutTraffic", TRIED),
+    ("rollout.guard.watchTime", TRIED),
+    ("rollout.guard.holdWhenBudgetBelow", TRIED),
 ];
 
 /// How a field of a volume may change.
