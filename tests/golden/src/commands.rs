@@ -78,6 +78,11 @@ const PROOFS: &[(&str, &str, Proof)] = &[
     ),
     (
         "",
+        "cargo lab up --with ingress",
+        Elsewhere("tests/lab/src/layers.rs", r#""addons""#),
+    ),
+    (
+        "",
         "cargo lab up --cluster minikube",
         Unproven("a minikube; what it is started with is tested in tests/lab/src/external_cluster.rs"),
     ),
