@@ -57,6 +57,8 @@ fn withdraw(situation: &Situation<'_>, record: &mut Record, note: &str) {
 fn add(situation: &Situation<'_>, records: &mut Vec<Record>, number: u64, first: bool) -> usize {
     let mut record = Record::new(number, Phase::Held, situation.now);
     record.first = first;
+    // What was heeded once does not count again, however many releases later.
+    record.anyway = records.last().and_then(|last| last.anyway.clone());
     records.push(record);
     records.len() - 1
 }

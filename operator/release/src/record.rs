@@ -82,7 +82,7 @@ pub struct Record {
     /// What was found of it, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
-    /// The override that was heeded for it.
+    /// The override that was heeded last, for it or for an earlier one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anyway: Option<String>,
     /// The share of each objective's budget that was left when it began.

@@ -295,7 +295,7 @@ impl<'a> Step<'a> {
 
     /// Why no pod of the release will answer any more.
     fn never_ready(&self, release: &Record, pods: &Pods<'_>) -> Option<String> {
-        if self.base.is_none() || pods.is_ready() {
+        if self.base.is_none() || pods.is_ready() || self.situation.replicas == 0 {
             return None;
         }
         let now = self.now();

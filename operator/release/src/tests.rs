@@ -32,6 +32,7 @@ struct World {
     pods: Vec<Pod>,
     measured: Measured,
     anyway: Option<String>,
+    replicas: i32,
     now: Timestamp,
     /// How the pods of these specs do.
     broken: BTreeSet<char>,
@@ -54,6 +55,7 @@ impl World {
                 counted: Counted::Unknown,
             },
             anyway: None,
+            replicas: 2,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
             broken: BTreeSet::new(),
             plan: None,
@@ -74,7 +76,7 @@ impl World {
             highest: records.last().map_or(0, |record| record.number),
             running: self.running,
             pods: &self.pods,
-            replicas: 2,
+            replicas: self.replicas,
             measured: &self.measured,
             anyway: self.anyway.as_deref(),
             now: self.now,
@@ -436,6 +438,35 @@ fn a_release_waits_for_budget_or_for_a_person() {
     world.measured.budgets.insert("availability".to_owned(), 0.03);
     world.anyway = Some("it mends the fault".to_owned());
     world.ship('b');
+    assert_eq!((world.phase(), world.runs()), (Phase::Watching, 'b'));
+}
+
+#[test]
+fn a_reason_that_was_heeded_does_not_count_again_many_releases_later() {
+    let mut world = World::new();
+    world.anyway = Some("once".to_owned());
+    world.ship('b');
+    assert_eq!(world.phase(), Phase::Watching, "it counts once");
+    for spec in 'c'..='z' {
+        world.ship(spec);
+        assert_eq!(world.phase(), Phase::Baking, "release {spec}");
+        world.count((500.0, 0.0), (1000.0, 0.0));
+        world.run(310);
+        assert_eq!(world.phase(), Phase::Watching);
+    }
+}
+
+#[test]
+fn without_pods_there_is_nothing_that_could_be_ready() {
+    let mut world = World::new();
+    world.guard.can_try = false;
+    world.replicas = 0;
+    world.spec = 'b';
+    world.decide();
+    world.pods.clear();
+    world.pass(7200);
+    world.step();
+    world.step();
     assert_eq!((world.phase(), world.runs()), (Phase::Watching, 'b'));
 }
 
