@@ -230,13 +230,14 @@ impl<'a> Step<'a> {
     fn judge(&mut self, release: &mut Record, served: Duration) {
         let guard = self.situation.guard;
         let seen = self.comparison.as_ref().map_or(0.0, Comparison::requests_seen);
+        if self.comparison.is_some() && served < guard.bake_time + 2 * span(guard) + guard.scrape {
+            // Evidence comes a span later than the requests, so to say good now would be too early.
+            self.say("its last requests are still to be counted");
+            return;
+        }
         if self.comparison.is_some() && seen >= guard.min_requests {
             let verdict = self.comparison.as_ref().map(summary).unwrap_or_default();
             self.promote(release, &verdict);
-            return;
-        }
-        if self.comparison.is_some() && served < guard.bake_time + 2 * span(guard) + guard.scrape {
-            self.say("its last requests are still to be counted");
             return;
         }
         if self.situation.measured.counted == Counted::NotAsked {

@@ -214,7 +214,13 @@ fn a_good_release_is_tried_promoted_watched_and_kept() {
     world.run(290);
     assert_eq!(world.phase(), Phase::Baking, "not before the time is over");
     world.count((300.0, 0.0), (600.0, 0.0));
-    world.run(20);
+    world.run(40);
+    assert_eq!(
+        world.phase(),
+        Phase::Baking,
+        "nor before its last requests were counted"
+    );
+    world.run(30);
     world.settle();
     assert_eq!(world.phase(), Phase::Watching);
     assert!(
@@ -353,7 +359,7 @@ fn a_new_fast_burn_takes_a_release_back_while_it_is_watched_and_an_old_one_does_
         }
         world.ship('b');
         world.count((300.0, 0.0), (600.0, 0.0));
-        world.run(310);
+        world.run(370);
         world.settle();
         assert_eq!(world.phase(), Phase::Watching);
         world.measured.burning = Some(burning);
@@ -403,7 +409,7 @@ fn going_back_needs_no_trial_and_asking_again_has_one() {
 
     // In the middle of a rollout, too.
     world.count((500.0, 0.0), (1000.0, 0.0));
-    world.run(310);
+    world.run(370);
     assert_eq!(world.phase(), Phase::Watching);
     world.ship('a');
     world.run(10);
@@ -451,7 +457,7 @@ fn a_reason_that_was_heeded_does_not_count_again_many_releases_later() {
         world.ship(spec);
         assert_eq!(world.phase(), Phase::Baking, "release {spec}");
         world.count((500.0, 0.0), (1000.0, 0.0));
-        world.run(310);
+        world.run(370);
         assert_eq!(world.phase(), Phase::Watching);
     }
 }

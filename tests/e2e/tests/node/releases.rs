@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// Three times what is promised: twenty seconds to start, half a minute of trial, a minute for figures.
 const JUDGED: Duration = Duration::from_mins(6);
 const GUARD: &str = "
-  rollout: {guard: {bakeTime: 30s, minRequests: 50, watchTime: 30s}}";
+  rollout: {guard: {bakeTime: 30s, minRequests: 50, withoutTraffic: Hold, watchTime: 30s}}";
 
 #[tokio::test]
 async fn a_good_release_goes_on_and_a_bad_one_is_taken_back() -> Result<()> {
