@@ -192,7 +192,7 @@ impl Context {
         let known = match self.store.get(&object.key) {
             Some(live) => Some((*live).clone()),
             None if cache.absent.contains(&object.key) => None,
-            None => self.fetch(&object.key).await?,
+            None => self.fetch::<true>(&object.key).await?,
         };
         if let Some(live) = &known {
             check_ownership(target, &object.key, live)?;

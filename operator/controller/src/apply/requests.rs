@@ -5,6 +5,7 @@ use kube::Resource;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions, Request};
 use observedapp_api::FIELD_MANAGER;
 use observedapp_desired::Kind;
+use serde::Serialize;
 use serde_json::Value;
 use tracing::info;
 
@@ -81,9 +82,8 @@ impl Context {
         let namespace = &target.app.namespace;
         let name = secret.metadata.name.clone().unwrap_or_default();
         let key = Key::new(Kind::Secret, namespace, &name);
-        let mark = self.store.mark_request();
-        match with_timeout("create", "Secret", &name, self.create(namespace, secret)).await {
-            Ok(live) => {
+        match self.create::<true>(target, &key, secret).await? {
+            Some((mark, live)) => {
                 info!(
                     namespace,
                     kind = "Secret",
@@ -94,33 +94,47 @@ impl Context {
                 self.record(mark, &key, live);
                 Ok(())
             }
+            None => Err(Error::Stale),
+        }
+    }
+
+    /// Creates an object that must not exist yet. One that does is read, if it is the app's, for the reconcile to begin
+    /// again with; then there is none. `Api::create` would answer with the whole object: here it is read as a watch
+    /// reads it.
+    pub(super) async fn create<const META: bool>(
+        &self,
+        target: Target<'_>,
+        key: &Key,
+        object: &impl Serialize,
+    ) -> Result<Option<(RequestMark, ChildState)>, Error> {
+        let mark = self.store.mark_request();
+        let create = async {
+            let params = PostParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PostParams::default()
+            };
+            let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+            let path = Partial::<META>::url_path(&key.kind, Some(&key.namespace));
+            let request = Request::new(path)
+                .create(&params, body)
+                .map_err(kube::Error::BuildRequest)?;
+            self.client.request::<Partial<META>>(request).await
+        };
+        match with_timeout("create", key.kind.as_str(), &key.name, create).await {
+            Ok(seen) => Ok(Some((mark, seen.into_state()))),
             Err(Error::Api {
                 class: Class::Conflict,
                 ..
             }) => {
                 let mark = self.store.mark_request();
-                if let Some(live) = self.fetch(&key).await? {
-                    check_ownership(target, &key, &live)?;
-                    self.store.record_response(mark, key, live);
+                if let Some(live) = self.fetch::<META>(key).await? {
+                    check_ownership(target, key, &live)?;
+                    self.store.record_response(mark, key.clone(), live);
                 }
-                Err(Error::Stale)
+                Ok(None)
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// `Api::create` would answer with a Secret: here its metadata is read as a watch reads it.
-    async fn create(&self, namespace: &str, secret: &Secret) -> kube::Result<ChildState> {
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        let body = serde_json::to_vec(secret).map_err(kube::Error::SerdeError)?;
-        let request = Request::new(Secret::url_path(&(), Some(namespace)))
-            .create(&params, body)
-            .map_err(kube::Error::BuildRequest)?;
-        let seen: Partial<true> = self.client.request(request).await?;
-        Ok(seen.into_state())
     }
 
     /// Deletes an object as it is known: not one that somebody has changed meanwhile, nor another by the same name.

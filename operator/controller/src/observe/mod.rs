@@ -166,7 +166,7 @@ impl Context {
         let key = Key::new(Kind::Secret, &id.namespace, secret);
         let live = match self.store.get(&key) {
             Some(live) => Some((*live).clone()),
-            None if ask => self.fetch(&key).await?,
+            None if ask => self.fetch::<true>(&key).await?,
             None => None,
         };
         match live.filter(|live| !live.deleting && may_read(live)) {
@@ -183,17 +183,16 @@ impl Context {
         if cache.absent.contains(&key) {
             return Ok(None);
         }
-        let api: Api<Partial<false>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
-        let seen = with_timeout("get", key.kind.as_str(), &key.name, api.get_opt(&key.name)).await?;
-        if seen.is_none() {
+        let live = self.fetch::<false>(&key).await?;
+        if live.is_none() {
             cache.absent.insert(key);
         }
-        Ok(seen.map(Partial::into_state))
+        Ok(live)
     }
 
-    /// Asks the API server itself for an object that no watch has shown.
-    pub async fn fetch(&self, key: &Key) -> Result<Option<ChildState>, Error> {
-        let api: Api<Partial<true>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
+    /// Asks the API server itself for an object that no watch has shown; `META` asks for its metadata alone.
+    pub async fn fetch<const META: bool>(&self, key: &Key) -> Result<Option<ChildState>, Error> {
+        let api: Api<Partial<META>> = Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind);
         let seen = with_timeout("get", key.kind.as_str(), &key.name, api.get_opt(&key.name)).await?;
         Ok(seen.map(Partial::into_state))
     }
