@@ -2,6 +2,7 @@
 //! proxy that injects faults, and operators that can be killed and restarted.
 
 mod cluster;
+mod crash;
 mod dry_run;
 mod namespace;
 mod operator;
@@ -12,6 +13,7 @@ pub mod rollout;
 mod snapshot;
 
 pub use cluster::{block_on, cluster, install, install_gateway_api, kubeconfig, schemaless, schemaless_as};
+pub use crash::{ComingCrash, Crash, survive_each};
 pub use dry_run::{Cause, causes};
 pub use namespace::{TestNamespace, condition, eventually};
 pub use operator::{RunningOperator, options, short_intervals};

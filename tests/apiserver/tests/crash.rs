@@ -3,30 +3,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use apiserver_tests::{
-    Action, Proxy, RunningOperator, TestNamespace, block_on, converges_to, eventually, keep_ready, options,
-    settled,
+    Crash, Proxy, RunningOperator, TestNamespace, block_on, converges_to, eventually, keep_ready, options,
+    settled, survive_each,
 };
-use futures::{StreamExt, TryStreamExt, stream};
 use observedapp_desired::Kind;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 /// Runs side by side.
 const CONCURRENCY: usize = 12;
-
-/// When the operator is killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Crash {
-    Never,
-    /// The API server does not get the k-th write.
-    Before(usize),
-    /// The API server gets the k-th write, and its response is dropped.
-    After(usize),
-}
 
 /// The specs of a run: every capability, none, others.
 fn phases(host: &str) -> [Value; 3] {
@@ -63,20 +50,7 @@ async fn run_phases(crash: Crash, expected: Option<&[BTreeMap<String, String>]>)
     };
     let ns = TestNamespace::new(&purpose).await?;
     let proxy = Proxy::start(&ns).await?;
-    let reached = Arc::new(Notify::new());
-    let signal = Arc::clone(&reached);
-    proxy.on_request(move |call| match (crash, call.write) {
-        (Crash::Before(k), Some(write)) if write == k => {
-            signal.notify_one();
-            Action::DropRequest
-        }
-        (Crash::After(k), Some(write)) if write == k => {
-            // The response is lost with the operator; the API server has the write.
-            signal.notify_one();
-            Action::DropResponse
-        }
-        _ => Action::Pass,
-    });
+    let coming = crash.prepare(&proxy, |_| true);
     let arguments = [
         "--namespaces",
         &ns.name,
@@ -85,24 +59,9 @@ async fn run_phases(crash: Crash, expected: Option<&[BTreeMap<String, String>]>)
     let _ready = keep_ready(&ns);
     let start = || RunningOperator::start(options(&arguments), proxy.config());
     let first = start();
-    let crash_and_restart = async {
-        reached.notified().await;
-        if let Crash::After(k) = crash {
-            let write = || proxy.writes().into_iter().find(|call| call.write == Some(k));
-            eventually("the API server has the write", async || {
-                let answered = write().is_some_and(|call| call.answer.is_some());
-                ensure!(answered, "no response yet");
-                Ok(())
-            })
-            .await?;
-        }
-        first.kill().await;
-        let _second = start();
-        std::future::pending::<Result<_>>().await
-    };
     let ends = tokio::select! {
         ends = run_to_the_end(&ns, expected) => ends?,
-        error = crash_and_restart => error?,
+        error = coming.kill_and_restart(&proxy, first, start) => match error? {},
     };
     Ok(Outcome {
         ends,
@@ -174,18 +133,11 @@ fn a_crash_before_or_after_any_write_converges_to_the_same_state() -> Result<()>
     block_on(async {
         let without_faults = run_phases(Crash::Never, None).await?;
         println!("a run without a crash has {} writes", without_faults.writes);
-        // A crash can cause more writes; only those of the run without a crash are tried.
-        let crashes = (1..=without_faults.writes).flat_map(|k| [Crash::Before(k), Crash::After(k)]);
         let ends = &without_faults.ends;
-        let crashes_survived = stream::iter(crashes)
-            .map(|crash| async move {
-                run_phases(crash, Some(ends))
-                    .await
-                    .with_context(|| format!("{crash:?}"))
-            })
-            .buffer_unordered(CONCURRENCY)
-            .try_fold(0, |count, _| async move { Ok(count + 1) })
-            .await?;
+        let crashes_survived = survive_each(without_faults.writes, CONCURRENCY, |crash| {
+            run_phases(crash, Some(ends))
+        })
+        .await?;
         println!("recovered from {crashes_survived} crashes");
         Ok(())
     })

@@ -2,20 +2,15 @@
 //! Deployment; and what the rest of the cluster may do meanwhile.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use anyhow::{Context, Result, ensure};
 use apiserver_tests::rollout::{BROKEN, FAILING, counting_prometheus, follow};
 use apiserver_tests::{
-    Action, Call, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options,
+    Crash, Proxy, RunningOperator, TestNamespace, block_on, condition, eventually, options, survive_each,
 };
-use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use observedapp_api::ObservedApp;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 /// Runs side by side.
 const CONCURRENCY: usize = 16;
@@ -129,48 +124,13 @@ impl Stage {
     }
 }
 
-/// When the operator is killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Crash {
-    Never,
-    /// The API server does not get the k-th write.
-    Before(usize),
-    /// The API server gets the k-th write, and its response is dropped.
-    After(usize),
-}
-
 /// Ships three releases, the second good and the third bad; returns how it ends, and the number of writes.
 async fn ship_three(crash: Crash, expected: Option<&[String]>) -> Result<(Vec<String>, usize)> {
     let stage = Stage::new("releases").await?;
-    let reached = Arc::new(Notify::new());
-    let signal = Arc::clone(&reached);
-    let written = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&written);
-    stage.proxy.on_request(move |call: &Call| {
-        let counts = ["controllerrevisions", "deployments"].contains(&call.resource.as_str());
-        if call.write.is_none() || !counts {
-            return Action::Pass;
-        }
-        let k = count.fetch_add(1, Ordering::SeqCst) + 1;
-        match crash {
-            Crash::Before(wanted) if wanted == k => {
-                signal.notify_one();
-                Action::DropRequest
-            }
-            Crash::After(wanted) if wanted == k => {
-                signal.notify_one();
-                Action::DropResponse
-            }
-            _ => Action::Pass,
-        }
+    let coming = crash.prepare(&stage.proxy, |call| {
+        ["controllerrevisions", "deployments"].contains(&call.resource.as_str())
     });
     let first = stage.start();
-    let crash_and_restart = async {
-        reached.notified().await;
-        first.kill().await;
-        let _second = stage.start();
-        std::future::pending::<Result<()>>().await
-    };
     let story = async {
         stage.ship("tasks:1", 1, "Stable").await?;
         stage.ship("tasks:2", 2, "Stable").await?;
@@ -179,7 +139,7 @@ async fn ship_three(crash: Crash, expected: Option<&[String]>) -> Result<(Vec<St
     };
     tokio::select! {
         done = story => done?,
-        error = crash_and_restart => error?,
+        error = coming.kill_and_restart(&stage.proxy, first, || stage.start()) => match error? {},
     }
     let end = match expected {
         None => stage.end().await?,
@@ -192,7 +152,7 @@ async fn ship_three(crash: Crash, expected: Option<&[String]>) -> Result<(Vec<St
             .await?
         }
     };
-    Ok((end, written.load(Ordering::SeqCst)))
+    Ok((end, coming.writes()))
 }
 
 #[test]
@@ -207,16 +167,7 @@ fn a_crash_before_or_after_any_write_of_a_release_ends_the_same() -> Result<()> 
             .collect();
         ensure!(end.len() == 4 && phases.iter().all(|is| *is), "{end:#?}");
         let end = &end;
-        let crashes = (1..=writes).flat_map(|k| [Crash::Before(k), Crash::After(k)]);
-        let survived = stream::iter(crashes)
-            .map(|crash| async move {
-                ship_three(crash, Some(end))
-                    .await
-                    .with_context(|| format!("{crash:?}"))
-            })
-            .buffer_unordered(CONCURRENCY)
-            .try_fold(0, |count, _| async move { Ok(count + 1) })
-            .await?;
+        let survived = survive_each(writes, CONCURRENCY, |crash| ship_three(crash, Some(end))).await?;
         println!("recovered from {survived} crashes");
         Ok(())
     })

@@ -24,15 +24,7 @@ async fn tasks_are_added_and_read_through_the_ingress() -> Result<()> {
     app.patch(json!({"ingress": {"host": host}})).await?;
     app.condition("Ready", "True", TIMEOUT).await?;
 
-    let task = r#"{"task":"Walk the dog"}"#;
-    eventually("the Ingress routes to the app", TIMEOUT, async || {
-        let reply = ask(&cluster, INGRESS_PORT, &host, "POST", "/tasks", task).await?;
-        ensure!(reply.status == 201, "{reply:?}");
-        anyhow::Ok(())
-    })
-    .await?;
-    let reply = ask(&cluster, INGRESS_PORT, &host, "GET", "/tasks", "").await?;
-    ensure!(reply.body.contains("Walk the dog"), "{reply:?}");
+    adds_and_reads_a_task(&cluster, &host, "the Ingress routes to the app").await?;
     // Another host gets no response of the app.
     let reply = ask(&cluster, INGRESS_PORT, "other.example.com", "GET", "/tasks", "").await?;
     ensure!(reply.status == 404, "{reply:?}");
@@ -74,15 +66,7 @@ async fn an_app_is_served_and_probed_through_a_gateway() -> Result<()> {
     app.patch(gateway("public")).await?;
     app.condition("Exposed", "True", TIMEOUT).await?;
     app.condition("Ready", "True", TIMEOUT).await?;
-    let task = r#"{"task":"Walk the dog"}"#;
-    eventually("the Gateway routes to the app", TIMEOUT, async || {
-        let reply = ask(&cluster, INGRESS_PORT, &host, "POST", "/tasks", task).await?;
-        ensure!(reply.status == 201, "{reply:?}");
-        anyhow::Ok(())
-    })
-    .await?;
-    let reply = ask(&cluster, INGRESS_PORT, &host, "GET", "/tasks", "").await?;
-    ensure!(reply.body.contains("Walk the dog"), "{reply:?}");
+    adds_and_reads_a_task(&cluster, &host, "the Gateway routes to the app").await?;
 
     // Only now: what a probe fails before the Gateway knows the route counts against the objective.
     app.patch(json!({
@@ -112,4 +96,17 @@ async fn an_app_is_served_and_probed_through_a_gateway() -> Result<()> {
     let urls = &probe.data["spec"]["targets"]["staticConfig"]["static"];
     ensure!(*urls == json!([format!("http://{INSIDE}/tasks")]), "{urls}");
     namespace.delete().await
+}
+
+async fn adds_and_reads_a_task(cluster: &Cluster, host: &str, what: &str) -> Result<()> {
+    let task = r#"{"task":"Walk the dog"}"#;
+    eventually(what, TIMEOUT, async || {
+        let reply = ask(cluster, INGRESS_PORT, host, "POST", "/tasks", task).await?;
+        ensure!(reply.status == 201, "{reply:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    let reply = ask(cluster, INGRESS_PORT, host, "GET", "/tasks", "").await?;
+    ensure!(reply.body.contains("Walk the dog"), "{reply:?}");
+    Ok(())
 }
