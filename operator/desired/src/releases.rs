@@ -14,7 +14,7 @@ use observedapp_release::{
     Counted, Guard, Measured, OldPods, Plan, Pod, Question, Record, Running, Situation, WithoutTraffic, plan,
 };
 use observedapp_slo::PromDuration;
-use observedapp_slo::by_pod::counters_by_pod;
+use observedapp_slo::by_pod::{any_by_pod, counters_by_pod};
 use serde::{Deserialize, Serialize};
 
 use crate::validate::kind_of_database;
@@ -261,10 +261,12 @@ impl ValidApp {
     /// Decides how the release that the spec asks for goes on; nothing where releases are not recorded.
     pub(crate) fn releases(&self) -> Option<Releases> {
         let guard = guard(self)?;
-        let mut observed = self.observed.releases.clone().unwrap_or_default();
-        if counters_by_pod(&self.objectives.slos, &[]).is_none() {
+        let unknown = ObservedReleases::default();
+        let observed = self.observed.releases.as_ref().unwrap_or(&unknown);
+        let mut measured = observed.measured.clone();
+        if !any_by_pod(&self.objectives.slos) {
             // There is nothing to ask.
-            observed.measured.counted = Counted::Known(Vec::new());
+            measured.counted = Counted::Known(Vec::new());
         }
         let fields = ReleaseFields::of(&self.spec);
         let records: Vec<Record> = observed.records.iter().map(|one| one.record.clone()).collect();
@@ -277,29 +279,26 @@ impl ValidApp {
             highest: observed.highest,
             running: observed.running,
             pods: &observed.pods,
-            replicas: self
-                .observed
-                .replicas
-                .map_or(self.spec.replicas, |replicas| replicas.count),
-            measured: &observed.measured,
+            replicas: wanted_pods(self),
+            measured: &measured,
             anyway: observed.anyway.as_deref(),
             now: observed.now,
         });
         let of = |number: u64| observed.records.iter().find(|one| one.record.number == number);
-        let fields_of = |number: u64| of(number).map_or_else(|| fields.clone(), |known| known.fields.clone());
+        let fields_of = |number: u64| of(number).map_or(&fields, |known| &known.fields);
         let writes = plan
             .records
             .iter()
             .filter(|record| of(record.number).is_none_or(|known| known.record != **record))
             .map(|record| RecordWrite {
-                object: build::record(self, record, &fields_of(record.number)),
+                object: build::record(self, record, fields_of(record.number)),
                 version: of(record.number).map(|known| known.version),
             })
             .collect();
         let images = plan
             .records
             .iter()
-            .map(|record| (record.number, fields_of(record.number).image));
+            .map(|record| (record.number, fields_of(record.number).image.clone()));
         let query = plan
             .question
             .as_ref()
@@ -356,10 +355,8 @@ fn guard(app: &ValidApp) -> Option<Guard> {
         watch_time,
         hold_when_budget_below,
     } = rollout.guard.as_ref()?;
-    let seconds = |text: &str| {
-        text.parse::<PromDuration>()
-            .map_or(0.0, PromDuration::as_secs_f64)
-    };
+    let duration = |duration: PromDuration| Duration::from_secs_f64(duration.as_secs_f64());
+    let parsed = |text: &str| text.parse().map_or(Duration::ZERO, duration);
     let scrape = app
         .objectives
         .slos
@@ -368,23 +365,23 @@ fn guard(app: &ValidApp) -> Option<Guard> {
         .max();
     let health = app.spec.health.clone().unwrap_or_default();
     Some(Guard {
-        bake_time: Duration::from_secs_f64(seconds(bake_time)),
+        bake_time: parsed(bake_time),
         min_requests: f64::from(*min_requests),
         without_traffic: match without_traffic {
             WithoutTrafficPolicy::Proceed => WithoutTraffic::Proceed,
             WithoutTrafficPolicy::Hold => WithoutTraffic::Hold,
             WithoutTrafficPolicy::RollBack => WithoutTraffic::RollBack,
         },
-        watch_time: Duration::from_secs_f64(seconds(watch_time)),
+        watch_time: parsed(watch_time),
         hold_below: hold_when_budget_below.map(|percent| f64::from(percent) / 100.0),
-        scrape: scrape.map_or(Duration::ZERO, |interval| {
-            Duration::from_secs_f64(interval.as_secs_f64())
-        }),
+        scrape: scrape.map_or(Duration::ZERO, duration),
         startup: Duration::from_secs(u64::try_from(health.startup_seconds).unwrap_or_default()),
-        can_try: app
-            .observed
-            .replicas
-            .map_or(app.spec.replicas, |replicas| replicas.count)
-            >= 2,
+        can_try: wanted_pods(app) >= 2,
     })
+}
+
+/// How many pods the Deployment is to have, whoever decides that.
+fn wanted_pods(app: &ValidApp) -> i32 {
+    let observed = app.observed.replicas;
+    observed.map_or(app.spec.replicas, |replicas| replicas.count)
 }

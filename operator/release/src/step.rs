@@ -229,27 +229,29 @@ impl<'a> Step<'a> {
     /// The time of the trial is over, and nothing bad was found.
     fn judge(&mut self, release: &mut Record, served: Duration) {
         let guard = self.situation.guard;
-        let seen = self.comparison.as_ref().map_or(0.0, Comparison::requests_seen);
-        if self.comparison.is_some() && served < guard.bake_time + 2 * span(guard) + guard.scrape {
-            // Evidence comes a span later than the requests, so to say good now would be too early.
-            self.say("its last requests are still to be counted");
-            return;
-        }
-        if self.comparison.is_some() && seen >= guard.min_requests {
-            let verdict = self.comparison.as_ref().map(summary).unwrap_or_default();
-            self.promote(release, &verdict);
-            return;
-        }
-        if self.situation.measured.counted == Counted::NotAsked {
-            self.say("Prometheus is asked how its pod does");
-            return;
-        }
-        if self.comparison.is_none() && served < guard.watch_time {
-            self.say("Prometheus does not say how its pod does; spec.rollout.guard.withoutTraffic decides after watchTime");
-            return;
-        }
         let found = match &self.comparison {
-            Some(_) => format!("{seen:.0} of {:.0} requests were seen", guard.min_requests),
+            Some(_) if served < guard.bake_time + 2 * span(guard) + guard.scrape => {
+                // Evidence comes a span later than the requests, so to say good now would be too early.
+                self.say("its last requests are still to be counted");
+                return;
+            }
+            Some(comparison) => {
+                let seen = comparison.requests_seen();
+                if seen >= guard.min_requests {
+                    let verdict = summary(comparison);
+                    self.promote(release, &verdict);
+                    return;
+                }
+                format!("{seen:.0} of {:.0} requests were seen", guard.min_requests)
+            }
+            None if self.situation.measured.counted == Counted::NotAsked => {
+                self.say("Prometheus is asked how its pod does");
+                return;
+            }
+            None if served < guard.watch_time => {
+                self.say("Prometheus does not say how its pod does; spec.rollout.guard.withoutTraffic decides after watchTime");
+                return;
+            }
             None => "Prometheus did not say how its pod does".to_owned(),
         };
         match guard.without_traffic {

@@ -12,6 +12,12 @@ pub const COUNTED_LABEL: &str = "counted";
 pub const EVENTS: &str = "events";
 pub const ERRORS: &str = "errors";
 
+/// Whether there is an objective whose series may carry a pod.
+pub fn any_by_pod(slos: &[Slo]) -> bool {
+    slos.iter()
+        .any(|slo| !matches!(slo.indicator, Indicator::Probe { .. }))
+}
+
 /// The counters of all events and of the failed ones by pod, of every objective whose series may carry one; none where
 /// there is no such objective. `pods` are regexes of their names. What the counters grow by is up to whoever asks twice.
 pub fn counters_by_pod(slos: &[Slo], pods: &[String]) -> Option<String> {
@@ -129,5 +135,6 @@ mod tests {
         assert_eq!(query.matches(ERRORS).count(), 3, "{query}");
         assert_eq!(query.matches("histogram_fraction").count(), 1, "{query}");
         assert_eq!(counters_by_pod(&[], &[]), None);
+        assert!(any_by_pod(&slos) && !any_by_pod(&[]));
     }
 }

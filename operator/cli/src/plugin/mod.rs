@@ -99,18 +99,13 @@ Examples:
   kubectl observed history tasks --watch                again after every change
   kubectl observed history tasks -o json | jq -r '.releases[] | select(.phase == \"RolledBack\").verdict'"
     )]
-    History(HistoryArgs),
+    History(AppArgs),
 }
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct StatusArgs {
-    /// The app's name, also as kubectl prints it: `oapp/tasks`.
-    #[arg(value_parser = app_name)]
-    name: String,
     #[command(flatten)]
-    cluster: ClusterArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    app: AppArgs,
     /// Where Prometheus answers; without it, it is found from the cluster's Prometheus object.
     #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
     prometheus: Option<String>,
@@ -120,7 +115,7 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct HistoryArgs {
+pub(crate) struct AppArgs {
     /// The app's name, also as kubectl prints it: `oapp/tasks`.
     #[arg(value_parser = app_name)]
     name: String,
@@ -226,20 +221,20 @@ pub(crate) fn complete() -> anyhow::Result<ExitCode> {
 }
 
 async fn status(args: &StatusArgs) -> anyhow::Result<()> {
-    let cluster = Cluster::connect(&args.cluster).await?;
+    let cluster = Cluster::connect(&args.app.cluster).await?;
     // First, because it fails with the better explanations.
-    let apps = cluster.read(&one(&cluster, &args.name)).await?;
+    let apps = cluster.read(&one(&cluster, &args.app.name)).await?;
     let source = Source::find(&cluster, args.prometheus.as_deref(), args.token.clone()).await;
     let print = async |app: &ObservedApp| {
         let report = Report::of(app, &source.last_day(app).await);
-        args.output.print(&report, |terminal| {
+        args.app.output.print(&report, |terminal| {
             screen::draw(&report, Timestamp::now(), terminal)
         })
     };
-    show(&cluster, &args.name, args.output, &apps, print).await
+    show(&cluster, &args.app.name, args.app.output, &apps, print).await
 }
 
-async fn history(args: &HistoryArgs) -> anyhow::Result<()> {
+async fn history(args: &AppArgs) -> anyhow::Result<()> {
     let cluster = Cluster::connect(&args.cluster).await?;
     let apps = cluster.read(&one(&cluster, &args.name)).await?;
     let print = async |app: &ObservedApp| {

@@ -74,9 +74,10 @@ impl Trials {
 
 /// Asks for the counts of a trial.
 pub async fn ask(server: &Server, query: &TrialQuery, now: Timestamp) -> Counted {
-    let Window { begin, end, step, .. } = window(query, now);
+    let window = window(query, now);
+    let Window { begin, end, step, .. } = window;
     match server.query_range(&query.expression, begin, end, step).await {
-        Ok(series) => Counted::Known(count(query, now, &series)),
+        Ok(series) => Counted::Known(count(query, &window, &series)),
         Err(_) => Counted::Unknown,
     }
 }
@@ -105,8 +106,7 @@ fn window(query: &TrialQuery, now: Timestamp) -> Window {
 }
 
 /// From counters to what happened in each span.
-fn count(query: &TrialQuery, now: Timestamp, series: &[Series]) -> Vec<SloCounts> {
-    let is_whole = window(query, now).is_whole;
+fn count(query: &TrialQuery, window: &Window, series: &[Series]) -> Vec<SloCounts> {
     // By objective and pod: the counters at each moment.
     let mut pods: BTreeMap<(&str, &str), BTreeMap<i64, Counters>> = BTreeMap::new();
     for one in series {
@@ -126,7 +126,7 @@ fn count(query: &TrialQuery, now: Timestamp, series: &[Series]) -> Vec<SloCounts
         let is_new = pod
             .rsplit_once('-')
             .is_some_and(|(set, _)| query.new.contains(set));
-        for (at, counts) in growth(&moments, is_new && is_whole) {
+        for (at, counts) in growth(&moments, is_new && window.is_whole) {
             let span = spans.entry(slo).or_default().entry(at).or_default();
             let side = if is_new { &mut span.new } else { &mut span.old };
             side.events += counts.events;
@@ -229,7 +229,8 @@ mod tests {
             (30, span((7.0, 0.0), (10.0, 1.0))),
             (30_000, span((0.0, 0.0), (10.0, 1.0))),
         ] {
-            let counts = count(&query, Timestamp::from_second(now).unwrap(), &series);
+            let window = window(&query, Timestamp::from_second(now).unwrap());
+            let counts = count(&query, &window, &series);
             assert_eq!(counts[0].intervals, [first, last], "at {now}");
             assert_eq!(
                 (counts[1].name.as_str(), counts[1].intervals.len()),
